@@ -1,0 +1,55 @@
+"""The exceptions that bbpe raises for a user's mistake.
+
+::
+
+    BbpeError
+    ├── PatternError      a pattern that does not compile, matches empty, or does not exist (ValueError)
+    ├── VocabularyError   tokens, merges, ids or special tokens that contradict one another (ValueError)
+    ├── CorpusError       text that cannot be read: missing, empty, binary, truncated, malformed (ValueError)
+    ├── TrainingError     options or counts from which nothing can be learned (ValueError)
+    ├── EncodeError       text or ids that this vocabulary cannot encode or decode (ValueError)
+    ├── FormatError       a vocabulary file that cannot be read, or cannot say what is to be written (ValueError)
+    ├── OutputError       an output that exists already or cannot be written (OSError)
+    └── MissingExtraError a feature whose optional dependency is not installed (ImportError)
+
+Every message says what was wrong, where, and what to do. The command line prints it in one line and exits with 1.
+An argument of the wrong type raises ``TypeError``, as everywhere in Python.
+"""
+
+from __future__ import annotations
+
+
+class BbpeError(Exception):
+    """Base of every error that bbpe raises on purpose."""
+
+
+class PatternError(BbpeError, ValueError):
+    """A pattern that does not compile, can match the empty string, or is not known by name."""
+
+
+class VocabularyError(BbpeError, ValueError):
+    """Tokens, merges, ids or special tokens that contradict one another."""
+
+
+class CorpusError(BbpeError, ValueError):
+    """Text that cannot be read: a missing, empty, binary, truncated or malformed source."""
+
+
+class TrainingError(BbpeError, ValueError):
+    """Options or counts from which nothing can be learned."""
+
+
+class EncodeError(BbpeError, ValueError):
+    """Text or ids that the vocabulary at hand cannot encode or decode."""
+
+
+class FormatError(BbpeError, ValueError):
+    """A vocabulary file that cannot be read, or a format that cannot say what is to be written."""
+
+
+class OutputError(BbpeError, OSError):
+    """An output that exists already or cannot be written."""
+
+
+class MissingExtraError(BbpeError, ImportError):
+    """A feature whose optional dependency is not installed; the message names the extra."""
