@@ -85,8 +85,10 @@ class Vocabulary:
     merges: tuple[Pair, ...] | None = None
     """(left id, right id) in rank order; only these pairs merge, into the token that has their bytes."""
     ranks: tuple[int, ...] | None = None
-    """All token ids in rank order; any pair whose bytes are a token merges, at that token's rank."""
+    """All token ids in rank order; any pair whose bytes are a token merges, at that token's rank. With neither merges
+    nor ranks: in the order of ids."""
     special_tokens: Mapping[str, int] = field(default_factory=dict)
+    """Content to id. An ordinary token may have the id too, if it has the same bytes."""
     pattern: tuple[str, ...] = ()
     """Stages in the dialect of ``regex``; none makes a text one pretoken."""
     normalizer: Literal["NFC"] | None = None
@@ -97,7 +99,7 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         if self.merges is None and self.ranks is None:
-            object.__setattr__(self, "merges", ())
+            object.__setattr__(self, "ranks", tuple(sorted(self.tokens)))
         if self.merges is not None and self.ranks is not None:
             raise ValueError("a vocabulary has a merge list or a rank table, not both")
         seen: dict[bytes, int] = {}
@@ -120,17 +122,16 @@ class Vocabulary:
             pairs.add((left, right))
         if self.ranks is not None and (len(self.ranks) != len(self.tokens) or set(self.ranks) != set(self.tokens)):
             raise ValueError("a rank table ranks every token exactly once")
-        taken = set(self.tokens)
+        taken = dict(self.tokens)
         for content, token_id in self.special_tokens.items():
             if not content:
                 raise ValueError(f"the special token with id {token_id} is empty")
-            if token_id in taken:
+            if taken.setdefault(token_id, content.encode()) != content.encode():
                 raise ValueError(f"the special token {content!r} has the id {token_id}, which is taken")
-            taken.add(token_id)
 
     def __len__(self) -> int:
-        """Entries: tokens and special tokens."""
-        return len(self.tokens) + len(self.special_tokens)
+        """Entries: tokens and special tokens, each id once."""
+        return len({*self.tokens, *self.special_tokens.values()})
 
     @property
     def last_id(self) -> int:
