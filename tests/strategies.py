@@ -7,9 +7,15 @@ reference that no training would produce: ids with holes, ranks in any order, to
 
 from __future__ import annotations
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from bbpe import reference
+
+# Machines are shared and noisy, and the reference is slow on purpose: no example is late.
+# A failure prints how to replay it.
+settings.register_profile("bbpe", deadline=None, print_blob=True)
+settings.load_profile("bbpe")
 
 # Characters of each kind that a pattern may tell apart, and some that are easily put in the wrong class.
 LETTERS = "abcxyzABCXYZéßſKıİǅʰªº"
