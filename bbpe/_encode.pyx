@@ -35,6 +35,7 @@ from libcpp.algorithm cimport sort
 from libcpp.utility cimport pair
 from libcpp.vector cimport vector
 
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
 from cpython.long cimport PyLong_CheckExact, PyLong_FromUnsignedLong
@@ -80,6 +81,9 @@ cdef extern from *:
     cdef cppclass atomic_size "std::atomic<size_t>":
         size_t fetch_add(size_t) nogil
         void store(size_t) nogil
+
+cdef object new_array = np.empty
+cdef object uint32 = np.dtype(np.uint32)
 
 cdef enum:
     PADDING = 32             # readable bytes after every text, see _pretokenize.pxd
@@ -1318,11 +1322,11 @@ cdef class Batch:
 
 
 cdef object id_array(const token_id_t* ids, size_t count):
-    array = np.empty(count, dtype=np.uint32)
-    cdef token_id_t[::1] view
-    if count:
-        view = array
-        memcpy(&view[0], ids, count * sizeof(token_id_t))
+    array = new_array(count, dtype=uint32)
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)   # a typed memoryview costs half a microsecond more
+    memcpy(view.buf, ids, count * sizeof(token_id_t))
+    PyBuffer_Release(&view)
     return array
 
 
