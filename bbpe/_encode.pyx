@@ -148,6 +148,8 @@ cdef struct tables_t:      # all that encoding reads and never writes; shared by
     const uint64_t* pairs            # hash of two symbols -> left, right and resulting symbol, SYMBOL_BITS each
     int pair_shift
     uint64_t pair_mask
+    const uint64_t* pair_filter      # the same hash, more of it -> whether some pair has it
+    int filter_shift
     const uint32_t* byte_pairs       # first byte << 8 | second -> resulting symbol
     const token_id_t* ids            # symbol -> id; the first 256 symbols are the bytes
     const character* characters
@@ -157,7 +159,7 @@ cdef struct tables_t:      # all that encoding reads and never writes; shared by
     int bridge_shift                 # 32 - bits of that hash
     const uint64_t* byte_bridges     # last byte << 8 | first byte -> some token holds the two side by side
     bint whole_pretoken
-    const uint32_t* token_slots      # hash of bytes -> place in the list of tokens + 1; 0: empty
+    const uint64_t* token_slots      # hash of bytes -> upper half of it, place in the list of tokens + 1; 0: empty
     uint64_t token_mask
     const uint8_t* token_data
     const uint64_t* token_starts     # place -> where its bytes start; one more for the end
@@ -178,8 +180,11 @@ cdef struct document_t:
 cdef inline uint32_t merge_of(const tables_t* tables, uint32_t left, uint32_t right) noexcept nogil:
     """The symbol, and so the rank, that two adjacent symbols merge into, or NO_MERGE."""
     cdef uint64_t key = <uint64_t>left << SYMBOL_BITS | right
-    cdef uint64_t slot = (key * <uint64_t>0x9E3779B97F4A7C15) >> tables.pair_shift
+    cdef uint64_t hash = key * <uint64_t>0x9E3779B97F4A7C15
+    cdef uint64_t slot = hash >> tables.pair_shift
     cdef uint64_t found
+    if not tables.pair_filter[hash >> tables.filter_shift >> 6] >> (hash >> tables.filter_shift & 63) & 1:
+        return NO_MERGE        # most pairs do not merge: a bit says so where the table would wait for memory
     while True:
         found = tables.pairs[slot]
         if found >> SYMBOL_BITS == key:
@@ -286,17 +291,21 @@ cdef size_t merge_long(const tables_t* tables, Workspace space, const uint8_t* t
 
 cdef inline uint32_t find_token(const tables_t* tables, const uint8_t* text, size_t length) noexcept nogil:
     """The place + 1 of these bytes in the list of tokens, or 0."""
-    cdef uint64_t slot = hash_bytes(text, length) & tables.token_mask
-    cdef uint32_t found
+    cdef uint64_t hash = hash_bytes(text, length)
+    cdef uint64_t slot = hash & tables.token_mask
+    cdef uint64_t found
     cdef uint64_t start
+    cdef uint32_t place
     while True:
         found = tables.token_slots[slot]
         if found == 0:
             return 0
-        start = tables.token_starts[found - 1]
-        if (tables.token_starts[found] - start == length
-                and memcmp(tables.token_data + start, text, length) == 0):
-            return found
+        if (found ^ hash) >> 32 == 0:
+            place = <uint32_t>found - 1
+            start = tables.token_starts[place]
+            if (tables.token_starts[place + 1] - start == length
+                    and memcmp(tables.token_data + start, text, length) == 0):
+                return <uint32_t>found
         slot = (slot + 1) & tables.token_mask
 
 
@@ -627,6 +636,7 @@ cdef class Encoder:
     cdef list spaces               # workspaces that no thread is using
     cdef bint all_bytes
     cdef Buffer[uint64_t] pairs
+    cdef Buffer[uint64_t] pair_filter
     cdef Buffer[uint32_t] byte_pairs
     cdef Buffer[token_id_t] symbol_ids
     cdef Buffer[token_id_t] token_ids
@@ -637,7 +647,7 @@ cdef class Encoder:
     cdef Buffer[uint64_t] byte_bridges
     cdef Buffer[uint8_t] lead_classes
     cdef Buffer[uint16_t] lead_sets
-    cdef Buffer[uint32_t] token_slots
+    cdef Buffer[uint64_t] token_slots
     cdef Buffer[uint8_t] token_data
     cdef Buffer[uint64_t] token_starts
     cdef uint32_t entries          # tokens and special tokens, for decoding
@@ -715,7 +725,7 @@ cdef class Encoder:
 
     cdef int _index_tokens(self) except -1:
         """A hash table from bytes to places in the list of tokens."""
-        cdef uint64_t size = 64, slot
+        cdef uint64_t size = 64, slot, hash
         cdef uint32_t place
         cdef const uint64_t* starts = self.token_starts.data()
         cdef int byte
@@ -728,10 +738,11 @@ cdef class Encoder:
             self.byte_places[byte] = 0
         with nogil:
             for place in range(self.token_count):
-                slot = hash_bytes(self.token_data.data() + starts[place], starts[place + 1] - starts[place]) & (size - 1)
+                hash = hash_bytes(self.token_data.data() + starts[place], starts[place + 1] - starts[place])
+                slot = hash & (size - 1)
                 while self.token_slots.data()[slot] != 0:
                     slot = (slot + 1) & (size - 1)
-                self.token_slots.data()[slot] = place + 1
+                self.token_slots.data()[slot] = (hash >> 32 << 32) | (place + 1)
                 if starts[place + 1] - starts[place] == 1:
                     self.byte_places[self.token_data.data()[starts[place]]] = place + 1
         return 0
@@ -864,7 +875,7 @@ cdef class Encoder:
         cdef const known_merge* known = <const known_merge*>PyBytes_AS_STRING(reached)
         cdef vector[pair[uint64_t, uint32_t]] order
         cdef Buffer[uint32_t] symbol_of
-        cdef uint64_t size = 64, key, slot
+        cdef uint64_t size = 64, key, slot, hash
         cdef uint32_t place, symbol, left, right
         cdef int byte, i
         if self.token_count > MAX_SYMBOLS - 256:
@@ -892,6 +903,9 @@ cdef class Encoder:
             self.pairs.reserve(size, 0)
             for slot in range(size):
                 self.pairs.data()[slot] = NO_PAIR
+            self.tables.filter_shift = self.tables.pair_shift - 2
+            self.pair_filter.zero(4 * size // 64)
+            self.tables.pair_filter = self.pair_filter.data()
             symbol = 256
             for i in range(<int>order.size()):
                 symbol_of.data()[order[i].second] = symbol
@@ -904,7 +918,10 @@ cdef class Encoder:
                 left = left & 0xFF if left & BYTE else symbol_of.data()[left]
                 right = right & 0xFF if right & BYTE else symbol_of.data()[right]
                 key = <uint64_t>left << SYMBOL_BITS | right
-                slot = (key * <uint64_t>0x9E3779B97F4A7C15) >> self.tables.pair_shift
+                hash = key * <uint64_t>0x9E3779B97F4A7C15
+                slot = hash >> self.tables.filter_shift
+                self.pair_filter.data()[slot >> 6] |= <uint64_t>1 << (slot & 63)
+                slot = hash >> self.tables.pair_shift
                 while self.pairs.data()[slot] != NO_PAIR:
                     slot = (slot + 1) & (size - 1)
                 self.pairs.data()[slot] = key << SYMBOL_BITS | symbol_of.data()[place]
