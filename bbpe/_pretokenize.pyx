@@ -38,6 +38,17 @@ def _distinct(blocks):
     return np.concatenate([np.repeat(values[:, None], _BLOCK, axis=1), mixed]), which
 
 
+def _ranges(members):
+    """The two longest ranges of a set of ASCII characters as ``byte_ranges_t``; skipping fewer than all is no error."""
+    edges = np.flatnonzero(np.diff(members.astype(np.int8), prepend=0, append=0)).reshape(-1, 2).tolist()
+    longest = sorted(edges, key=lambda edge: edge[0] - edge[1])[:2]
+    words = []
+    for low, stop in [*longest, (0, 0), (0, 0)][:2]:
+        every = 0x0101010101010101
+        words += [(0x80 - low) * every, (0x80 - stop) * every]
+    return words
+
+
 cdef class Automaton:
     """One stage of a pattern, ready to run.
 
@@ -70,8 +81,12 @@ cdef class Automaton:
         stays &= ends == accepting[:, None]
         transitions = np.zeros((states, 256), dtype=np.uint32)
         transitions[:, :width] = (
-            following.astype(np.uint32) << 8 | np.where(stays.any(axis=1)[following], RUN, 0) | np.where(ends, ACCEPT, 0)
+            following.astype(np.uint32) << 8
+            | np.where(stays.any(axis=1)[following], RUN, 0)
+            | np.where((stays.any(axis=1) & accepting)[following], RUN_ACCEPT, 0)
+            | np.where(ends, ACCEPT, 0)
         )
+        ranges = np.array([_ranges(row) for row in stays[:, :CLASSES]], dtype=np.uint64)
         run_columns = np.zeros((states, 256), dtype=np.uint8)
         run_columns[:, :width] = stays
         run_bytes = run_columns.copy()
@@ -88,7 +103,7 @@ cdef class Automaton:
             "transitions": transitions,
             "run_bytes": run_bytes,
             "run_columns": run_columns,
-            "run_accepts": accepting.astype(np.uint8),
+            "run_ranges": ranges,
             "two": np.ascontiguousarray(code_points[:0x800]),
             "three": np.ascontiguousarray(block_of[: 0x10000 // _BLOCK]),
             "four": np.ascontiguousarray(block_of[0x10000 // _BLOCK :]),
@@ -100,7 +115,7 @@ cdef class Automaton:
         cdef const uint32_t[:, ::1] transitions_view = transitions
         cdef const uint8_t[:, ::1] run_bytes_view = self.tables["run_bytes"]
         cdef const uint8_t[:, ::1] run_columns_view = self.tables["run_columns"]
-        cdef const uint8_t[::1] run_accepts_view = self.tables["run_accepts"]
+        cdef const uint64_t[:, ::1] run_ranges_view = ranges
         cdef const uint8_t[::1] two_view = self.tables["two"]
         cdef const uint16_t[::1] three_view = self.tables["three"]
         cdef const uint16_t[::1] four_view = self.tables["four"]
@@ -109,7 +124,7 @@ cdef class Automaton:
         self.machine.transitions = &transitions_view[0, 0]
         self.machine.run_bytes = &run_bytes_view[0, 0]
         self.machine.run_columns = &run_columns_view[0, 0]
-        self.machine.run_accepts = &run_accepts_view[0]
+        self.machine.run_ranges = <const byte_ranges_t*>&run_ranges_view[0, 0]
         self.machine.two = &two_view[0]
         self.machine.three = &three_view[0]
         self.machine.four = &four_view[0]
@@ -117,6 +132,10 @@ cdef class Automaton:
         self.machine.safe = &safe_view[0, 0]
         self.machine.invalid = invalid
         self.machine.end_of_text = CLASSES + classes
+        # What state a word is in is known only after two transitions, but it is nearly always this one.
+        word = next_state[next_state[1, ascii_classes[ord(" ")]], ascii_classes[ord("a")]]
+        self.machine.word_row = word << 8
+        self.machine.word_ranges = self.machine.run_ranges[<uint32_t>word]
 
     def ends(self, data: bytes, plain: bool = False):
         """The end offset in bytes of each pretoken, uint64.
