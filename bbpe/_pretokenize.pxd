@@ -46,8 +46,8 @@ cdef struct byte_ranges_t:
 
 cdef struct automaton_t:
     const uint32_t* transitions   # [row | column]
-    const uint8_t* run_bytes      # [row | byte]: 1 if this ASCII character stays in the state; 0 for bytes >= 0x80
-    const uint8_t* run_columns    # [row | column]: 1 if a character of this column stays in the state
+    const uint8_t* run_columns    # [row | column]: 1 if a character of this class stays in the state; 0 for column 0
+    const uint8_t* run_blocks     # [(row >> 8) << 10 | code point >> 6]: 1 if all 64 characters of three bytes stay
     const byte_ranges_t* run_ranges  # [row >> 8]: the ASCII characters that stay in the state, or some of them
     const uint8_t* two            # [code point]: column of a character of two bytes
     const uint16_t* three         # [code point >> 6]: block of a character of three bytes; an empty one for what is invalid
@@ -162,7 +162,8 @@ cdef inline const uint8_t* match_end(const automaton_t* machine, const uint8_t* 
     cdef const uint8_t* at = begin
     cdef const uint8_t* last = NULL
     cdef const uint8_t* before
-    cdef const uint8_t* run
+    cdef const uint8_t* blocks
+    cdef uint32_t block
     cdef uint32_t row = START
     cdef uint32_t length = 0
     cdef uint32_t transition
@@ -186,15 +187,16 @@ cdef inline const uint8_t* match_end(const automaton_t* machine, const uint8_t* 
                     at = skip_ascii(at, end, &machine.run_ranges[row >> 8])
             else:
                 length = 3
-                run = machine.run_columns + row
+                blocks = machine.run_blocks + (row << 2)
                 while end - at >= 3:
                     word = load4(at)
                     if (word & 0x00C0C0F0) != 0x008080E0:
                         break
-                    column = machine.blocks[
-                        <uint32_t>machine.three[(word & 0x0F) << 6 | (word >> 8 & 0x3F)] << 6 | (word >> 16 & 0x3F)]
-                    if not run[column]:
-                        break
+                    block = (word & 0x0F) << 6 | (word >> 8 & 0x3F)
+                    if not blocks[block]:
+                        column = machine.blocks[<uint32_t>machine.three[block] << 6 | (word >> 16 & 0x3F)]
+                        if not machine.run_columns[row | column]:
+                            break
                     at += 3
             if transition & RUN_ACCEPT and at != before:
                 last = at - length

@@ -87,23 +87,24 @@ cdef class Automaton:
             | np.where(ends, ACCEPT, 0)
         )
         ranges = np.array([_ranges(row) for row in stays[:, :CLASSES]], dtype=np.uint64)
+        # For characters of three bytes; those that are none have column 0 and stay nowhere.
         run_columns = np.zeros((states, 256), dtype=np.uint8)
-        run_columns[:, :width] = stays
-        run_bytes = run_columns.copy()
-        run_bytes[:, CLASSES:] = 0
+        run_columns[:, CLASSES:width] = stays[:, CLASSES:]
         # Characters of three bytes below U+0800 would be overlong, surrogates are not characters: column 0, in the
         # blocks where only they can be.
         three = code_points[:0x10000].copy()
         three[:0x800] = 0
         blocks, block_of = _distinct(np.concatenate([three, code_points[0x10000:]]).reshape(-1, _BLOCK))
+        run_blocks = run_columns[:, blocks].all(axis=2)[:, block_of[: 0x10000 // _BLOCK]]
+        run_blocks = np.ascontiguousarray(run_blocks, dtype=np.uint8)
         pairs = np.zeros((256, 256), dtype=np.uint8)
         within = np.concatenate([ascii_classes, np.arange(classes)]).astype(np.intp)
         pairs[: len(within), : len(within)] = safe[np.ix_(within, within)]
         self.tables = {
             "transitions": transitions,
-            "run_bytes": run_bytes,
             "run_columns": run_columns,
             "run_ranges": ranges,
+            "run_blocks": run_blocks,
             "two": np.ascontiguousarray(code_points[:0x800]),
             "three": np.ascontiguousarray(block_of[: 0x10000 // _BLOCK]),
             "four": np.ascontiguousarray(block_of[0x10000 // _BLOCK :]),
@@ -113,17 +114,17 @@ cdef class Automaton:
         for table in self.tables.values():
             table.flags.writeable = False
         cdef const uint32_t[:, ::1] transitions_view = transitions
-        cdef const uint8_t[:, ::1] run_bytes_view = self.tables["run_bytes"]
         cdef const uint8_t[:, ::1] run_columns_view = self.tables["run_columns"]
         cdef const uint64_t[:, ::1] run_ranges_view = ranges
+        cdef const uint8_t[:, ::1] run_blocks_view = run_blocks
         cdef const uint8_t[::1] two_view = self.tables["two"]
         cdef const uint16_t[::1] three_view = self.tables["three"]
         cdef const uint16_t[::1] four_view = self.tables["four"]
         cdef const uint8_t[:, ::1] blocks_view = self.tables["blocks"]
         cdef const uint8_t[:, ::1] safe_view = self.tables["safe"]
         self.machine.transitions = &transitions_view[0, 0]
-        self.machine.run_bytes = &run_bytes_view[0, 0]
         self.machine.run_columns = &run_columns_view[0, 0]
+        self.machine.run_blocks = &run_blocks_view[0, 0]
         self.machine.run_ranges = <const byte_ranges_t*>&run_ranges_view[0, 0]
         self.machine.two = &two_view[0]
         self.machine.three = &three_view[0]
