@@ -73,7 +73,8 @@ cdef class Automaton:
         width = len(source)
         following = next_state[:, source]
         ends = accept[:, source]
-        stays = (following == np.arange(states)[:, None]) & (np.arange(states)[:, None] != 0)
+        stays = following == np.arange(states)[:, None]
+        stays[0] = following[1] == 0  # in a gap: the characters that no match begins with
         stays[:, -1] = False
         # All characters of a run must treat the end of the match alike, or skipping could not say where it may end.
         # The larger part is kept.
