@@ -139,6 +139,7 @@ cdef struct cache_slot:    # a segment of at most SHORT bytes that is at most SH
 cdef struct segment_t:     # a segment on its way from being cut to being encoded
     const uint8_t* text
     uint64_t length        # bytes << 1 | whether it is a whole pretoken
+    uint64_t code          # its last character if that has three bytes, else 0
     uint64_t low           # its key, as in cache_slot; NO_KEY if it is longer than SHORT
     uint64_t high
     const cache_slot* bucket   # where the answer is, if it is known: two slots
@@ -373,11 +374,30 @@ cdef inline uint64_t cache_hash(uint64_t low, uint64_t high) noexcept nogil:
     return mix64(low ^ <uint64_t>0x9E3779B97F4A7C15, high ^ <uint64_t>0xD6E8FEB86659FD93) & (CACHE_BUCKETS - 1)
 
 
-cdef int encode_queue(const tables_t* tables, Workspace space, const segment_t* tail) except -1 nogil:
-    """Encode the segments that wait in the queue, in order: from the table or cache that each points to, if it knows it."""
-    cdef const segment_t* segment = space.queue
+cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
+    """Encode the segments that wait in the queue, in order: from the table or cache that knows them.
+
+    First the memory where all the answers may be is asked for, then they are read.
+    """
+    cdef segment_t* segment = space.queue
     cdef const cache_slot* slot
     cdef token_id_t* out = space.out
+    cdef uint64_t length
+    while segment < tail:
+        length = segment.length >> 1
+        if length <= SHORT:
+            segment.low = load64(segment.text) & LOW_MASK[length]
+            segment.high = (load64(segment.text + 8) & HIGH_MASK[length]) | length << 56
+            segment.bucket = space.cache.data() + 2 * cache_hash(segment.low, segment.high)
+            if length == 3 and segment.code != 0:
+                segment.bucket = tables.characters + segment.code
+            prefetch(segment.bucket)
+        else:
+            segment.low = NO_KEY
+            segment.high = NO_KEY
+            segment.bucket = tables.characters
+        segment += 1
+    segment = space.queue
     while segment < tail:
         slot = segment.bucket
         if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
@@ -395,24 +415,10 @@ cdef int encode_queue(const tables_t* tables, Workspace space, const segment_t* 
 
 cdef inline segment_t* push_segment(const tables_t* tables, Workspace space, segment_t* tail, const uint8_t* begin,
                                     const uint8_t* end, uint32_t code, bint whole) except NULL nogil:
-    """Put a segment into the queue, and ask for the memory where its answer may be.
-
-    ``code`` is its last character if that has three bytes, else 0.
-    """
-    cdef uint64_t length = end - begin
+    """Put a segment into the queue; ``code`` is its last character if that has three bytes, else 0."""
     tail.text = begin
-    tail.length = length << 1 | whole
-    if length <= SHORT:
-        tail.low = load64(begin) & LOW_MASK[length]
-        tail.high = (load64(begin + 8) & HIGH_MASK[length]) | length << 56
-        tail.bucket = space.cache.data() + 2 * cache_hash(tail.low, tail.high)
-        if length == 3 and code != 0:
-            tail.bucket = tables.characters + code
-        prefetch(tail.bucket)
-    else:
-        tail.low = NO_KEY
-        tail.high = NO_KEY
-        tail.bucket = tables.characters
+    tail.length = <uint64_t>(end - begin) << 1 | whole
+    tail.code = code
     tail += 1
     if tail == &space.queue[QUEUE]:
         encode_queue(tables, space, tail)
@@ -455,24 +461,42 @@ cdef segment_t* cut_pretoken(const tables_t* tables, Workspace space, segment_t*
     """Cut a pretoken that may hold characters of three bytes (Han, kana, Hangul, Thai, …) into segments."""
     cdef const uint8_t* at = begin
     cdef const uint8_t* segment = begin
-    cdef uint32_t word, code, previous = 0   # the character before `at` if it has three bytes, else 0
+    cdef uint32_t word = load32(at)
+    cdef uint32_t code, previous
+    cdef uint64_t cut
     while at < end:
+        if not is_three_bytes(word) or end - at < 3:
+            at += 1
+            word = load32(at)
+            continue
+        if at > segment and not is_byte_bridge(tables, (at - 1)[0], at[0]):
+            tail = push_segment(tables, space, tail, segment, at, 0, False)
+            segment = at
+        # A run of such characters. Whether there is a cut is hard to foresee, so it is no branch: each segment so far is
+        # written down, and stays written if there is one.
+        previous = code_of(word)
+        at += 3
         word = load32(at)
-        if is_three_bytes(word) and end - at >= 3:
+        while is_three_bytes(word) and end - at >= 3:
             code = code_of(word)
-            if at > segment and not (is_bridge(tables, previous, code) if previous
-                                     else is_byte_bridge(tables, (at - 1)[0], at[0])):
-                tail = push_segment(tables, space, tail, segment, at, previous, False)
-                segment = at
+            tail.text = segment
+            tail.length = <uint64_t>(at - segment) << 1
+            tail.code = previous
+            cut = is_bridge(tables, previous, code) ^ 1
+            tail += cut
+            segment = at if cut else segment
+            if tail == &space.queue[QUEUE]:
+                encode_queue(tables, space, tail)
+                tail = space.queue
             previous = code
             at += 3
-        else:
-            if previous and not is_byte_bridge(tables, (at - 1)[0], at[0]):
-                tail = push_segment(tables, space, tail, segment, at, previous, False)
-                segment = at
-            previous = 0
-            at += 1
-    return push_segment(tables, space, tail, segment, end, previous, segment == begin)
+            word = load32(at)
+        if at == end:
+            return push_segment(tables, space, tail, segment, end, previous, segment == begin)
+        if not is_byte_bridge(tables, (at - 1)[0], at[0]):
+            tail = push_segment(tables, space, tail, segment, at, previous, False)
+            segment = at
+    return push_segment(tables, space, tail, segment, end, 0, segment == begin)
 
 
 cdef inline segment_t* push_pretoken(const tables_t* tables, Workspace space, segment_t* tail, const uint8_t* begin,
