@@ -1,8 +1,8 @@
 """Count pretokens: run an automaton over text and count what it cuts off, without the GIL.
 
-What it does: :class:`PretokenCounter` holds how often each distinct pretoken occurred; :func:`plan` finds where the text
-of a chunk may be cut and which parts of it are no text (special tokens); :func:`sorted_counts` turns several counters
-into arrays in byte order. What it does not: read files, start threads, normalize, check its arguments more than memory
+What it does: :class:`PretokenCounter` holds how often each distinct pretoken occurred; :func:`plan` finds where the
+text of a chunk may be cut and which parts of it are no text (special tokens); :func:`sorted_counts` turns several
+counters into arrays in byte order. What it does not: read files, start threads, normalize, check its arguments more than memory
 safety needs. ``counts.py`` does all of that; read it first. The tables are in ``_native/byte_counts.hpp``.
 
 Text is always a ``bytes`` object that ends with :data:`PADDING` bytes more than the text: scanners read ahead.
@@ -116,6 +116,7 @@ def plan(bytes data not None, const int64_t[::1] starts not None, const int64_t[
     with nogil:
         stop = 0
         rest = size
+        cut = NULL
         for i in range(n):
             last = i == n - 1 and not complete
             at = base + starts[i]
@@ -135,22 +136,21 @@ def plan(bytes data not None, const int64_t[::1] starts not None, const int64_t[
                 if end > at:
                     text_starts.push_back(at - base)
                     text_ends.push_back(end - base)
-                stop = end - base
                 continue
             limit = whole_characters(at, limit)
-            cut = NULL
             if machine != NULL and limit > at:
                 cut = safe_cut(machine, at, limit, limit)
                 while normalized and cut != NULL and not _inert_around(at, cut, limit):
                     cut = safe_cut(machine, at, cut - 1, limit) if cut - 1 > at else NULL
-            if cut != NULL and cut > at and cut < limit:
+            if cut != NULL:
                 text_starts.push_back(at - base)
                 text_ends.push_back(limit - base)
                 stop = cut - base
                 rest = stop
             else:
                 rest = at - base
-                stop = text_ends.back() if text_ends.size() else 0
+        if cut == NULL and text_ends.size():
+            stop = text_ends.back()
     return _array(text_starts), _array(text_ends), stop, rest
 
 

@@ -17,6 +17,7 @@ import bz2
 import codecs
 import glob
 import hashlib
+import importlib
 import io
 import json
 import lzma
@@ -356,12 +357,12 @@ def open_corpus(
             stream = Stream.of_items(_chain(head, items), strict=strict, block_bytes=block_bytes)
             return Corpus("iterable", (), (stream,), None)
         paths = []
-        for item in _chain(head, items):
-            if not isinstance(item, (str, os.PathLike)):
-                raise TypeError(f"{item!r} stands among paths; give only paths, or only documents")
-            paths.append(os.fspath(item))
+        for path in _chain(head, items):
+            if not isinstance(path, (str, os.PathLike)):
+                raise TypeError(f"{path!r} stands among paths; give only paths, or only documents")
+            paths.append(os.fspath(path))
     alone = isinstance(source, str)
-    files = tuple(file for path in paths for file in _find(path, alone))
+    files = tuple(file for named in paths for file in _find(named, alone))
     if not files:
         raise CorpusError("no sources given; give at least one file, folder or document")
     sizes = [_size(file) for file in files]
@@ -760,8 +761,8 @@ def _parquet(
 ) -> Iterator[Block]:
     """Each row's ``column`` is a document. The file is hashed in a pass of its own: Parquet is not read in order."""
     try:
-        import pyarrow as arrow
-        import pyarrow.parquet
+        arrow: Any = importlib.import_module("pyarrow")
+        parquet: Any = importlib.import_module("pyarrow.parquet")
     except ImportError:
         raise MissingExtraError(f"{name}: reading Parquet needs pyarrow: pip install 'bbpe[parquet]'") from None
     with tempfile.TemporaryFile() if compressed else io.BytesIO() as unpacked:
@@ -771,7 +772,7 @@ def _parquet(
         seekable: IO[bytes] = unpacked if compressed else file
         seekable.seek(0)
         try:
-            table = arrow.parquet.ParquetFile(seekable)
+            table = parquet.ParquetFile(seekable)
             schema = table.schema_arrow
             if column not in schema.names:
                 raise CorpusError(f"{name}: no column {column!r}; {_existing('this file has', schema.names)}")

@@ -116,7 +116,8 @@ def test_items_are_asked_for_as_they_are_needed() -> None:
 
     def items() -> Iterator[str]:
         nonlocal taken
-        for taken in range(1, 10_001):
+        while taken < 10_000:
+            taken += 1
             yield "x" * 1000
 
     blocks = iter(open_corpus(items(), block_bytes=10_000).streams[0])
@@ -207,7 +208,9 @@ def test_a_file_that_unpacks_to_far_more_comes_in_blocks(tmp_path: Path) -> None
 
 @settings(deadline=None)
 @given(st.binary(max_size=40).map(lambda data: data.replace(b"\0", b"\r\n")), st.integers(1, 45))
-def test_lines_are_those_of_split_wherever_blocks_end(tmp_path_factory: pytest.TempPathFactory, data: bytes, size: int) -> None:
+def test_lines_are_those_of_split_wherever_blocks_end(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, size: int
+) -> None:
     # The sniffer would refuse most of these: they come in as standard text only after a long plain beginning.
     head = b"plain text\n" * 6000
     path = tmp_path_factory.getbasetemp() / "lines.txt"
@@ -246,7 +249,9 @@ def test_broken_utf8_is_kept_byte_for_byte(tmp_path: Path) -> None:
 
 def test_no_such_file(tmp_path: Path) -> None:
     assert refusal(tmp_path / "missing.txt") == f"{tmp_path / 'missing.txt'}: no such file; check the path"
-    assert "missing.txt: no such file; to learn from this string itself pass it in a list: [text]" in refusal("missing.txt")
+    assert "missing.txt: no such file; to learn from this string itself pass it in a list: [text]" in refusal(
+        "missing.txt"
+    )
     assert "pass it in a list: [text]" in refusal("a text of\ntwo lines")
     assert "pass it in a list: [text]" in refusal("")
     assert "no file matches this pattern" in refusal(tmp_path / "*.txt")
@@ -340,7 +345,10 @@ def test_truncated_and_corrupt_compressed_files(compression: str, tmp_path: Path
         (b"[1, 2]", "a.jsonl:3: JSON an array, not an object"),
         (b'"text"', "a.jsonl:3: JSON a string, not an object"),
         (b"null", "a.jsonl:3: JSON null, not an object"),
-        (b'{"body": "x", "id": 1}', "a.jsonl:3: no field 'text'; this line has 'body', 'id'; choose one with text_field"),
+        (
+            b'{"body": "x", "id": 1}',
+            "a.jsonl:3: no field 'text'; this line has 'body', 'id'; choose one with text_field",
+        ),
         (b"{}", "a.jsonl:3: no field 'text'; this line has none"),
         (b'{"text": 5}', "a.jsonl:3: field 'text' is a number, not a string"),
         (b'{"text": null}', "a.jsonl:3: field 'text' is null, not a string"),
