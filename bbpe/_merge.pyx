@@ -123,6 +123,7 @@ cdef class MergeLearner:
     cdef BigArray[token_id_t] cells
     cdef uint64_t used_cells
     cdef vector[group_t] groups
+    cdef bint only_bytes                 # no symbol is 256 or more
 
     cdef KeyedPool[pair_t] pairs
     cdef BigArray[uint32_t] pool         # blocks: number of the pair (NONE: free), capacity, positions
@@ -180,6 +181,7 @@ cdef class MergeLearner:
         elif byte_map != NULL:
             bytes_view = symbols
             as_bytes = &bytes_view[0]
+            self.only_bytes = True
         else:
             ids_view = symbols
             as_ids = &ids_view[0]
@@ -278,20 +280,71 @@ cdef class MergeLearner:
     # ---- count pairs -----------------------------------------------------------------------------
 
     cdef int count_pairs(self) except -1 nogil:
-        """Count all pairs and store their positions: the state before the first merge.
+        """Count all pairs and store their positions: the state before the first merge."""
+        self.floor = 0
+        if self.only_bytes:
+            return self.count_byte_pairs()
+        return self.count_any_pairs()
 
-        Three passes over the cells: an upper bound of each pair's count in a table without keys, so that pairs under
-        ``min_count`` (two thirds of the distinct ones) never get a record; the counts; the positions.
+    cdef int count_byte_pairs(self) except -1 nogil:
+        """The same, for symbols that are all below 256: dense tables by pair instead of a hash table."""
+        cdef const token_id_t* cells = self.cells.data()
+        cdef vector[count_t] counts
+        cdef vector[uint32_t] live
+        cdef vector[uint64_t] cursors   # by pair: where its next position goes; 0 for a pair that is not kept
+        cdef uint64_t i = 1, g, total = 0
+        cdef count_t weight
+        cdef token_id_t left, right
+        cdef uint32_t dense, number
+        counts.resize(1 << 16, 0)
+        live.resize(1 << 16, 0)
+        cursors.resize(1 << 16, 0)
+        for g in range(self.groups.size()):
+            weight = self.groups[g].count
+            left = SEPARATOR
+            for i in range(i, self.groups[g].end):
+                right = cells[i]
+                if left != SEPARATOR and right != SEPARATOR:
+                    dense = left << 8 | right
+                    counts[dense] += weight
+                    live[dense] += 1
+                left = right
+            i = self.groups[g].end
+        for dense in range(1 << 16):
+            left = dense >> 8
+            right = dense & 255
+            if counts[dense] >= self.min_count and self.length[left] + self.length[right] <= self.max_token_bytes:
+                self.add_pair(pair_key(left, right), counts[dense], live[dense])
+                total += HEADER + <uint64_t> live[dense]
+        self.lay_out_blocks(total)
+        for number in range(self.pairs.numbers()):
+            dense = <uint32_t> ((self.pairs.data()[number].key >> 32) << 8 | <uint32_t> self.pairs.data()[number].key)
+            cursors[dense] = self.pairs.data()[number].block
+            self.pairs.data()[number].entries = self.pairs.data()[number].live
+        left = SEPARATOR
+        for i in range(1, self.used_cells):
+            right = cells[i]
+            if left != SEPARATOR and right != SEPARATOR:
+                dense = left << 8 | right
+                if cursors[dense]:
+                    self.pool.data()[cursors[dense]] = <uint32_t> (i - 1)
+                    cursors[dense] += 1
+            left = right
+        return 0
+
+    cdef int count_any_pairs(self) except -1 nogil:
+        """The same, for symbols of any number, in three passes over the cells.
+
+        First an upper bound of each pair's count in a table without keys, so that pairs under ``min_count`` (two thirds
+        of the distinct ones) never get a record; then the counts; then the positions.
         """
-        cdef token_id_t* cells = self.cells.data()
+        cdef const token_id_t* cells = self.cells.data()
         cdef uint64_t last = self.used_cells - 1   # the last separator
-        cdef uint64_t size = 1 << 10, mask, i, key, slot
-        cdef uint64_t g = 0
-        cdef count_t weight, bound
+        cdef uint64_t size = 1 << 10, mask, i, key, slot, g = 0, total = 0
+        cdef uint64_t bound
         cdef BigArray[uint32_t] bounds
         cdef pair_t* record
         cdef uint32_t number, n
-        cdef uint64_t total = 0
         cdef uint32_t limit = <uint32_t> min(self.min_count, <count_t> 0xFFFFFFFF)
         while size < last and size < <uint64_t> 1 << 23:
             size *= 2
@@ -307,8 +360,8 @@ cdef class MergeLearner:
             if cells[i] == SEPARATOR or cells[i + 1] == SEPARATOR:
                 continue
             slot = mix64(pair_key(cells[i], cells[i + 1])) & mask
-            bound = <count_t> bounds.data()[slot] + self.groups[g].count
-            bounds.data()[slot] = <uint32_t> min(bound, <count_t> 0xFFFFFFFF)
+            bound = bounds.data()[slot] + <uint64_t> self.groups[g].count
+            bounds.data()[slot] = <uint32_t> min(bound, <uint64_t> 0xFFFFFFFF)
         g = 0
         for i in range(1, last):
             if i >= self.groups[g].end:
@@ -320,33 +373,23 @@ cdef class MergeLearner:
             key = pair_key(cells[i], cells[i + 1])
             if bounds.data()[mix64(key) & mask] < limit:
                 continue
-            weight = self.groups[g].count
             number = self.pairs.find(key)
             if number == NONE:
                 if <uint64_t> self.length[cells[i]] + self.length[cells[i + 1]] > self.max_token_bytes:
                     continue
-                number = self.pairs.insert(key)
-                record = self.pairs.data() + number
-                record.count = 0
-                record.block = 0
-                record.entries = 0
-                record.live = 0
+                number = self.add_pair(key, 0, 0)
             record = self.pairs.data() + number
-            record.count += weight
+            record.count += self.groups[g].count
             record.live += 1
         bounds.release()
         for n in range(self.pairs.numbers()):
             record = self.pairs.data() + n
             if record.count < self.min_count:
-                self.pairs.erase(n)
                 record.count = 0
+                self.pairs.erase(n)
             else:
-                total += record.live + HEADER
-        self.pool.resize(total + total // 8 + 1024)
-        self.pool_used = 0
-        for n in range(self.pairs.numbers()):
-            if self.pairs.data()[n].count:
-                self.new_block(n, self.pairs.data()[n].live)
+                total += HEADER + <uint64_t> record.live
+        self.lay_out_blocks(total)
         for i in range(1, last):
             if i + AHEAD < last:
                 self.pairs.prefetch_key(pair_key(cells[i + AHEAD], cells[i + AHEAD + 1]))
@@ -357,7 +400,26 @@ cdef class MergeLearner:
                 record = self.pairs.data() + number
                 self.pool.data()[record.block + record.entries] = <uint32_t> i
                 record.entries += 1
-        self.floor = 0
+        return 0
+
+    cdef uint32_t add_pair(self, uint64_t key, count_t count, uint32_t live) except 0xFFFFFFFF nogil:
+        """A new record, without a block."""
+        cdef uint32_t number = self.pairs.insert(key)
+        cdef pair_t* record = self.pairs.data() + number
+        record.count = count
+        record.block = 0
+        record.entries = 0
+        record.live = live
+        return number
+
+    cdef int lay_out_blocks(self, uint64_t total) except -1 nogil:
+        """An empty block of its exact size for every pair; an eighth more for those to come."""
+        cdef uint32_t n
+        self.pool.resize(total + total // 8 + 1024)
+        self.pool_used = 0
+        for n in range(self.pairs.numbers()):
+            if self.pairs.data()[n].count:
+                self.new_block(n, self.pairs.data()[n].live)
         return 0
 
     # ---- blocks of positions ---------------------------------------------------------------------
@@ -638,12 +700,10 @@ cdef class MergeLearner:
         cdef pair_t* record
         if at.number == NONE:
             return 0
-        at.number = self.pairs.insert(key)
+        at.number = self.add_pair(key, at.count, at.positions)
         self.new_block(at.number, at.positions)
         record = self.pairs.data() + at.number
-        record.count = at.count
         record.entries = at.positions
-        record.live = at.positions
         at.cursor = record.block
         if at.count >= self.floor:
             self.heap.push(pair[count_t, uint64_t](at.count, ~key))

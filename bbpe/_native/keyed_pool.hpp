@@ -11,16 +11,9 @@
 #include <vector>
 
 #include "big_array.hpp"
+#include "buffer.hpp"  // prefetch
 
 namespace bbpe {
-
-inline void prefetch(const void* address) noexcept {
-#if defined(__GNUC__) || defined(__clang__)
-    __builtin_prefetch(address);
-#else
-    (void)address;
-#endif
-}
 
 inline std::uint64_t mix64(std::uint64_t key) noexcept {
     key ^= key >> 32;
@@ -58,7 +51,7 @@ public:
             number = free_.back();
             free_.pop_back();
         } else {
-            if (count_ == NONE) throw std::bad_alloc();
+            if (count_ == NONE - 1) throw std::bad_alloc();
             if (count_ == records_.capacity()) records_.resize(std::size_t{count_} + count_ / 2 + 64);
             number = count_++;
         }
