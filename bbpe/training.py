@@ -88,20 +88,21 @@ class TrainingOptions:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  (a frozen dataclass sets itself up)
-        put("vocab_size", _integer("vocab_size", self.vocab_size, 0))
-        put("num_merges", _integer("num_merges", self.num_merges, 0))
-        put("min_count", _integer("min_count", self.min_count, 1, none=False))
-        put("max_token_bytes", _integer("max_token_bytes", self.max_token_bytes, 2))
-        put("max_pretoken_bytes", _integer("max_pretoken_bytes", self.max_pretoken_bytes, 4))
-        put("pattern", get_pattern(self.pattern))
-        put("special_tokens", _special_tokens(self.special_tokens))
-        for name, value, known in (
-            ("byte_order", self.byte_order, ("value", "gpt2")),
-            ("normalizer", self.normalizer, (None, "NFC")),
-        ):
-            if value not in known:
-                raise TrainingError(f"{name} is {value!r}; expected {' or '.join(map(repr, known))}")
+        checked: dict[str, object] = {
+            "vocab_size": _integer("vocab_size", self.vocab_size, 0),
+            "num_merges": _integer("num_merges", self.num_merges, 0),
+            "min_count": _integer("min_count", self.min_count, 1, none=False),
+            "max_token_bytes": _integer("max_token_bytes", self.max_token_bytes, 2),
+            "max_pretoken_bytes": _integer("max_pretoken_bytes", self.max_pretoken_bytes, 4),
+            "pattern": get_pattern(self.pattern),
+            "special_tokens": _special_tokens(self.special_tokens),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.byte_order not in ("value", "gpt2"):
+            raise TrainingError(f"byte_order is {self.byte_order!r}; expected 'value' or 'gpt2'")
+        if self.normalizer not in (None, "NFC"):
+            raise TrainingError(f"normalizer is {self.normalizer!r}; expected None or 'NFC'")
         if not isinstance(self.text_field, str):
             raise TypeError(f"text_field is a str, not {type(self.text_field).__name__}")
         for name, flag in (("lines", self.lines), ("strict", self.strict)):
@@ -111,7 +112,7 @@ class TrainingOptions:
             raise TrainingError("neither vocab_size nor num_merges is given; one of them has to end the training")
 
     def merges_wanted(self, base: Vocabulary | None = None) -> int:
-        """How many merges may be learned on top of ``base`` (None: the 256 bytes) before vocab_size or num_merges stops.
+        """How many merges may be learned on top of ``base`` (None: the 256 bytes) before one of the two limits stops.
 
         Raises:
             TrainingError: ``vocab_size`` is less than there is to begin with.
@@ -140,8 +141,8 @@ def _integer(name: str, value: Any, least: int, *, none: bool = True) -> int | N
     if number is None:
         raise TypeError(f"{name} is an integer, not {value!r}")
     if number < least:
-        why = {"max_token_bytes": "; a merge makes a token of 2 or more", "max_pretoken_bytes": "; a character has up to 4"}
-        raise TrainingError(f"{name} is {number}; expected at least {least}{why.get(name, '')}")
+        why = "; a character has up to 4" if name == "max_pretoken_bytes" else ""
+        raise TrainingError(f"{name} is {number}; expected at least {least}{why}")
     if number > MAX_TOTAL:
         raise TrainingError(f"{name} is {number}; expected at most 2**63 - 1")
     return number
@@ -188,7 +189,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
-    """How a vocabulary came about: written as ``training.json``. The same training gives the same record, byte for byte.
+    """How a vocabulary came about: written as ``training.json``. The same training gives the same record, to the byte.
 
     Attributes:
         options: What was asked for.
@@ -271,7 +272,9 @@ class TrainingRecord:
             raise FormatError(f"this is no training record: {type(error).__name__}: {error}") from None
 
 
-def _curve(corpus_bytes: int, before: int, tokens: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> list[CurvePoint]:
+def _curve(
+    corpus_bytes: int, before: int, tokens: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+) -> list[CurvePoint]:
     points = []
     last = len(tokens) - 1
     for merge in range(len(tokens)):
@@ -425,7 +428,8 @@ class _Run:
             for byte, id in enumerate(order.tolist()):
                 tokens[id] = bytes([byte])
             self.first_id = 256
-            symbols, offsets = counts.data, counts.offsets
+            symbols: npt.NDArray[np.uint8] | npt.NDArray[np.uint32] = counts.data
+            offsets = counts.offsets
         else:
             order = None
             self.first_id = self.base.id_space
@@ -447,7 +451,7 @@ class _Run:
         )
 
     def finish(self, progress: Callable[[Progress], None] | None) -> tuple[Vocabulary, TrainingRecord]:
-        """Learn all merges. Between native steps Python runs: an exception there, Ctrl-C included, ends the training."""
+        """Learn all merges. Between native steps Python runs: an exception there ends the training, Ctrl-C included."""
         learner = self.learner
         total = None if self.wanted == MAX_TOTAL else self.wanted
         due = 0.0
@@ -558,7 +562,9 @@ def _check_agreement(counts: Counts, base: Vocabulary | None, options: TrainingO
         if base is not None and what == "special_tokens" and isinstance(mine, set):
             mine = mine | {special.content for special in base.special_tokens}
         if mine != theirs:
-            raise TrainingError(f"the counts were made with {what} {theirs!r}, not {mine!r}; count again, or leave it out")
+            raise TrainingError(
+                f"the counts were made with {what} {theirs!r}, not {mine!r}; leave it out or count again"
+            )
     if base is not None:
         if options.byte_order != "value":
             raise TrainingError(f"byte_order is {options.byte_order!r}, but the base has its ids already; leave it out")
@@ -579,19 +585,20 @@ def _check_size(counts: Counts) -> None:
     lengths = np.diff(counts.offsets)
     if len(counts.data) + len(counts) >= MAX_CELLS:
         raise TrainingError(
-            f"{len(counts):,} distinct pretokens have {len(counts.data):,} bytes, more than the 2**32 that the merge loop "
-            "can number; train on a sample, or cut long pretokens with max_pretoken_bytes"
+            f"{len(counts):,} distinct pretokens have {len(counts.data):,} bytes, and the merge loop can number 2**32; "
+            "train on a sample, or cut long pretokens with max_pretoken_bytes"
         )
     # In floating point first: the exact sum may not fit the integers that numpy would use.
     if float(lengths.astype(np.float64) @ counts.counts.astype(np.float64)) > MAX_TOTAL / 2:
         total = sum(length * count for length, count in zip(lengths.tolist(), counts.counts.tolist(), strict=True))
         if total > MAX_TOTAL:
-            raise TrainingError(f"the counts stand for {total:,} bytes of text, more than 64 bits can count; scale them down")
+            raise TrainingError(f"the counts stand for {total:,} bytes, more than 64 bits can count; scale them down")
 
 
 def _encoded(counts: Counts, base: Vocabulary) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
     """The pretokens as the base encodes them: ids, and where each pretoken begins among them."""
-    ids = Tokenizer(base).encode_pretokens(counts.data.tobytes(), counts.offsets[1:])
+    # Tokenizer has no public way to encode pretokens that are cut already, and should have none for text.
+    ids = Tokenizer(base)._encoder.encode_pretokens(counts.data.tobytes(), counts.offsets[1:].astype(np.uint64))
     lengths = np.zeros(base.id_space, dtype=np.int64)
     for id, token in base.tokens.items():
         lengths[id] = len(token)

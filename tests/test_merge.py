@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from strategies import documents, pretoken_counts, vocabularies
 
 from bbpe import reference
 from bbpe._merge import MergeLearner
-from strategies import documents, pretoken_counts, vocabularies
 
 BYTES = np.arange(256, dtype=np.uint32)
 TOKENS = [bytes([byte]) for byte in range(256)]
@@ -166,7 +166,7 @@ def seeded(alphabet: bytes, distinct: int, length: int, seed: int) -> dict[bytes
 
 @pytest.mark.parametrize("seed", range(4))
 def test_thousands_of_pairs(seed: int) -> None:
-    """Enough for the tables to grow, blocks to be moved and freed, and pairs to be dropped and their numbers used again."""
+    """Enough for tables to grow, blocks to move and be freed, pairs to be dropped and their numbers used again."""
     pretokens = seeded(bytes(range(97, 105)) + "中国人".encode(), 300, 12, seed)
     learned = reference.learn_merges(pretokens, num_merges=250)
     assert_equal(run(learner_of(pretokens), 250), learned)
