@@ -231,8 +231,8 @@ def _format_of_output(path: str | os.PathLike[str]) -> str:
         return "tokenizer.json"
     if suffix[1:].isalpha():
         raise FormatError(
-            f"{text}: bbpe writes no {suffix} files; end the name in .tiktoken, .json, vocab.json or merges.txt, or in none "
-            "of them for a folder"
+            f"{text}: bbpe writes no {suffix} files; end the name in .tiktoken, .json, vocab.json or merges.txt, or in "
+            "none of them for a folder"
         )
     return "directory"
 

@@ -9,9 +9,9 @@ Not kept, because they change no ids of a text: ``truncation``, ``padding``, the
 
 Written: one spelling, byte for byte the same for equal vocabularies, which is read again and compared before ``write``
 returns, by ``tokenizers`` too where it is installed. Two traps. Every special token stands in ``model.vocab`` *and* in
-``added_tokens`` with the same id, or readers renumber it onto other tokens' ids where ids have holes. And
-``tokenizers`` knows no rank tables: those are written as all their splits (``equivalence.py`` proves that this is
-exact).
+``added_tokens`` with the same id, or readers renumber it onto other tokens' ids where ids have holes (the one
+exception is in ``_without_special_pretokens``). And ``tokenizers`` knows no rank tables: those are written as all
+their splits (``equivalence.py`` proves that this is exact).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bbpe.errors import FormatError, PatternError
-from bbpe.formats.byte_text import to_bytes, to_text
+from bbpe.formats.byte_text import is_spelling, to_bytes, to_text
 from bbpe.formats.equivalence import merges_of_ranks
 from bbpe.formats.files import expect, member, parse_json, read_bytes
 from bbpe.formats.sidecar import build, special_from_record, special_record
@@ -98,9 +98,11 @@ def _kind(component: Any, place: str) -> str:
 
 def _check_algorithm(model: dict[str, Any], data: dict[str, Any], place: str) -> None:
     """Refuse what is no byte-level BPE, saying what it is."""
-    kind = model.get("type", "BPE" if "merges" in model else None)
+    kind = model.get("type")
+    if kind is None:  # older files leave it out; a Unigram's vocab is a list of pieces and scores
+        kind = "BPE" if "merges" in model else "Unigram" if type(model.get("vocab")) is list else "unknown"
     if kind != "BPE":
-        raise FormatError(f"{place}.type: {kind}; this is no byte-level BPE, which is what bbpe encodes with")
+        raise FormatError(f"{place}: {kind}, no byte-level BPE, which is what bbpe encodes with")
     if _flag(model, "byte_fallback", place):
         raise FormatError(
             f"{place}.byte_fallback: BPE over characters with byte fallback (SentencePiece's), no byte-level BPE"
@@ -387,9 +389,10 @@ def write(vocabulary: Vocabulary, path: Path) -> None:
     """
     merges = merges_of_ranks(vocabulary)
     texts = spelled_tokens(vocabulary)
+    in_model = texts
     if vocabulary.whole_pretoken:
-        _check_special_pretokens(vocabulary)
-    path.write_text("".join(_lines(vocabulary, texts, merges)), encoding="utf-8", newline="\n")
+        in_model = _without_special_pretokens(vocabulary, texts)
+    path.write_text("".join(_lines(vocabulary, in_model, merges)), encoding="utf-8", newline="\n")
     again = read(path)
     if again != vocabulary.replace(merges=merges, ranks=None):
         raise FormatError("what was written reads back as another vocabulary: tokenizer.json cannot say this one")
@@ -417,19 +420,31 @@ def spelled_tokens(vocabulary: Vocabulary) -> dict[str, int]:
     return dict(sorted(spelled.items(), key=lambda item: item[1]))
 
 
-def _check_special_pretokens(vocabulary: Vocabulary) -> None:
-    """Where pretokens are taken whole, ``tokenizers`` would take one spelled like a special token for that token."""
+def _without_special_pretokens(vocabulary: Vocabulary, texts: Mapping[str, int]) -> Mapping[str, int]:
+    """What ``model.vocab`` holds where pretokens are taken whole: ``tokenizers`` looks them up there, special or not.
+
+    A special token that is a pretoken by itself (GLM-4.6 has ``/nothink``) must not stand there, or it would be found
+    where special tokens are plain text. All special tokens are left out then, which readers number rightly only where
+    their ids follow the others without a hole.
+
+    Raises:
+        FormatError: They do not.
+    """
     pretokenizer = Pretokenizer(vocabulary.pattern)
     for special in vocabulary.special_tokens:
-        try:
-            spelled = to_bytes(special.content)
-        except KeyError:
+        if not is_spelling(special.content) or special.id in vocabulary.tokens:
             continue
-        if special.id not in vocabulary.tokens and pretokenizer.split(spelled) == [spelled]:
-            raise FormatError(
-                f"special token {special.content!r}: the pattern makes one pretoken of it, and tokenizers would "
-                "take that for the special token even where special tokens are plain text"
-            )
+        spelled = to_bytes(special.content)
+        if pretokenizer.split(spelled) != [spelled]:
+            continue
+        ordinary = {text: id for text, id in texts.items() if id in vocabulary.tokens}
+        if list(texts.values()) == list(range(len(texts))) and list(ordinary.values()) == list(range(len(ordinary))):
+            return ordinary
+        raise FormatError(
+            f"special token {special.content!r}: the pattern makes one pretoken of it, so tokenizers takes it for the "
+            "special token even where special tokens are plain text, and its id does not follow the ordinary ids"
+        )
+    return texts
 
 
 def _lines(vocabulary: Vocabulary, texts: Mapping[str, int], merges: tuple[tuple[int, int], ...]) -> Iterator[str]:
