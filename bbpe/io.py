@@ -49,7 +49,7 @@ OUTPUT_FILES = frozenset(
 _SUFFIXES = ("", ".gz", ".xz")
 
 
-# --- load ------------------------------------------------------------------------------------------------------------
+# --- load ---
 
 
 def load(
@@ -158,7 +158,7 @@ def _file_in_folder(folder: Path, format: str | None) -> Path:
     raise FormatError(f"{folder}: holds {shown}; which of them is the vocabulary? Give the file's path")
 
 
-# --- save ------------------------------------------------------------------------------------------------------------
+# --- save ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,14 +241,18 @@ def _save_folder(tokenizer: Tokenizer, target: Path, force: bool) -> Saved:
     vocabulary = tokenizer.vocabulary
     left_out: dict[str, str] = {}
     with atomic_directory(target, force, OUTPUT_FILES) as folder:
-        tokenizer_json.write(vocabulary, folder / TOKENIZER_JSON)
-        tokenizer_json.write_config(vocabulary, folder / TOKENIZER_CONFIG)
+        try:
+            tokenizer_json.write(vocabulary, folder / TOKENIZER_JSON)
+            tokenizer_json.write_config(vocabulary, folder / TOKENIZER_CONFIG)
+        except FormatError as error:
+            left_out[TOKENIZER_JSON] = str(error)
+            _remove(folder, TOKENIZER_JSON)
+            vocab_merges.write(vocabulary, folder)  # hours of training must not be lost for want of a dialect
         try:
             tiktoken_file.write(vocabulary, folder / TIKTOKEN)
         except FormatError as error:
             left_out[TIKTOKEN] = str(error)
-            for name in (TIKTOKEN, TIKTOKEN + ".json"):
-                (folder / name).unlink(missing_ok=True)
+            _remove(folder, TIKTOKEN, TIKTOKEN + ".json")
         record = tokenizer.training_record
         if record is not None:
             (folder / TRAINING).write_text(record.to_json(), encoding="utf-8", newline="\n")
@@ -256,7 +260,12 @@ def _save_folder(tokenizer: Tokenizer, target: Path, force: bool) -> Saved:
     return Saved(target, tuple(target / name for name in names), left_out)
 
 
-# --- all or nothing --------------------------------------------------------------------------------------------------
+def _remove(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
+# --- all or nothing ---
 
 
 @contextlib.contextmanager

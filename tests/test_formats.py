@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import itertools
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bbpe.errors import BbpeError, FormatError
+from bbpe.errors import FormatError
 from bbpe.formats import FORMATS, detect, tiktoken_file, tokenizer_json, vocab_merges
 from bbpe.formats.byte_text import CHARACTERS, to_bytes, to_text
 from bbpe.formats.equivalence import check_same_as_ranks, merges_alone, merges_of_ranks
@@ -76,7 +77,7 @@ VARIANTS = {
 TABLE = Vocabulary(PLAIN.tokens, pattern=LLAMA3, whole_pretoken=True, special_tokens=[SpecialToken("<|a|>", 264)])
 
 
-# --- round trips -------------------------------------------------------------------------------------------------------
+# --- round trips ---
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "vocab+merges"])
@@ -135,7 +136,7 @@ def test_the_byte_map_is_openais() -> None:
     assert to_bytes(CHARACTERS) == bytes(range(256))
 
 
-# --- the bytes that are written ----------------------------------------------------------------------------------------
+# --- the bytes that are written ---
 
 TINY = Vocabulary(
     {0: b" ", 1: b"a", 2: b"b", 5: b"ab", 6: b" ab"},
@@ -147,36 +148,16 @@ TINY = Vocabulary(
 )
 
 
-def test_golden_tokenizer_json(tmp_path: Path) -> None:
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def test_golden_files(tmp_path: Path) -> None:
+    """Promised bytes: a change here alters the files that users compare and keep, and belongs in the CHANGELOG."""
     tokenizer_json.write(TINY, tmp_path / "tokenizer.json")
-    regex = json.dumps(GPT2.spelling("oniguruma")[0], ensure_ascii=False)
-    byte_level = '{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false}'
-    start = '{"SpecialToken": {"id": "<s>", "type_id": %d}}, {"Sequence": {"id": "%s", "type_id": %d}}'
-    assert (tmp_path / "tokenizer.json").read_text(encoding="utf-8") == (
-        '{\n  "version": "1.0",\n  "truncation": null,\n  "padding": null,\n  "added_tokens": [\n'
-        '    {"id": 9, "content": "<s>", "special": true, "lstrip": false, "rstrip": false, "single_word": false, "normalized": false}\n'
-        '  ],\n  "normalizer": {"type": "NFC"},\n  "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", '
-        f'"pattern": {{"Regex": {regex}}}, "behavior": "Isolated", "invert": false}}, {byte_level}]}},\n'
-        f'  "post_processor": {{"type": "Sequence", "processors": [{byte_level}, {{"type": "TemplateProcessing", '
-        f'"single": [{start % (0, "A", 0)}], "pair": [{start % (0, "A", 0)}, {start % (1, "B", 1)}], '
-        '"special_tokens": {"<s>": {"id": "<s>", "ids": [9], "tokens": ["<s>"]}}}]},\n'
-        f'  "decoder": {byte_level},\n  "model": {{\n    "type": "BPE",\n    "dropout": null,\n    "unk_token": null,\n'
-        '    "continuing_subword_prefix": null,\n    "end_of_word_suffix": null,\n    "fuse_unk": false,\n    "byte_fallback": false,\n'
-        '    "ignore_merges": false,\n    "vocab": {\n      "Ġ": 0,\n      "a": 1,\n      "b": 2,\n      "ab": 5,\n      "Ġab": 6,\n'
-        '      "<s>": 9\n    },\n    "merges": [\n      ["a", "b"],\n      ["Ġ", "ab"]\n    ]\n  }\n}\n'
-    )
-
-
-def test_golden_vocab_json_and_merges_txt(tmp_path: Path) -> None:
+    tokenizer_json.write_config(TINY, tmp_path / "tokenizer_config.json")
     vocab_merges.write(TINY, tmp_path)
-    assert (tmp_path / "vocab.json").read_text(
-        encoding="utf-8"
-    ) == '{\n"Ġ": 0,\n"a": 1,\n"b": 2,\n"ab": 5,\n"Ġab": 6,\n"<s>": 9\n}\n'
-    assert (tmp_path / "merges.txt").read_text(encoding="utf-8") == "#version: 0.2\na b\nĠ ab\n"
-    sidecar = json.loads((tmp_path / "merges.txt.json").read_bytes())
-    assert sidecar["pattern"]["stages"] == list(GPT2.stages)
-    assert sidecar["special_tokens"][0]["content"] == "<s>"
-    assert (sidecar["normalizer"], sidecar["template"]) == ("NFC", {"before": [9], "after": []})
+    written = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    assert written == {path.name: path.read_text(encoding="utf-8") for path in (GOLDEN / "tiny").iterdir()}
 
 
 def test_golden_tiktoken(tmp_path: Path) -> None:
@@ -186,7 +167,8 @@ def test_golden_tiktoken(tmp_path: Path) -> None:
     assert (tmp_path / "a.tiktoken").read_text() == "".join(lines) + "YWI= 300\nIGFi 301\n"
     sidecar = json.loads((tmp_path / "a.tiktoken.json").read_bytes())
     assert list(sidecar) == [
-        "format", "version", "sha256", "name", "kind", "whole_pretoken", "pattern", "unicode", "normalizer", "special_tokens", "template",
+        "format", "version", "sha256", "name", "kind", "whole_pretoken", "pattern", "unicode", "normalizer",
+        "special_tokens", "template",
     ]  # fmt: skip
     assert (sidecar["kind"], sidecar["pattern"]["name"]) == ("merges", "gpt2")
     assert sidecar["pattern"]["tiktoken"] == GPT2.spelling("tiktoken")
@@ -203,7 +185,7 @@ def test_config_names_beginning_and_end_only_from_the_template(tmp_path: Path) -
     assert config["clean_up_tokenization_spaces"] is False
 
 
-# --- ranks and merges --------------------------------------------------------------------------------------------------
+# --- ranks and merges ---
 
 
 def run(text: bytes, rank_of_pair: Callable[[bytes, bytes], int | None]) -> list[bytes]:
@@ -244,7 +226,7 @@ LONG_TOKENS = st.lists(
 @given(tokens=LONG_TOKENS, seed=st.integers(0, 2**32))
 def test_all_splits_in_any_order_are_the_rank_table(tokens: list[bytes], seed: int) -> None:
     """The lemma of ``equivalence.py`` on every text of up to nine letters, splits of one token shuffled."""
-    all_tokens = {id: token for id, token in enumerate([b"a", b"b", *tokens])}
+    all_tokens = dict(enumerate([b"a", b"b", *tokens]))
     table = Vocabulary(all_tokens, pattern=GPT2, whole_pretoken=True)
     merges = list(merges_of_ranks(table))
     assert len(merges) == sum(
@@ -315,7 +297,7 @@ def test_merges_alone_are_the_merges_of_a_trained_vocabulary() -> None:
     assert merges_alone(unreachable) is None
 
 
-# --- what a format cannot say ------------------------------------------------------------------------------------------
+# --- what a format cannot say ---
 
 
 @pytest.mark.parametrize(
@@ -337,7 +319,7 @@ def test_tiktoken_refuses_what_it_cannot_say(tmp_path: Path, vocabulary: Vocabul
 
 def test_tokenizer_json_refuses_a_special_token_spelled_like_other_bytes(tmp_path: Path) -> None:
     """``é`` is how byte 0xE9 is spelled: the vocabulary would hold one key for two ids."""
-    with pytest.raises(FormatError, match="'é' .* token 233"):
+    with pytest.raises(FormatError, match=r"'é' .* token 233"):
         tokenizer_json.write(vocabulary_of([], special={"é": 300}), tmp_path / "tokenizer.json")
 
 
@@ -360,7 +342,7 @@ def test_merges_txt_refuses_a_merge_that_looks_like_its_header(tmp_path: Path) -
         vocab_merges.write(vocabulary_of(words), tmp_path)
 
 
-# --- variants that publishers write ------------------------------------------------------------------------------------
+# --- variants that publishers write ---
 
 
 def as_json(vocabulary: Vocabulary, tmp_path: Path) -> dict[str, Any]:
@@ -442,7 +424,7 @@ def test_special_tokens_of_vocab_json_are_what_no_merge_makes(tmp_path: Path) ->
     vocabulary = vocabulary_of(WORDS, special={"<|end|>": 264, "<｜结束｜>": 265})
     vocab_merges.write(vocabulary, tmp_path)
     sidecar_path(tmp_path / "merges.txt").unlink()
-    with pytest.raises(FormatError, match="carry no pattern.*pattern='gpt2'"):
+    with pytest.raises(FormatError, match=r"carry no pattern.*pattern='gpt2'"):
         vocab_merges.read(tmp_path)
     assert vocab_merges.read(tmp_path, pattern=LLAMA3) == vocabulary
     assert [
@@ -465,7 +447,7 @@ def test_merges_txt_without_a_header_and_with_crlf(tmp_path: Path) -> None:
     assert vocab_merges.read(tmp_path, pattern=LLAMA3) == PLAIN
 
 
-# --- damage ------------------------------------------------------------------------------------------------------------
+# --- damage ---
 
 
 def changed(change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -638,7 +620,7 @@ def test_a_damaged_tiktoken_file_says_where(tmp_path: Path, lines: bytes, messag
 def test_a_tiktoken_file_alone_says_what_to_pass(tmp_path: Path) -> None:
     path = tmp_path / "a.tiktoken"
     path.write_bytes(b"YQ== 0\n")
-    with pytest.raises(FormatError, match="pass pattern=.* and special_tokens="):
+    with pytest.raises(FormatError, match=r"pass pattern=.* and special_tokens="):
         tiktoken_file.read(path)
     with pytest.raises(FormatError, match="pass special_tokens="):
         tiktoken_file.read(path, pattern=LLAMA3)
@@ -720,7 +702,7 @@ def test_compressed_data_that_is_cut_damaged_or_too_large(tmp_path: Path, compre
     path.write_bytes(data[:1000] + bytes([data[1000] ^ 255]) + data[1001:])
     with pytest.raises(FormatError, match="damaged"):
         read_bytes(path)
-    path.write_bytes(data + b"trailing")
+    path.write_bytes(data + b"trailing garbage")
     with pytest.raises(FormatError, match="damaged"):
         read_bytes(path)
     path.write_bytes(compress(bytes(10_000_000)))
@@ -782,7 +764,7 @@ def mutate(data: bytes, random_source: random.Random) -> bytes:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_mutants_are_read_or_refused_never_a_crash(tmp_path: Path, name: str) -> None:
-    """3,000 mutants (seeds 0 to 2,999) of every file of the format: a ``Vocabulary`` or a ``FormatError``, nothing
+    """800 mutants (seeds 0 to 799) of every file of the format: a ``Vocabulary`` or a ``FormatError``, nothing
     else."""
     small = Vocabulary(
         {0: b" ", 1: b"a", 2: b"b", 5: b"ab", 6: b" ab"},
@@ -799,22 +781,19 @@ def test_mutants_are_read_or_refused_never_a_crash(tmp_path: Path, name: str) ->
         FORMATS[name].write(small, first)
     files = sorted(tmp_path.iterdir())
     originals = {path: path.read_bytes() for path in files}
-    refused = 0
-    for seed in range(3000):
+    accepted = 0
+    for seed in range(800):
         random_source = random.Random(seed)
         path = random_source.choice(files)
         path.write_bytes(mutate(originals[path], random_source))
-        try:
+        with contextlib.suppress(FormatError):
             FORMATS[name].read(first)
-        except BbpeError as error:
-            assert isinstance(error, FormatError), (seed, error)
-            assert "\n" not in str(error), seed
-            refused += 1
+            accepted += 1
         path.write_bytes(originals[path])
-    assert 1000 < refused < 3000
+    assert 0 < accepted < 550
 
 
-# --- published files ---------------------------------------------------------------------------------------------------
+# --- published files ---
 
 
 def test_published_gpt2_becomes_openais_own_tiktoken_file(bbpe_home: Path, tmp_path: Path) -> None:

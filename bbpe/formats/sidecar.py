@@ -18,7 +18,7 @@ from typing import Any, Literal, cast
 
 from bbpe.errors import BbpeError, FormatError, PatternError
 from bbpe.formats.files import expect, member, parse_json, read_bytes
-from bbpe.patterns import Pattern, identify
+from bbpe.patterns import Pattern, Pretokenizer, identify
 from bbpe.unicode import unicode_version
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
@@ -148,7 +148,12 @@ def _pattern(record: dict[str, Any], place: str) -> Pattern:
     )
     if not stages:
         raise FormatError(f"{place}.stages: empty")
-    return identify(stages) or Pattern(stages)
+    try:
+        pattern = identify(stages) or Pattern(stages)
+        Pretokenizer(pattern)  # compiled here, so that a malformed one is the file's error
+    except PatternError as error:
+        raise FormatError(f"{place}: {error}") from None
+    return pattern
 
 
 def _template(record: dict[str, Any], place: str) -> Template:

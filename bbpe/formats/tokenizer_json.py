@@ -26,7 +26,7 @@ from bbpe.formats.byte_text import is_spelling, to_bytes, to_text
 from bbpe.formats.equivalence import merges_of_ranks
 from bbpe.formats.files import expect, member, parse_json, read_bytes
 from bbpe.formats.sidecar import build, special_from_record, special_record
-from bbpe.patterns import Pattern, Pretokenizer, get_pattern, identify
+from bbpe.patterns import Pattern, Pretokenizer, from_spelling, get_pattern
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
 _NEVER_IN_UTF8 = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
@@ -129,7 +129,7 @@ def _flattened(component: Any, place: str, members: str = "pretokenizers", depth
         yield from _flattened(inner, f"{place}.{members}[{index}]", members, depth + 1)
 
 
-# --- pattern ---------------------------------------------------------------------------------------------------------
+# --- pattern ---
 
 
 def _read_pattern(component: Any, place: str) -> Pattern:
@@ -181,26 +181,14 @@ def _read_split(part: dict[str, Any], place: str) -> tuple[str, bool]:
 
 
 def _from_oniguruma(stages: tuple[str, ...], place: str) -> Pattern:
-    """The pattern that stages in Oniguruma's dialect stand for.
-
-    A published spelling is known by name. Any other is taken as it is only where both dialects read it alike: where
-    writing it back for Oniguruma gives the same text.
-    """
+    """The pattern that stages in Oniguruma's dialect stand for; a regex is never copied in good faith."""
     try:
-        known = identify(stages)
-        if known is not None:
-            return known
-        pattern = Pattern(stages)
-        if tuple(pattern.spelling("oniguruma")) == stages:
-            return pattern
+        return from_spelling(stages, "oniguruma")
     except PatternError as error:
         raise FormatError(f"{place}: {error}") from None
-    raise FormatError(
-        f"{place}: {stages!r} means other things to Oniguruma than to bbpe, and is no pattern known by name"
-    )
 
 
-# --- other components ------------------------------------------------------------------------------------------------
+# --- other components ---
 
 
 def _read_normalizer(component: Any, place: str) -> str | None:
@@ -260,7 +248,7 @@ def _template_of_processing(part: dict[str, Any], place: str) -> Template:
     return Template(tuple(before), tuple(after))
 
 
-# --- tokens and merges (vocab_merges.py reads the same) ---------------------------------------------------------------
+# --- tokens and merges (vocab_merges.py reads the same) ---
 
 
 def _read_added_tokens(data: dict[str, Any], where: str) -> dict[str, SpecialToken]:
@@ -377,7 +365,7 @@ def _check_no_unknown(unknown: Any, tokens: Mapping[int, bytes], place: str) -> 
             raise FormatError(f"{place}: byte 0x{byte:02X} would become {unknown!r}; bbpe has no unknown token")
 
 
-# --- writing ---------------------------------------------------------------------------------------------------------
+# --- writing ---
 
 
 def write(vocabulary: Vocabulary, path: Path) -> None:
