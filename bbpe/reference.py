@@ -431,6 +431,9 @@ def encode_pretoken(pretoken: bytes, vocabulary: Vocabulary) -> list[int]:
 def to_bytes(text: str | bytes, errors: Literal["strict", "replace"] = "strict") -> bytes:
     r"""The bytes of a text (point 10). Bytes are taken as they are; in a ``str`` every surrogate is a lone one.
 
+    That goes for two that would be a pair in UTF-16, too: each is replaced by itself, so that what follows keeps its
+    place (tiktoken joins them).
+
     >>> to_bytes("é"), to_bytes(b"\xff"), to_bytes("a\ud800", errors="replace")
     (b'\xc3\xa9', b'\xff', b'a\xef\xbf\xbd')
     >>> to_bytes("ab\ud800")
