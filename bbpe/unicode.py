@@ -17,7 +17,7 @@ Parsing of patterns is in ``automaton.py``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -159,7 +159,8 @@ _LONG_CATEGORY_NAMES = {
 }  # fmt: skip
 _BINARY_ALIASES = {"space": "whitespace", "wspace": "whitespace", "alpha": "alphabetic", "upper": "uppercase",
                    "lower": "lowercase", "joinc": "joincontrol", "ideo": "ideographic", "uideo": "unifiedideograph",
-                   "epres": "emojipresentation", "emod": "emojimodifier", "extpict": "extendedpictographic"}  # fmt: skip
+                   "epres": "emojipresentation", "emod": "emojimodifier", "extpict": "extendedpictographic",
+                   }  # fmt: skip
 
 
 def _category(name: str) -> CharacterSet | None:
@@ -198,7 +199,7 @@ def _binary(name: str) -> CharacterSet | None:
     return _parse(ranges) if ranges is not None else None
 
 
-@lru_cache(maxsize=None)
+@cache
 def property_set(name: str) -> CharacterSet:
     """The characters that have a property, by any of the names that ``\\p{...}`` takes.
 
@@ -244,7 +245,7 @@ def digit() -> CharacterSet:
     return property_set("Nd")
 
 
-@lru_cache(maxsize=1)
+@cache
 def word() -> CharacterSet:
     """What ``\\w`` matches in ``regex`` and tiktoken: Alphabetic, M, Nd, Pc and Join_Control.
 
@@ -253,7 +254,7 @@ def word() -> CharacterSet:
     return union(map(property_set, ("Alphabetic", "M", "Nd", "Pc", "Join_Control")))
 
 
-@lru_cache(maxsize=1)
+@cache
 def _case_variants() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """(characters, number of the orbit of each)."""
     from bbpe._unicode_tables import CASES
