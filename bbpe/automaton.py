@@ -1095,9 +1095,11 @@ def _spell(node: Node) -> str:
 
 
 def _spell_set(members: CharacterSet) -> str:
+    """``regex`` tries the ranges of a set one after another, so those that most text is in stand first."""
     if not len(members):
         return "(?!)"
-    return f"[{''.join(_spell_range(low, high) for low, high in members.ranges())}]"
+    ranges = sorted(members.ranges(), key=lambda r: (r[0] >= 0x80, r[0] - r[1]))
+    return f"[{''.join(_spell_range(low, high) for low, high in ranges)}]"
 
 
 def _spell_range(low: int, high: int) -> str:

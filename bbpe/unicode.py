@@ -173,8 +173,11 @@ def _category(name: str) -> CharacterSet | None:
         return union([property_set("cc"), property_set("cf"), property_set("co"), property_set("cn")])
     if name == "cs":
         return EMPTY
-    wanted = ("Lu", "Ll", "Lt") if name == "lc" else tuple(c for c in CATEGORIES if c.lower().startswith(name))
-    return union(_parse(CATEGORIES[c]) for c in wanted) if wanted and len(name) <= 2 else None
+    if name == "lc":
+        wanted = ["Lu", "Ll", "Lt"]
+    else:
+        wanted = [category for category in CATEGORIES if name and category.lower().startswith(name)]
+    return union(_parse(CATEGORIES[category]) for category in wanted) if wanted else None
 
 
 def _script(name: str) -> CharacterSet | None:
