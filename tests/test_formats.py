@@ -764,7 +764,7 @@ def mutate(data: bytes, random_source: random.Random) -> bytes:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_mutants_are_read_or_refused_never_a_crash(tmp_path: Path, name: str) -> None:
-    """800 mutants (seeds 0 to 799) of every file of the format: a ``Vocabulary`` or a ``FormatError``, nothing
+    """400 mutants (seeds 0 to 399) of every file of the format: a ``Vocabulary`` or a ``FormatError``, nothing
     else."""
     small = Vocabulary(
         {0: b" ", 1: b"a", 2: b"b", 5: b"ab", 6: b" ab"},
@@ -782,7 +782,7 @@ def test_mutants_are_read_or_refused_never_a_crash(tmp_path: Path, name: str) ->
     files = sorted(tmp_path.iterdir())
     originals = {path: path.read_bytes() for path in files}
     accepted = 0
-    for seed in range(800):
+    for seed in range(400):
         random_source = random.Random(seed)
         path = random_source.choice(files)
         path.write_bytes(mutate(originals[path], random_source))
@@ -790,7 +790,7 @@ def test_mutants_are_read_or_refused_never_a_crash(tmp_path: Path, name: str) ->
             FORMATS[name].read(first)
             accepted += 1
         path.write_bytes(originals[path])
-    assert 0 < accepted < 550
+    assert 0 < accepted < 280
 
 
 # --- published files ---
