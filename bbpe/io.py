@@ -338,9 +338,10 @@ def atomic_directory(
         temporary.mkdir()
         try:
             yield temporary
-            for name in sorted(os.listdir(temporary)):
-                _sync_file(temporary / name)
-            _sync_folder(temporary)
+            for folder, _, names in os.walk(temporary):
+                for name in names:
+                    _sync_file(Path(folder, name))
+                _sync_folder(Path(folder))
             _refuse_existing_folder(target, force, replaceable)
             if final.exists():
                 _exchange(temporary, final)

@@ -93,9 +93,7 @@ def test_the_training_record_is_kept(tmp_path: Path) -> None:
     assert tmp_path / "out" / "training.json" in saved.files
     loaded = io.load(tmp_path / "out")
     assert (loaded.vocabulary, loaded.training_record) == (trained.vocabulary, trained.training_record)
-    assert (
-        io.load(tmp_path / "out" / "tokenizer.json").training_record is None
-    )  # a file is what it is, whatever lies beside it
+    assert io.load(tmp_path / "out" / "tokenizer.json").training_record is None  # a file is only itself
     for other in ("{}", "[", "\ud800".encode("utf-8", "surrogatepass").decode("latin-1"), "[" * 100_000):
         (tmp_path / "out" / "training.json").write_text(other, encoding="latin-1")
         assert io.load(tmp_path / "out").training_record is None

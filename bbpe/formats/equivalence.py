@@ -44,7 +44,7 @@ _NEVER_IN_UTF8 = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
 
 
 def listed_merges(vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:
-    """The merges of a merge list; of a rank table, all splits of all tokens by the rank of the result: the same encoder."""
+    """The merges of a merge list; of a rank table, all splits by the rank of the result: the same encoder."""
     merges = as_merge_list(vocabulary).merges
     assert merges is not None
     return merges
