@@ -539,7 +539,7 @@ def test_point_11_invalid_bytes_are_left_alone_and_nothing_of_the_original_is_lo
 @pytest.mark.parametrize(
     "text",
     [
-        *["\u1100\u1161\u11a8", "\uac00\u11a8", "x\u1161", "\u30ab\u3099", "\u3099"],
+        *["\u1100\u1161\u11a8", "\uac00\u11a8", "x\u1161", "\u30ab\u3099", "\u3099", "\u1112\u1175\u11c2"],
         *["\u1ecd\u0302", "o\u0302\u0323", "\u0958", "\u212b", "\u0f73\u0f71", "a\u0344\u0323"],
         "\u0f40\u0f74\u0f73",  # of combining class 0, but made of two marks that go before the one before it
     ],
