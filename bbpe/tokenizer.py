@@ -13,6 +13,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
@@ -49,7 +50,7 @@ class Tokenizer:
     ``"all"``. The longest allowed one at the leftmost place counts.
     """
 
-    __slots__ = ("_encoder", "_pretokenizer", "_special_by_content", "_training_record", "_vocabulary")
+    __slots__ = ("_direct", "_encoder", "_pretokenizer", "_special_by_content", "_training_record", "_vocabulary")
 
     engine: str = "bbpe"
     """The library that encodes; other engines have the same surface, for comparison."""
@@ -60,6 +61,8 @@ class Tokenizer:
         self._special_by_content = {special.content: special for special in vocabulary.special_tokens}
         self._pretokenizer = Pretokenizer(vocabulary.pattern)
         self._encoder = _build_encoder(vocabulary, self._pretokenizer)
+        # Nothing between the text and the native encoder, unless a call asks for more.
+        self._direct = vocabulary.normalizer is None and self._pretokenizer.automata is not None
 
     # ---- what it is ----
 
@@ -126,14 +129,13 @@ class Tokenizer:
         >>> tok.encode("abc")
         [256, 99]
         """
-        if type(text) is not str:
-            _require_str(text)
+        _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if allowed_special or self._vocabulary.normalizer or not self._pretokenizer.automata:
-            ids = [int(id) for id in self._encode_pieces(text, allowed_special)]
-        else:
+        if self._direct and not allowed_special:
             ids = self._encoder.encode(text)
+        else:
+            ids = self._to_array(text, allowed_special).tolist()
         return self._with_template(ids) if add_template else ids
 
     def encode_to_numpy(self, text: str, *, allowed_special: Allowed = (), errors: str = "strict") -> IdArray:
@@ -141,6 +143,8 @@ class Tokenizer:
         _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
+        if self._direct and not allowed_special:
+            return self._encoder.encode_to_numpy(text)
         return self._to_array(text, allowed_special)
 
     def encode_bytes(self, data: bytes, *, allowed_special: Allowed = ()) -> list[int]:
@@ -237,9 +241,9 @@ class Tokenizer:
         _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if allowed_special or self._vocabulary.normalizer or not self._pretokenizer.automata:
-            return len(self._to_array(text, allowed_special))
-        return self._encoder.count(text)
+        if self._direct and not allowed_special:
+            return self._encoder.count(text)
+        return len(self._to_array(text, allowed_special))
 
     def tokens(self, text: str, *, allowed_special: Allowed = (), errors: str = "strict") -> list[bytes]:
         """The tokens of a text, as bytes."""
@@ -296,9 +300,6 @@ class Tokenizer:
         if len(parts) == 1:
             return parts[0]
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint32)
-
-    def _encode_pieces(self, text: str, allowed_special: Allowed) -> Iterator[int]:
-        return iter(self._to_array(text, allowed_special).tolist())
 
     def _plain_to_array(self, text: str | bytes) -> IdArray:
         """The ids of text without special tokens."""
@@ -609,18 +610,7 @@ def _truncated(vocabulary: Vocabulary, vocab_size: int) -> Vocabulary:
     moved = {
         special.id: special.id - removed if special.id > last else special.id for special in vocabulary.special_tokens
     }
-    specials = [
-        SpecialToken(
-            special.content,
-            moved[special.id],
-            special.special,
-            special.lstrip,
-            special.rstrip,
-            special.single_word,
-            special.normalized,
-        )
-        for special in vocabulary.special_tokens
-    ]
+    specials = [replace(special, id=moved[special.id]) for special in vocabulary.special_tokens]
     template = Template(
         tuple(moved.get(id, id) for id in vocabulary.template.before),
         tuple(moved.get(id, id) for id in vocabulary.template.after),
