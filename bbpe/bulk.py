@@ -351,20 +351,21 @@ class _Cutter:
         """A place to cut, near the end of ``data`` (of which more follows); 0 when none is found."""
         if not self.usable:
             return 0
+        longest = max(map(len, self._specials), default=0)
         begin = max(0, len(data) - _WINDOW)
-        # No part of a special token that is arriving, and whole characters only.
-        end = len(data) - max(map(len, self._specials), default=0) - 8
-        while end > begin:
-            # Between two special tokens, or the edges of the window.
-            start = max((data.rfind(special, begin, end) + len(special) for special in self._specials), default=0)
-            found = self._find_in(data, max(begin, start), end)
-            if found:
-                return found
-            end = max((data.rfind(special, begin, end) for special in self._specials), default=-1)
+        first = begin + longest if begin else 0  # behind a special token that begins before the window
+        end = len(data) - longest - 8  # before one that is still arriving; and whole characters only
+        while end > first:
+            # Between two special tokens, or the edges of the window: the last one that begins before `end`.
+            found = [(data.rfind(each, begin, end + len(each) - 1), len(each)) for each in self._specials]
+            cut = self._find_in(data, max((at + length for at, length in found if at >= 0), default=first), end)
+            if cut:
+                return cut
+            end = max((at for at, _ in found), default=-1)
         return 0
 
     def _find_in(self, data: bytes, begin: int, end: int) -> int:
-        if end - begin < 16:
+        if end - begin < 16:  # too short to be worth a look, or nothing at all
             return 0
         assert self._automata is not None
         automaton = self._automata[0]
@@ -550,10 +551,13 @@ class _Lines:
     def __init__(self, tokenizer: Tokenizer, format: IdFormat) -> None:
         begin, separator, end = (b"[", b", ", b"]\n") if format == "json" else (b"", b" ", b"\n")
         vocabulary = tokenizer.vocabulary
-        known = sorted({*vocabulary.tokens, *(special.id for special in vocabulary.special_tokens)})
-        self._known = None if len(known) == tokenizer.id_space else np.array(known, dtype=np.uint32)
-        self._size = len(known)
+        known: Iterable[int] = range(tokenizer.id_space)
+        self._known = None
+        if tokenizer.id_space > 2 * vocabulary.vocab_size:  # ids with large holes: no rows for those
+            known = sorted({*vocabulary.tokens, *(special.id for special in vocabulary.special_tokens)})
+            self._known = np.array(known, dtype=np.uint32)
         numbers = [b"%d" % id for id in known]
+        self._size = len(numbers)
         self._table = np.array([*numbers, *(separator + number for number in numbers), begin, end], dtype=np.bytes_)
 
     def __call__(
