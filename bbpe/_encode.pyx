@@ -3,8 +3,8 @@
 
 The way of the data, for one document:
 
-    text -> UTF-8 in a padded buffer -> pretokens (``pretoken_end``) -> segments (``encode_pretoken``)
-         -> ids, from the character table, from the cache, or by merging (``merge_short``, ``merge_long``)
+    text -> UTF-8 in a padded buffer -> pretokens (``pretoken_end``) -> segments (``cut_pretoken``) in a short queue
+         -> ids (``encode_queue``): from the table of characters, from the cache, or by merging (``encode_unknown``)
 
 Why cutting is exact: a merge only ever makes a token of the vocabulary. Where no token holds the bytes on both sides of a
 boundary, no merge crosses it, and the two sides encode as if each stood alone. ``Encoder.__init__`` writes every boundary
@@ -18,7 +18,7 @@ tables keep that one. Symbols are numbered by the rank of that merge, bytes firs
 The one trap: the whole-pretoken rule speaks of pretokens. A segment that happens to be a token which its own merges do not
 reach is that token only where it is the whole pretoken. Such segments are never cached (``encode_unknown``).
 
-Reading order: ``merge_short`` is the definition of encoding; ``encode_pretoken`` is the path that text takes.
+Reading order: ``merge_short`` is the definition of encoding; from ``cut_stages`` on is the path that text takes.
 The Python side (``tokenizer.py``) has checked all arguments before it calls; ``reference.py`` says what must come out.
 """
 
@@ -62,7 +62,7 @@ cdef extern from "_native/buffer.hpp" namespace "bbpe" nogil:
     uint32_t load32(const void* address)
     uint64_t mix64(uint64_t a, uint64_t b)
     uint64_t hash_bytes(const uint8_t* text, size_t length)
-    int lowest_bit(uint64_t word)
+    void prefetch(const void* address)
 
 cdef extern from *:
     """
@@ -89,6 +89,7 @@ cdef enum:
     PADDING = 32             # readable bytes after every text, see _pretokenize.pxd
     SHORT = 15               # bytes of the longest cache key
     SHORT_IDS = 4            # ids in a cache entry; also how far past the ids a copy may write
+    QUEUE = 64               # segments cut before they are encoded: time for memory to answer
     CACHE_BUCKETS = 1 << 16  # of two entries, one cache line each: 4 MiB a thread
     LONG = 46                # bytes of the longest key of the cache for long segments
     LONG_IDS = 20
@@ -111,6 +112,7 @@ cdef uint64_t NO_RANK = ~<uint64_t>0
 cdef uint32_t BYTE = <uint32_t>1 << 31     # marks a byte among places in the list of tokens
 cdef token_id_t MISSING = ~<token_id_t>0   # stands where a byte has no token; never a real id (vocabulary.MAX_ID)
 cdef uint64_t COUNT_BITS = <uint64_t>3 << 60
+cdef uint64_t NO_KEY = ~<uint64_t>0          # no key: those have zeros in their two highest bits
 cdef uint64_t LOW_MASK[SHORT + 1]
 cdef uint64_t HIGH_MASK[SHORT + 1]
 
@@ -129,14 +131,18 @@ cdef struct known_merge:   # how a token comes about when its bytes stand alone
     uint32_t right
     uint64_t rank          # NO_RANK: it does not
 
-cdef struct character:     # one character of three UTF-8 bytes, by its 16 bits
-    token_id_t ids[3]      # what it encodes to as a segment of its own
-    uint32_t count         # ids used; 0: it depends on whether the character is a whole pretoken
-
 cdef struct cache_slot:    # a segment of at most SHORT bytes that is at most SHORT_IDS ids
     uint64_t low           # its first eight bytes
     uint64_t high          # the rest; ids - 1 in bits 60-61; its length in bits 56-59; 0: empty
     token_id_t ids[SHORT_IDS]
+
+cdef struct segment_t:     # a segment on its way from being cut to being encoded
+    const uint8_t* text
+    uint64_t length        # bytes << 1 | whether it is a whole pretoken
+    uint64_t code          # its last character if that has three bytes, else 0
+    uint64_t low           # its key, as in cache_slot; NO_KEY if it is longer than SHORT
+    uint64_t high
+    const cache_slot* bucket   # where the answer is, if it is known: two slots
 
 cdef struct long_slot:     # a segment of at most LONG bytes that is at most LONG_IDS ids
     uint8_t length         # 0: empty
@@ -152,7 +158,7 @@ cdef struct tables_t:      # all that encoding reads and never writes; shared by
     int filter_shift
     const uint32_t* byte_pairs       # first byte << 8 | second -> resulting symbol
     const token_id_t* ids            # symbol -> id; the first 256 symbols are the bytes
-    const character* characters
+    const cache_slot* characters     # characters of three UTF-8 bytes, by their 16 bits, as segments of their own
     const uint64_t* bridges          # hash of two characters, or of a last byte and a character -> some token spans them
     const uint8_t* lead_classes      # character -> which of the lead sets
     const uint16_t* lead_sets        # low halves of the lead bytes that some token holds after this character's end
@@ -368,23 +374,56 @@ cdef inline uint64_t cache_hash(uint64_t low, uint64_t high) noexcept nogil:
     return mix64(low ^ <uint64_t>0x9E3779B97F4A7C15, high ^ <uint64_t>0xD6E8FEB86659FD93) & (CACHE_BUCKETS - 1)
 
 
-cdef inline token_id_t* encode_segment(const tables_t* tables, Workspace space, const uint8_t* text, size_t length,
-                                       bint whole, token_id_t* out) except NULL nogil:
-    """Encode one segment: from the cache if it is short and known."""
-    cdef uint64_t low, high
+cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
+    """Encode the segments that wait in the queue, in order: from the table or cache that knows them.
+
+    First the memory where all the answers may be is asked for, then they are read.
+    """
+    cdef segment_t* segment = space.queue
     cdef const cache_slot* slot
-    if length <= SHORT:
-        low = load64(text) & LOW_MASK[length]
-        high = (load64(text + 8) & HIGH_MASK[length]) | <uint64_t>length << 56
-        slot = space.cache.data() + 2 * cache_hash(low, high)
-        if slot.low == low and ((slot.high ^ high) & ~COUNT_BITS) == 0:
-            memcpy(out, slot.ids, sizeof(slot.ids))   # always all four: no branch on how many
-            return out + (slot.high >> 60) + 1
-        slot += 1
-        if slot.low == low and ((slot.high ^ high) & ~COUNT_BITS) == 0:
-            memcpy(out, slot.ids, sizeof(slot.ids))
-            return out + (slot.high >> 60) + 1
-    return encode_unknown(tables, space, text, length, whole, out)
+    cdef token_id_t* out = space.out
+    cdef uint64_t length
+    while segment < tail:
+        length = segment.length >> 1
+        if length <= SHORT:
+            segment.low = load64(segment.text) & LOW_MASK[length]
+            segment.high = (load64(segment.text + 8) & HIGH_MASK[length]) | length << 56
+            segment.bucket = space.cache.data() + 2 * cache_hash(segment.low, segment.high)
+            if length == 3 and segment.code != 0:
+                segment.bucket = tables.characters + segment.code
+            prefetch(segment.bucket)
+        else:
+            segment.low = NO_KEY
+            segment.high = NO_KEY
+            segment.bucket = tables.characters
+        segment += 1
+    segment = space.queue
+    while segment < tail:
+        slot = segment.bucket
+        if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
+            slot += 1
+            if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
+                out = encode_unknown(tables, space, segment.text, segment.length >> 1, segment.length & 1, out)
+                segment += 1
+                continue
+        memcpy(out, slot.ids, sizeof(slot.ids))   # always all four: no branch on how many
+        out += (slot.high >> 60) + 1
+        segment += 1
+    space.out = out
+    return 0
+
+
+cdef inline segment_t* push_segment(const tables_t* tables, Workspace space, segment_t* tail, const uint8_t* begin,
+                                    const uint8_t* end, uint32_t code, bint whole) except NULL nogil:
+    """Put a segment into the queue; ``code`` is its last character if that has three bytes, else 0."""
+    tail.text = begin
+    tail.length = <uint64_t>(end - begin) << 1 | whole
+    tail.code = code
+    tail += 1
+    if tail == &space.queue[QUEUE]:
+        encode_queue(tables, space, tail)
+        tail = space.queue
+    return tail
 
 
 # ---- One pretoken: cut it where no token bridges ----------------------------------------------------------------------
@@ -417,72 +456,75 @@ cdef inline uint32_t code_of(uint32_t word) noexcept nogil:
     return (word & 0xF) << 12 | (word >> 2 & 0xFC0) | (word >> 16 & 0x3F)
 
 
-cdef inline token_id_t* encode_cut(const tables_t* tables, Workspace space, const uint8_t* begin, const uint8_t* end,
-                                   uint32_t code, bint whole, token_id_t* out) except NULL nogil:
-    """Encode what lies between two cuts; ``code`` is its last character if that has three bytes, else 0."""
-    cdef const character* own
-    if end - begin == 3 and code != 0:
-        own = &tables.characters[code]
-        if own.count != 0:
-            memcpy(out, own, sizeof(character))   # always all: no branch on how many
-            return out + own.count
-    return encode_segment(tables, space, begin, end - begin, whole, out)
-
-
-cdef token_id_t* encode_run(const tables_t* tables, Workspace space, const uint8_t* begin, const uint8_t* end,
-                            token_id_t* out) except NULL nogil:
+cdef segment_t* cut_pretoken(const tables_t* tables, Workspace space, segment_t* tail, const uint8_t* begin,
+                             const uint8_t* end) except NULL nogil:
+    """Cut a pretoken that may hold characters of three bytes (Han, kana, Hangul, Thai, …) into segments."""
     cdef const uint8_t* at = begin
     cdef const uint8_t* segment = begin
-    cdef uint32_t word, current, previous = 0
+    cdef uint32_t word = load32(at)
+    cdef uint32_t code, previous
+    cdef uint64_t cut
     while at < end:
-        word = load32(at)
-        if is_three_bytes(word) and end - at >= 3:
-            current = code_of(word)
-            if previous:
-                if not is_bridge(tables, previous, current):
-                    out = encode_cut(tables, space, segment, at, previous, False, out)
-                    segment = at
-            elif at > segment and not is_byte_bridge(tables, (at-1)[0], at[0]):
-                out = encode_segment(tables, space, segment, at - segment, False, out)
-                segment = at
-            previous = current
-            at += 3
-        else:
-            if previous and not is_byte_bridge(tables, (at-1)[0], at[0]):
-                out = encode_cut(tables, space, segment, at, previous, False, out)
-                segment = at
-            previous = 0
+        if not is_three_bytes(word) or end - at < 3:
             at += 1
-    return encode_cut(tables, space, segment, end, previous, segment == begin, out)
+            word = load32(at)
+            continue
+        if at > segment and not is_byte_bridge(tables, (at - 1)[0], at[0]):
+            tail = push_segment(tables, space, tail, segment, at, 0, False)
+            segment = at
+        # A run of such characters. Whether there is a cut is hard to foresee, so it is no branch: each segment so far is
+        # written down, and stays written if there is one.
+        previous = code_of(word)
+        at += 3
+        word = load32(at)
+        while is_three_bytes(word) and end - at >= 3:
+            code = code_of(word)
+            tail.text = segment
+            tail.length = <uint64_t>(at - segment) << 1
+            tail.code = previous
+            cut = is_bridge(tables, previous, code) ^ 1
+            tail += cut
+            segment = at if cut else segment
+            if tail == &space.queue[QUEUE]:
+                encode_queue(tables, space, tail)
+                tail = space.queue
+            previous = code
+            at += 3
+            word = load32(at)
+        if at == end:
+            return push_segment(tables, space, tail, segment, end, previous, segment == begin)
+        if not is_byte_bridge(tables, (at - 1)[0], at[0]):
+            tail = push_segment(tables, space, tail, segment, at, previous, False)
+            segment = at
+    return push_segment(tables, space, tail, segment, end, 0, segment == begin)
 
 
-cdef inline token_id_t* encode_pretoken(const tables_t* tables, Workspace space, const uint8_t* begin,
-                                        const uint8_t* end, token_id_t* out) except NULL nogil:
-    """Encode one pretoken: as one segment if it is short and holds no character of three bytes or more."""
-    cdef uint64_t low, high, marked
+cdef inline segment_t* push_pretoken(const tables_t* tables, Workspace space, segment_t* tail, const uint8_t* begin,
+                                     const uint8_t* end) except NULL nogil:
+    """Put a pretoken into the queue: as one segment if it is short and holds no character of three bytes or more."""
+    cdef uint64_t low, high
     if end - begin <= SHORT:
         low = load64(begin) & LOW_MASK[end - begin]
         high = load64(begin + 8) & HIGH_MASK[end - begin]
-        marked = (low & (low << 1) & (low << 2)) | (high & (high << 1) & (high << 2))
-        if marked & <uint64_t>0x8080808080808080 == 0:   # no byte from 0xE0 on
-            return encode_segment(tables, space, begin, end - begin, True, out)
-    return encode_run(tables, space, begin, end, out)
+        if ((low & (low << 1) & (low << 2)) | (high & (high << 1) & (high << 2))) & <uint64_t>0x8080808080808080 == 0:
+            return push_segment(tables, space, tail, begin, end, 0, True)   # no byte from 0xE0 on
+    return cut_pretoken(tables, space, tail, begin, end)
 
 
-cdef token_id_t* encode_stages(const tables_t* tables, Workspace space, int stage, const uint8_t* begin,
-                               const uint8_t* end, token_id_t* out) except NULL nogil:
-    """Cut by this stage of the pattern; pass the pieces to the next, or encode them as pretokens."""
+cdef segment_t* cut_stages(const tables_t* tables, Workspace space, segment_t* tail, int stage, const uint8_t* begin,
+                           const uint8_t* end) except NULL nogil:
+    """Cut by this stage of the pattern; pass the pieces to the next, or into the queue as pretokens."""
     cdef const automaton_t* machine = tables.stages[stage]
     cdef bint last = stage + 1 == tables.stage_count
     cdef const uint8_t* cut
     while begin < end:
         cut = pretoken_end(machine, begin, end)
         if last:
-            out = encode_pretoken(tables, space, begin, cut, out)
+            tail = push_pretoken(tables, space, tail, begin, cut)
         else:
-            out = encode_stages(tables, space, stage + 1, begin, cut, out)
+            tail = cut_stages(tables, space, tail, stage + 1, begin, cut)
         begin = cut
-    return out
+    return tail
 
 
 # ---- Text in, ids out --------------------------------------------------------------------------------------------------
@@ -581,7 +623,9 @@ cdef class Workspace:
     cdef bint long_used            # some segment of at most SHORT bytes went to the long cache
     cdef Buffer[uint8_t] text
     cdef Buffer[token_id_t] ids
-    cdef size_t used               # ids written
+    cdef size_t used               # ids written by documents that are done
+    cdef token_id_t* out           # where the next id goes
+    cdef segment_t[QUEUE] queue
     cdef Buffer[uint32_t] symbols
     cdef Buffer[uint32_t] merges
     cdef Buffer[uint32_t] links
@@ -608,13 +652,14 @@ cdef class Workspace:
 cdef int64_t encode_document(const tables_t* tables, Workspace space, const document_t* document) except? -1 nogil:
     """Append the ids of a document to ``space.ids``; 0, or -2 - place of a lone surrogate."""
     cdef int64_t length = to_utf8(document, space)
-    cdef token_id_t* out
+    cdef segment_t* tail
     if length < 0:
         return length
     space.ids.reserve(space.used + length + SHORT_IDS, space.used)
-    out = space.ids.data() + space.used
-    out = encode_stages(tables, space, 0, space.text.data(), space.text.data() + length, out)
-    space.used = out - space.ids.data()
+    space.out = space.ids.data() + space.used
+    tail = cut_stages(tables, space, space.queue, 0, space.text.data(), space.text.data() + length)
+    encode_queue(tables, space, tail)
+    space.used = space.out - space.ids.data()
     return 0
 
 
@@ -642,7 +687,7 @@ cdef class Encoder:
     cdef Buffer[token_id_t] token_ids
     cdef Buffer[uint8_t] reached
     cdef uint32_t byte_places[256]          # byte -> its place in the list of tokens + 1; 0: it has no token
-    cdef Buffer[character] characters
+    cdef Buffer[cache_slot] characters
     cdef Buffer[uint64_t] bridges
     cdef Buffer[uint64_t] byte_bridges
     cdef Buffer[uint8_t] lead_classes
@@ -948,7 +993,7 @@ cdef class Encoder:
         cdef size_t i
         cdef int bits = MIN_BRIDGE_BITS
         self.byte_bridges.zero((1 << 16) // 64)
-        self.characters.zero(1 << 16)
+        self.characters.zero((1 << 16) + 1)   # the second slot of the last bucket
         self.tables.byte_bridges = self.byte_bridges.data()
         self.tables.characters = self.characters.data()
         with nogil:
@@ -1036,27 +1081,31 @@ cdef class Encoder:
         return 0
 
     cdef int _encode_characters(self) except -1:
-        """What each character of three bytes encodes to as a segment of its own."""
+        """What each character of three bytes encodes to as a segment of its own, in the form of the cache.
+
+        A character that is a token which its merges do not reach has no entry: it depends on what stands around it.
+        """
         cdef uint32_t code, token
         cdef uint32_t[3] symbols, merges
-        cdef uint8_t[3 + PADDING] text
+        cdef uint8_t[8 + PADDING] text
         cdef int count, i
-        cdef character* own
-        for i in range(3 + PADDING):
+        cdef cache_slot* own
+        for i in range(8 + PADDING):
             text[i] = 0
         with nogil:
             for code in range(1 << 16):
                 text[0] = <uint8_t>(0xE0 | code >> 12)
                 text[1] = <uint8_t>(0x80 | (code >> 6 & 0x3F))
                 text[2] = <uint8_t>(0x80 | (code & 0x3F))
-                count = merge_short(&self.tables, text, 3, symbols, merges)
-                own = self.characters.data() + code
-                own.count = count
-                for i in range(count):
-                    own.ids[i] = self.tables.ids[symbols[i]]
                 token = find_token(&self.tables, text, 3)
                 if self.tables.whole_pretoken and token != 0 and not self.tables.reached[token - 1]:
-                    own.count = 0
+                    continue
+                count = merge_short(&self.tables, text, 3, symbols, merges)
+                own = self.characters.data() + code
+                own.low = load64(text)
+                own.high = <uint64_t>3 << 56 | <uint64_t>(count - 1) << 60
+                for i in range(count):
+                    own.ids[i] = self.tables.ids[symbols[i]]
         return 0
 
     # ---- encoding ----
@@ -1154,7 +1203,7 @@ cdef class Encoder:
         """The ids of bytes whose pretokens end at the given offsets, as a new uint32 array."""
         cdef Workspace space = self._take()
         cdef const uint8_t* begin
-        cdef token_id_t* out
+        cdef segment_t* tail = space.queue
         cdef uint64_t i, start = 0
         cdef size_t length = PyBytes_GET_SIZE(data)
         try:
@@ -1163,12 +1212,13 @@ cdef class Encoder:
             memcpy(space.text.data(), PyBytes_AS_STRING(data), length)
             space.ids.reserve(length + SHORT_IDS, 0)
             begin = space.text.data()
-            out = space.ids.data()
+            space.out = space.ids.data()
             with nogil:
                 for i in range(<uint64_t>ends.shape[0]):
-                    out = encode_pretoken(&self.tables, space, begin + start, begin + ends[i], out)
+                    tail = push_pretoken(&self.tables, space, tail, begin + start, begin + ends[i])
                     start = ends[i]
-            space.used = out - space.ids.data()
+                encode_queue(&self.tables, space, tail)
+            space.used = space.out - space.ids.data()
             if not self.all_bytes:
                 self._refuse_missing(space.ids.data(), space.used, data, None)
             return id_array(space.ids.data(), space.used)

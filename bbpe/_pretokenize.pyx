@@ -38,6 +38,17 @@ def _distinct(blocks):
     return np.concatenate([np.repeat(values[:, None], _BLOCK, axis=1), mixed]), which
 
 
+def _ranges(members):
+    """The two longest ranges of a set of ASCII characters as ``byte_ranges_t``; skipping fewer than all is no error."""
+    edges = np.flatnonzero(np.diff(members.astype(np.int8), prepend=0, append=0)).reshape(-1, 2).tolist()
+    longest = sorted(edges, key=lambda edge: edge[0] - edge[1])[:2]
+    words = []
+    for low, stop in [*longest, (0, 0), (0, 0)][:2]:
+        every = 0x0101010101010101
+        words += [(0x80 - low) * every, (0x80 - stop) * every]
+    return words
+
+
 cdef class Automaton:
     """One stage of a pattern, ready to run.
 
@@ -62,7 +73,8 @@ cdef class Automaton:
         width = len(source)
         following = next_state[:, source]
         ends = accept[:, source]
-        stays = (following == np.arange(states)[:, None]) & (np.arange(states)[:, None] != 0)
+        stays = following == np.arange(states)[:, None]
+        stays[0] = following[1] == 0  # in a gap: the characters that no match begins with
         stays[:, -1] = False
         # All characters of a run must treat the end of the match alike, or skipping could not say where it may end.
         # The larger part is kept.
@@ -70,25 +82,30 @@ cdef class Automaton:
         stays &= ends == accepting[:, None]
         transitions = np.zeros((states, 256), dtype=np.uint32)
         transitions[:, :width] = (
-            following.astype(np.uint32) << 8 | np.where(stays.any(axis=1)[following], RUN, 0) | np.where(ends, ACCEPT, 0)
+            following.astype(np.uint32) << 8
+            | np.where(stays.any(axis=1)[following], RUN, 0)
+            | np.where((stays.any(axis=1) & accepting)[following], RUN_ACCEPT, 0)
+            | np.where(ends, ACCEPT, 0)
         )
+        ranges = np.array([_ranges(row) for row in stays[:, :CLASSES]], dtype=np.uint64)
+        # For characters of three bytes; those that are none have column 0 and stay nowhere.
         run_columns = np.zeros((states, 256), dtype=np.uint8)
-        run_columns[:, :width] = stays
-        run_bytes = run_columns.copy()
-        run_bytes[:, CLASSES:] = 0
+        run_columns[:, CLASSES:width] = stays[:, CLASSES:]
         # Characters of three bytes below U+0800 would be overlong, surrogates are not characters: column 0, in the
         # blocks where only they can be.
         three = code_points[:0x10000].copy()
         three[:0x800] = 0
         blocks, block_of = _distinct(np.concatenate([three, code_points[0x10000:]]).reshape(-1, _BLOCK))
+        run_blocks = run_columns[:, blocks].all(axis=2)[:, block_of[: 0x10000 // _BLOCK]]
+        run_blocks = np.ascontiguousarray(run_blocks, dtype=np.uint8)
         pairs = np.zeros((256, 256), dtype=np.uint8)
         within = np.concatenate([ascii_classes, np.arange(classes)]).astype(np.intp)
         pairs[: len(within), : len(within)] = safe[np.ix_(within, within)]
         self.tables = {
             "transitions": transitions,
-            "run_bytes": run_bytes,
             "run_columns": run_columns,
-            "run_accepts": accepting.astype(np.uint8),
+            "run_ranges": ranges,
+            "run_blocks": run_blocks,
             "two": np.ascontiguousarray(code_points[:0x800]),
             "three": np.ascontiguousarray(block_of[: 0x10000 // _BLOCK]),
             "four": np.ascontiguousarray(block_of[0x10000 // _BLOCK :]),
@@ -98,18 +115,18 @@ cdef class Automaton:
         for table in self.tables.values():
             table.flags.writeable = False
         cdef const uint32_t[:, ::1] transitions_view = transitions
-        cdef const uint8_t[:, ::1] run_bytes_view = self.tables["run_bytes"]
         cdef const uint8_t[:, ::1] run_columns_view = self.tables["run_columns"]
-        cdef const uint8_t[::1] run_accepts_view = self.tables["run_accepts"]
+        cdef const uint64_t[:, ::1] run_ranges_view = ranges
+        cdef const uint8_t[:, ::1] run_blocks_view = run_blocks
         cdef const uint8_t[::1] two_view = self.tables["two"]
         cdef const uint16_t[::1] three_view = self.tables["three"]
         cdef const uint16_t[::1] four_view = self.tables["four"]
         cdef const uint8_t[:, ::1] blocks_view = self.tables["blocks"]
         cdef const uint8_t[:, ::1] safe_view = self.tables["safe"]
         self.machine.transitions = &transitions_view[0, 0]
-        self.machine.run_bytes = &run_bytes_view[0, 0]
         self.machine.run_columns = &run_columns_view[0, 0]
-        self.machine.run_accepts = &run_accepts_view[0]
+        self.machine.run_blocks = &run_blocks_view[0, 0]
+        self.machine.run_ranges = <const byte_ranges_t*>&run_ranges_view[0, 0]
         self.machine.two = &two_view[0]
         self.machine.three = &three_view[0]
         self.machine.four = &four_view[0]
@@ -117,6 +134,10 @@ cdef class Automaton:
         self.machine.safe = &safe_view[0, 0]
         self.machine.invalid = invalid
         self.machine.end_of_text = CLASSES + classes
+        # What state a word is in is known only after two transitions, but it is nearly always this one.
+        word = next_state[next_state[1, ascii_classes[ord(" ")]], ascii_classes[ord("a")]]
+        self.machine.word_row = word << 8
+        self.machine.word_ranges = self.machine.run_ranges[<uint32_t>word]
 
     def ends(self, data: bytes, plain: bool = False):
         """The end offset in bytes of each pretoken, uint64.

@@ -573,6 +573,20 @@ def test_point_12_the_cuts_are_the_text(special_tokens: list[str], data: bytes) 
             assert data[begin:end].decode() == special
 
 
+def test_point_12_special_tokens_may_take_white_space_or_stand_only_between_words() -> None:
+    flags = {"<l>": {"lstrip"}, "<r>": {"rstrip"}, "<w>": {"single_word"}}
+
+    def cut(text: str) -> list[str]:
+        data = text.encode()
+        return [data[begin:end].decode() for begin, end, _ in cut_special_tokens(data, flags, flags)]  # type: ignore[arg-type]
+
+    assert cut("a \u3000<l> b") == ["a", " \u3000<l>", " b"]
+    assert cut("a <r>\n\u3000 b") == ["a ", "<r>\n\u3000 ", "b"]
+    assert cut("<r>  <l>") == ["<r>  ", "<l>"]  # white space is taken once, by the first
+    assert cut("x<w> <w>你 <w>, <w>") == ["x<w> <w>你 ", "<w>", ", ", "<w>"]
+    assert cut("a <w>") == ["a ", "<w>"]
+
+
 def test_point_12_the_template_is_added_on_request() -> None:
     vocabulary = Vocabulary(byte_tokens(), special_tokens={"<s>": 300}, template=((300,), (10, 300)))
     assert encode("a", vocabulary) == [97]
@@ -740,6 +754,30 @@ def as_tokenizers(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
 @given(merge_lists(b"ab", max_tokens=14), small_texts().filter(bool))
 def test_merge_lists_encode_as_tokenizers_does(vocabulary: Vocabulary, text: bytes) -> None:
     assert encode_pretoken(text, vocabulary) == as_tokenizers(vocabulary).encode(text.decode()).ids
+
+
+@given(
+    st.lists(
+        st.sampled_from(["<s>", "<t>", "<s>>", "<", " ", "\u3000", "\n", "a", "你", "_", ",", "\u0301"]), max_size=12
+    )
+)
+def test_special_tokens_are_cut_as_tokenizers_does(parts: list[str]) -> None:
+    flags: dict[str, frozenset[reference.Flag]] = {
+        "<s>": frozenset({"lstrip", "rstrip"}),
+        "<t>": frozenset({"single_word", "lstrip"}),
+        "<s>>": frozenset({"rstrip"}),
+        "a_": frozenset(),
+    }
+    specials = {content: 300 + place for place, content in enumerate(flags)}
+    vocabulary = all_splits(Vocabulary(byte_tokens(), special_tokens=specials, special_flags=flags))
+    tokenizer = as_tokenizers(vocabulary)
+    for content in specials:
+        options = dict.fromkeys(flags[content], True)
+        tokenizer.add_special_tokens([tokenizers.AddedToken(content, normalized=False, **options)])
+    ours = {tokenizer.token_to_id(content): token_id for content, token_id in specials.items()}
+    theirs = tokenizer.encode("".join(parts))
+    ids, spans = encode_with_offsets("".join(parts), vocabulary, allowed_special="all")
+    assert (ids, spans) == ([ours.get(token_id, token_id) for token_id in theirs.ids], theirs.offsets)
 
 
 @given(texts())

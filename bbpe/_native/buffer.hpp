@@ -104,21 +104,7 @@ inline uint64_t hash_bytes(const uint8_t* text, size_t length) {
   return mix64(hash ^ last, 0xA0761D6478BD642Full);
 }
 
-// The place of the lowest set bit of a word that is not zero.
-inline int lowest_bit(uint64_t word) {
-#if defined(__GNUC__)
-  return __builtin_ctzll(word);
-#elif defined(_MSC_VER) && defined(_M_X64)
-  unsigned long place;
-  _BitScanForward64(&place, word);
-  return static_cast<int>(place);
-#else
-  int place = 0;
-  while (!(word >> place & 1)) ++place;
-  return place;
-#endif
-}
-
+// Ask for the memory at an address that will be read soon.
 inline void prefetch(const void* address) {
 #if defined(__GNUC__)
   __builtin_prefetch(address);
