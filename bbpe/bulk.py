@@ -14,8 +14,8 @@ The four formats of ids:
 ``npy``   one NumPy array of uint16 or uint32 with the ids of all documents, one after another
 ``bin``   the same numbers without a header, little-endian
 
-Beside an ``npy`` or ``bin`` file stands its index, ``<file>.index.npy``: int64 of shape (documents + 1,), so that document
-i is ``ids[index[i]:index[i + 1]]``.
+Beside an ``npy`` or ``bin`` file stands its index, ``<file>.index.npy``: int64 of shape (documents + 1,), so that
+document i is ``ids[index[i]:index[i + 1]]``.
 
 Where to read next: :func:`encode_corpus`, :func:`decode_ids`.
 """

@@ -61,7 +61,9 @@ def command(
       json  one document a line, an array of ids
       npy   one NumPy array with the ids of all documents
       bin   the same numbers without a header, little-endian
-    Beside an npy or bin file OUT, OUT.index.npy says where documents end: document i is ids[index[i]:index[i + 1]].
+
+    Beside an npy or bin file OUT, OUT.index.npy says where documents begin and end: document i is
+    ids[index[i]:index[i + 1]].
 
     A text file is one document, or one a line with --lines. Files of any size are encoded on all processors in bounded
     memory; the output is the same with any number of threads.

@@ -147,9 +147,10 @@ def _result(saved: Saved, record: TrainingRecord) -> dict[str, Any]:
 
 
 def _sentence(result: dict[str, Any], record: TrainingRecord) -> str:
+    special = result["special_tokens"]
     return (
         f"{result['path']}: {result['vocab_size']:,} entries ({record.base_size} bytes, {result['merges']:,} merges, "
-        f"{_special(result["special_tokens"])}), stopped by {result['stop']}; "
+        f"{special} special token{'' if special == 1 else 's'}), stopped by {result['stop']}; "
         f"training text: {result['tokens_per_character']:.4f} tokens per character, "
         f"{result['bytes_per_token']:.4f} bytes per token"
     )
@@ -163,7 +164,3 @@ def _notes(saved: Saved, record: TrainingRecord, vocab: int | None, quiet: bool)
     output.note_invalid(record.invalid_bytes, quiet)
     for name, reason in saved.left_out.items():
         output.note(f"{name} was not written: {reason}", quiet)
-
-
-def _special(count: int) -> str:
-    return f"{count} special token" + ("" if count == 1 else "s")
