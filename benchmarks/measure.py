@@ -155,7 +155,7 @@ def measure_encode(options: argparse.Namespace) -> dict[str, object]:
     work = _shaped(text, options.shape)
     other = _shaped(cut_slice(options.corpus, options.warm), options.shape) if options.state == "steady" else None
     encoder: Encoder = PEERS[options.library].load(options.vocabulary)
-    _greet(encoder)
+    _greet(encoder, options.threads)
     batch = options.shape in ("batch", "short-batch")
     call = "listed" if options.shape == "short" else "single"
 
@@ -235,7 +235,7 @@ def measure_load(options: argparse.Namespace) -> dict[str, object]:
 
     def run() -> Any:
         encoder = peer.load(options.vocabulary)
-        return encoder, _greet(encoder)
+        return encoder, _greet(encoder, 1)
 
     result, took = timed(run)
     digest = digest_of_ids(result[0].batch_ids(result[1]))
@@ -267,8 +267,9 @@ def measure_import(options: argparse.Namespace) -> dict[str, object]:
     return _record(options, {}, None, took, {})
 
 
-def _greet(encoder: Any) -> Any:
-    return encoder.batch([GREETING], 1)
+def _greet(encoder: Any, threads: int) -> Any:
+    """One short call; with threads, of enough texts that the library starts them."""
+    return encoder.batch([GREETING] * (1 if threads == 1 else 64 * threads), threads)
 
 
 def _shaped(text: Slice, shape: str) -> list[str]:

@@ -13,6 +13,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
@@ -93,6 +94,10 @@ class Peer:
     ties: ClassVar[frozenset[str]] = frozenset()
     patterns: ClassVar[frozenset[str]] = frozenset()
 
+    def imported(self, module: str | None = None) -> Any:
+        """The library, or a module of it, imported when first wanted: most processes measure one of the others."""
+        return import_module(module or self.module)
+
     def environment(self, threads: int) -> dict[str, str]:
         """Environment variables to set before the library is imported."""
         return {"RAYON_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false"}
@@ -163,7 +168,7 @@ class Bbpe(Peer):
     patterns = frozenset(PATTERNS)
 
     def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
-        import bbpe
+        bbpe = self.imported()
 
         documents = text.documents()
         return lambda: bbpe.train(
@@ -181,14 +186,13 @@ class Bbpe(Peer):
         return Learned(_tokens(merges), merges)
 
     def load(self, vocabulary: str) -> Encoder:
-        import bbpe
+        bbpe = self.imported()
 
         return _BbpeEncoder(bbpe.load(vocabulary))
 
     def counter(self, source: Sequence[str] | str, pattern: str, threads: int) -> Callable[[], Any]:
-        from bbpe.counts import count_pretokens
-
-        return lambda: count_pretokens(source, pattern=pattern, threads=threads)
+        counts = self.imported("bbpe.counts")
+        return lambda: counts.count_pretokens(source, pattern=pattern, threads=threads)
 
     def counted(self, result: Any) -> list[npt.NDArray[Any]]:
         return [result.data, result.offsets, result.counts]
@@ -225,14 +229,14 @@ class Tokenizers(Peer):
     patterns = frozenset(PATTERNS)
 
     def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
-        from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
-
+        tokenizers = self.imported()
+        pre_tokenizers = self.imported("tokenizers.pre_tokenizers")
         documents = text.documents()
-        tokenizer = Tokenizer(models.BPE())
-        split = pre_tokenizers.Split(Regex(PATTERNS[options.pattern]), "isolated", invert=False)
+        tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+        split = pre_tokenizers.Split(tokenizers.Regex(PATTERNS[options.pattern]), "isolated", invert=False)
         byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
-        trainer = trainers.BpeTrainer(
+        trainer = tokenizers.trainers.BpeTrainer(
             vocab_size=options.vocab_size,
             min_frequency=2,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
@@ -256,9 +260,7 @@ class Tokenizers(Peer):
         return Learned(_tokens(merges), merges)
 
     def load(self, vocabulary: str) -> Encoder:
-        from tokenizers import Tokenizer
-
-        return _TokenizersEncoder(Tokenizer.from_file(str(tokenizer_json(_known(vocabulary)))))
+        return _TokenizersEncoder(self.imported().Tokenizer.from_file(str(tokenizer_json(_known(vocabulary)))))
 
 
 class _TiktokenEncoder(Encoder):
@@ -296,7 +298,7 @@ class Tiktoken(Peer):
     module = "tiktoken"
 
     def load(self, vocabulary: str) -> Encoder:
-        import tiktoken
+        tiktoken = self.imported()
 
         known = _known(vocabulary)
         return _TiktokenEncoder(
@@ -346,7 +348,7 @@ class Gigatoken(Peer):
     patterns = frozenset({"gpt2"})
 
     def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
-        import gigatoken
+        gigatoken = self.imported()
 
         data = text.data()
         return lambda: gigatoken.train_bpe(data, options.vocab_size, [], separator=SEPARATOR)
@@ -356,7 +358,7 @@ class Gigatoken(Peer):
         return Learned(_tokens(merges), merges)
 
     def load(self, vocabulary: str) -> Encoder:
-        import gigatoken
+        gigatoken = self.imported()
 
         known = _known(vocabulary)
         return _GigatokenEncoder(gigatoken.Tokenizer.from_tiktoken(known.path, known.scheme, known.special_tokens))
@@ -395,7 +397,7 @@ class Fastokens(Peer):
     module = "fastokens"
 
     def load(self, vocabulary: str) -> Encoder:
-        import fastokens
+        fastokens = self.imported()
 
         known = _known(vocabulary)
         return _FastokensEncoder(
@@ -440,7 +442,7 @@ class Tokie(Peer):
     module = "tokie"
 
     def load(self, vocabulary: str) -> Encoder:
-        import tokie
+        tokie = self.imported()
 
         return _TokieEncoder(tokie.Tokenizer.from_json(str(tokenizer_json(_known(vocabulary)))))
 
@@ -476,8 +478,7 @@ class RsBpe(Peer):
     module = "rs_bpe"
 
     def load(self, vocabulary: str) -> Encoder:
-        from rs_bpe.bpe import openai
-
+        openai = self.imported("rs_bpe.bpe").openai
         if not hasattr(openai, vocabulary):
             raise Unsupported(f"rs-bpe has cl100k_base and o200k_base built in, not {vocabulary}")
         return _RsBpeEncoder(getattr(openai, vocabulary)())
@@ -492,7 +493,7 @@ class Rustbpe(Peer):
     patterns = frozenset(PATTERNS)
 
     def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
-        import rustbpe
+        rustbpe = self.imported()
 
         documents = text.documents()
         tokenizer = rustbpe.Tokenizer()
@@ -517,7 +518,7 @@ class Ffbpe(Peer):
     patterns = frozenset(PATTERNS)
 
     def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
-        import ffbpe
+        ffbpe = self.imported()
 
         documents = text.documents()
         counter = ffbpe.PreTokenizer([], pat_str=PATTERNS[options.pattern]).word_counter()
@@ -549,7 +550,7 @@ class Sentencepiece(Peer):
     patterns = frozenset(PATTERNS)
 
     def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
-        import sentencepiece
+        sentencepiece = self.imported()
 
         lines = [line for document in text.documents() for line in document.split("\n") if line]
         longest = max(len(line.encode()) for line in lines)
