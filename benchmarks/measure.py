@@ -40,6 +40,9 @@ from benchmarks.slices import Part, Slice, cut_slice
 GREETING = "Hello, world. 你好，世界。\n"
 """The short text that ends loading."""
 
+UNSUPPORTED = 3
+"""Exit status where the library has no such task, or not with these options."""
+
 SHORT = 50
 """Characters of a short text."""
 
@@ -391,7 +394,8 @@ def main() -> None:
     try:
         record = options.run(options)
     except Unsupported as reason:
-        sys.exit(f"not measured: {reason}")
+        print(f"not measured: {reason}", file=sys.stderr)
+        sys.exit(UNSUPPORTED)
     stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
     stdout.close()
 

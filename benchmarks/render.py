@@ -164,7 +164,9 @@ def goals(found: dict[str, Cell]) -> str:
             continue
         least = goal.quantity in ("times faster", "threads")
         met = measured.median >= goal.wanted if least else measured.median <= goal.wanted
-        unit = {"times faster": " ×", "threads": " ×", "share of peak": "", "seconds": " s"}[goal.quantity]
+        unit = {"times faster": " ×", "threads": " ×", "share of peak": "", "share of growth": "", "seconds": " s"}[
+            goal.quantity
+        ]
         wanted = f"{'at least' if least else 'at most'} {number(goal.wanted)}{unit}"
         rows.append([goal.what, wanted, shown(measured, unit), "yes" if met else "**no**"])
     return markdown(["goal", "wanted", "measured", "met"], rows)
@@ -184,7 +186,9 @@ def reached(goal: Goal, found: dict[str, Cell]) -> Spread | None:
     peer = cell.of(goal.peer)
     if peer is None:
         return None
-    return ratio(peer, base, "cpu_seconds") if goal.quantity == "times faster" else ratio(base, peer, "rss_peak")
+    if goal.quantity == "times faster":
+        return ratio(peer, base, "cpu_seconds")
+    return ratio(base, peer, "rss_peak" if goal.quantity == "share of peak" else "rss_growth")
 
 
 def train(found: dict[str, Cell]) -> str:
@@ -199,14 +203,17 @@ def train(found: dict[str, Cell]) -> str:
         "peak MB",
         "of it by the task",
         "bbpe's peak by its",
+        "task by task",
     ]
     for cell in chosen(found, "train"):
         base = cell.bbpe
         rows = []
         for runs in (runs for runs in cell.runs if runs.records):
             time = runs.spread("cpu_seconds")
-            growth = Spread.of(record["rss_peak"] - record["rss_before"] for record in runs.records.values())
-            share = ratio(base, runs, "rss_peak") if base is not None and runs is not base else None
+            shares = [
+                ratio(base, runs, field) if base is not None and runs is not base else None
+                for field in ("rss_peak", "rss_growth")
+            ]
             rows.append(
                 [
                     label(runs),
@@ -215,8 +222,8 @@ def train(found: dict[str, Cell]) -> str:
                     number(time.per(work(runs)).median),
                     faster(runs, base),
                     number(runs.spread("rss_peak").median / MEGABYTE),
-                    number(growth.median / MEGABYTE),
-                    number(share.median) if share is not None else "–",
+                    number(runs.spread("rss_growth").median / MEGABYTE),
+                    *[number(share.median) if share is not None else "–" for share in shares],
                 ]
             )
         asked = next(runs for runs in cell.runs if runs.records).any

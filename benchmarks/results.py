@@ -117,6 +117,8 @@ def cells(records: Iterable[Record]) -> dict[str, Cell]:
     taken: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     order: dict[str, int] = {"bbpe": -1}
     for record in records:
+        if "failed" not in record:
+            record = record | {"rss_growth": record["rss_peak"] - record["rss_before"]}
         taken[record["cell"]][record["key"]].append(record)
         order.setdefault(record["library"], len(order))
     result = {}

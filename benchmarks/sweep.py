@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import provenance
+from benchmarks.measure import UNSUPPORTED
 from benchmarks.peers import PEERS
 from benchmarks.results import read_results
 from benchmarks.slices import MEGABYTE, Part, cut_slice
@@ -198,6 +199,9 @@ class Sweep:
         except subprocess.TimeoutExpired:
             record["failed"] = f"no result after {self.timeout:g} s"
         else:
+            if ended.returncode == UNSUPPORTED:
+                print(f"{cell.name}: {ended.stderr.strip()}", file=sys.stderr, flush=True)
+                return True
             if ended.returncode == 0:
                 record |= json.loads(ended.stdout)
             else:

@@ -80,6 +80,8 @@ def record(turn: int, library: str, seconds: float, **extra: Any) -> dict[str, A
         "library": library,
         "task": "encode",
         "cpu_seconds": seconds,
+        "rss_before": 1,
+        "rss_peak": 3,
         "digest": {"ids": "same", "number": 3},
     } | extra
 
