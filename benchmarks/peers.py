@@ -168,10 +168,9 @@ class Bbpe(Peer):
     patterns = frozenset(PATTERNS)
 
     def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
-        bbpe = self.imported()
-
+        train = self.imported().train  # an attribute that may import more, which is no part of training
         documents = text.documents()
-        return lambda: bbpe.train(
+        return lambda: train(
             documents,
             options.vocab_size,
             pattern=options.pattern,
@@ -187,12 +186,11 @@ class Bbpe(Peer):
 
     def load(self, vocabulary: str) -> Encoder:
         bbpe = self.imported()
-
         return _BbpeEncoder(bbpe.load(vocabulary))
 
     def counter(self, source: Sequence[str] | str, pattern: str, threads: int) -> Callable[[], Any]:
-        counts = self.imported("bbpe.counts")
-        return lambda: counts.count_pretokens(source, pattern=pattern, threads=threads)
+        count_pretokens = self.imported("bbpe.counts").count_pretokens
+        return lambda: count_pretokens(source, pattern=pattern, threads=threads)
 
     def counted(self, result: Any) -> list[npt.NDArray[Any]]:
         return [result.data, result.offsets, result.counts]
@@ -299,7 +297,6 @@ class Tiktoken(Peer):
 
     def load(self, vocabulary: str) -> Encoder:
         tiktoken = self.imported()
-
         known = _known(vocabulary)
         return _TiktokenEncoder(
             tiktoken.Encoding(
@@ -349,7 +346,6 @@ class Gigatoken(Peer):
 
     def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
         gigatoken = self.imported()
-
         data = text.data()
         return lambda: gigatoken.train_bpe(data, options.vocab_size, [], separator=SEPARATOR)
 
@@ -359,7 +355,6 @@ class Gigatoken(Peer):
 
     def load(self, vocabulary: str) -> Encoder:
         gigatoken = self.imported()
-
         known = _known(vocabulary)
         return _GigatokenEncoder(gigatoken.Tokenizer.from_tiktoken(known.path, known.scheme, known.special_tokens))
 
@@ -398,7 +393,6 @@ class Fastokens(Peer):
 
     def load(self, vocabulary: str) -> Encoder:
         fastokens = self.imported()
-
         known = _known(vocabulary)
         return _FastokensEncoder(
             fastokens.Tokenizer.from_tiktoken(
@@ -443,7 +437,6 @@ class Tokie(Peer):
 
     def load(self, vocabulary: str) -> Encoder:
         tokie = self.imported()
-
         return _TokieEncoder(tokie.Tokenizer.from_json(str(tokenizer_json(_known(vocabulary)))))
 
 
@@ -494,7 +487,6 @@ class Rustbpe(Peer):
 
     def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
         rustbpe = self.imported()
-
         documents = text.documents()
         tokenizer = rustbpe.Tokenizer()
 
@@ -519,7 +511,6 @@ class Ffbpe(Peer):
 
     def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
         ffbpe = self.imported()
-
         documents = text.documents()
         counter = ffbpe.PreTokenizer([], pat_str=PATTERNS[options.pattern]).word_counter()
         trainer = ffbpe.BpeTrainer([], unit="byte", bigram_cutoff_freq=2)
@@ -551,7 +542,6 @@ class Sentencepiece(Peer):
 
     def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
         sentencepiece = self.imported()
-
         lines = [line for document in text.documents() for line in document.split("\n") if line]
         longest = max(len(line.encode()) for line in lines)
         model = io.BytesIO()
