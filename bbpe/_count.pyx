@@ -1,0 +1,467 @@
+"""Count pretokens: run an automaton over text and count what it cuts off, without the GIL.
+
+What it does: :class:`PretokenCounter` holds how often each distinct pretoken occurred; :func:`plan` finds where the
+text of a chunk may be cut and which parts of it are no text (special tokens); :func:`sorted_counts` turns several
+counters into arrays in byte order. What it does not: read files, start threads, normalize, check its arguments more than memory
+safety needs. ``counts.py`` does all of that; read it first. The tables are in ``_native/byte_counts.hpp``.
+
+Text is always a ``bytes`` object that ends with :data:`PADDING` bytes more than the text: scanners read ahead.
+"""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy
+from libcpp.string cimport string
+from libcpp.vector cimport vector
+
+from bbpe._pretokenize cimport Automaton, automaton_t, pretoken_end, safe_cut
+from bbpe._types cimport count_t
+
+import numpy as np
+
+PADDING = 32
+cdef int64_t PADDING_BYTES = PADDING
+
+cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
+    cdef cppclass ByteCounts:
+        ByteCounts() except +
+        bint push(const uint8_t* at, size_t length) noexcept
+        void flush() except +
+        void discard() noexcept
+        void add(const uint8_t* at, size_t length, int64_t count) except +
+        size_t size() noexcept
+
+    cdef cppclass SortedByteCounts:
+        void prepare(const vector[ByteCounts*]& tables, size_t buckets) except +
+        void gather(int partition) except +
+        void sort(size_t bucket) except +
+        size_t size(size_t bucket)
+        int64_t bytes(size_t bucket)
+        void fill(size_t bucket, uint8_t* data, int64_t base, int64_t* ends, int64_t* counts) noexcept
+
+    void release_free_memory() noexcept
+
+cdef extern from *:
+    """
+    static const int byte_counts_partitions = bbpe::ByteCounts::partitions;
+    """
+    const int byte_counts_partitions
+
+cdef extern from "_native/string_search.hpp" namespace "bbpe" nogil:
+    cdef cppclass StringSearch:
+        void add(const string& text) except +
+        size_t longest() noexcept
+        const uint8_t* find(const uint8_t* at, const uint8_t* limit, const uint8_t* end, size_t& length) noexcept
+
+cdef extern from "_native/utf8.hpp" namespace "bbpe" nogil:
+    void c_count_characters "bbpe::count_characters"(
+        const uint8_t* at, const uint8_t* end, int64_t& characters, int64_t& invalid) noexcept
+    const uint8_t* character_floor(const uint8_t* begin, const uint8_t* at, const uint8_t* end) noexcept
+    const uint8_t* whole_characters(const uint8_t* begin, const uint8_t* end) noexcept
+    size_t utf8_sequence(const uint8_t* at, const uint8_t* end) noexcept
+    bint is_inert(const uint8_t* at, const uint8_t* end) noexcept
+    bint c_all_inert "bbpe::all_inert"(const uint8_t* at, const uint8_t* end) noexcept
+
+
+cdef class SpecialStrings:
+    """The special tokens to look for in text, as UTF-8. Immutable."""
+
+    cdef StringSearch search
+
+    def __init__(self, strings):
+        cdef bytes text
+        for text in strings:
+            self.search.add(<string> text)
+
+
+def plan(bytes data not None, const int64_t[::1] starts not None, const int64_t[::1] ends not None, bint complete,
+         SpecialStrings specials, Automaton first_stage, bint normalized):
+    """Find the texts in a chunk, and where to cut its last one if that goes on.
+
+    A text is what lies between special tokens, or between one and the edge of its document. Where the last document is
+    not complete, everything is decided only as far as no later byte can change it.
+
+    Args:
+        data: The chunk and its padding.
+        starts: Where each document begins, ascending.
+        ends: Where each ends.
+        complete: Whether the last document ends here.
+        specials: What to cut out, or ``None``.
+        first_stage: The automaton whose safe cuts are used, or ``None`` when a document cannot be cut.
+        normalized: Whether a cut must also be one that normalization form C respects.
+
+    Returns:
+        ``(starts, ends, stop, rest)``: the texts as int64 arrays; where to stop counting in the last text (its end may
+        lie beyond, to be looked at only); where the bytes begin that belong to the next chunk.
+    """
+    cdef Py_ssize_t n = starts.shape[0], i
+    cdef const uint8_t* base = <const uint8_t*> data
+    cdef int64_t size = len(data) - PADDING_BYTES
+    cdef const uint8_t* at
+    cdef const uint8_t* end
+    cdef const uint8_t* limit
+    cdef const uint8_t* found
+    cdef const uint8_t* cut
+    cdef const automaton_t* machine = &first_stage.machine if first_stage is not None else NULL
+    cdef StringSearch* search = &specials.search if specials is not None else NULL
+    cdef size_t length = 0, longest = search.longest() if search != NULL else 0
+    cdef vector[int64_t] text_starts, text_ends
+    cdef int64_t stop, rest
+    cdef bint last
+    _check_spans(starts, ends, size)
+    if n == 0:
+        return np.empty(0, np.int64), np.empty(0, np.int64), 0, size
+    if complete and longest == 0:
+        return np.asarray(starts), np.asarray(ends), ends[n - 1], size
+    with nogil:
+        stop = 0
+        rest = size
+        cut = NULL
+        for i in range(n):
+            last = i == n - 1 and not complete
+            at = base + starts[i]
+            end = base + ends[i]
+            # No special token begins before `limit` that has not been found; beyond, one may be arriving.
+            limit = end if not last or longest == 0 else max(at, end - (longest - 1))
+            while longest:
+                found = search.find(at, limit, end, length)
+                if found == NULL:
+                    break
+                if found > at:
+                    text_starts.push_back(at - base)
+                    text_ends.push_back(found - base)
+                at = found + length
+                limit = max(limit, at)
+            if not last:
+                if end > at:
+                    text_starts.push_back(at - base)
+                    text_ends.push_back(end - base)
+                continue
+            limit = whole_characters(at, limit)
+            if machine != NULL and limit > at:
+                cut = safe_cut(machine, at, limit, limit)
+                while normalized and cut != NULL and not _inert_around(at, cut, limit):
+                    cut = safe_cut(machine, at, cut - 1, limit) if cut - 1 > at else NULL
+            if cut != NULL:
+                text_starts.push_back(at - base)
+                text_ends.push_back(limit - base)
+                stop = cut - base
+                rest = stop
+            else:
+                rest = at - base
+        if cut == NULL and text_ends.size():
+            stop = text_ends.back()
+    return _array(text_starts), _array(text_ends), stop, rest
+
+
+cdef bint _inert_around(const uint8_t* begin, const uint8_t* cut, const uint8_t* end) noexcept nogil:
+    """Whether the characters on both sides of ``cut`` are inert under normalization."""
+    cdef const uint8_t* before = cut - 1
+    cdef int back
+    for back in range(1, 5):
+        if cut - back < begin:
+            break
+        if utf8_sequence(cut - back, cut) == <size_t> back:
+            before = cut - back
+            break
+    return is_inert(before, cut) and is_inert(cut, end)
+
+
+cdef _array(vector[int64_t]& values):
+    result = np.empty(values.size(), np.int64)
+    cdef int64_t[::1] view = result
+    if values.size():
+        memcpy(&view[0], values.data(), values.size() * sizeof(int64_t))
+    return result
+
+
+cdef int _check_spans(const int64_t[::1] starts, const int64_t[::1] ends, int64_t size) except -1:
+    """Whatever the caller got wrong, no byte outside the text is read."""
+    cdef Py_ssize_t i
+    cdef int64_t before = 0
+    if starts.shape[0] != ends.shape[0] or size < 0:
+        raise ValueError("spans without two ends, or text without padding")
+    for i in range(starts.shape[0]):
+        if starts[i] < before or ends[i] < starts[i] or ends[i] > size:
+            raise ValueError(f"span {i} ({starts[i]}..{ends[i]}) lies outside the text or overlaps")
+        before = ends[i]
+    return 0
+
+
+def all_inert(bytes data not None, const int64_t[::1] starts not None, const int64_t[::1] ends not None):
+    """Whether normalization form C certainly changes none of these spans; quick, and may say no without need."""
+    cdef const uint8_t* base = <const uint8_t*> data
+    cdef bint inert = True
+    cdef Py_ssize_t i
+    _check_spans(starts, ends, len(data) - PADDING_BYTES)
+    with nogil:
+        for i in range(starts.shape[0]):
+            if not c_all_inert(base + starts[i], base + ends[i]):
+                inert = False
+                break
+    return inert
+
+
+def count_characters(bytes data not None):
+    """Characters in ``data``, each invalid byte being one, and how many of them are invalid bytes."""
+    cdef int64_t characters = 0, invalid = 0
+    cdef const uint8_t* base = <const uint8_t*> data
+    cdef Py_ssize_t size = len(data)
+    with nogil:
+        c_count_characters(base, base + size, characters, invalid)
+    return characters, invalid
+
+
+cdef class PretokenCounter:
+    """Distinct pretokens and how often each occurred. One thread at a time may use it.
+
+    Attributes:
+        cut: How many pretokens were longer than ``max_pretoken_bytes`` and were counted in pieces.
+    """
+
+    cdef ByteCounts* table
+    cdef int64_t longest
+    cdef readonly int64_t cut
+
+    def __cinit__(self, max_pretoken_bytes=None):
+        self.table = new ByteCounts()
+        self.longest = 0x7FFFFFFFFFFFFFFF if max_pretoken_bytes is None else max_pretoken_bytes
+        self.cut = 0
+        if self.longest < 4:
+            raise ValueError("max_pretoken_bytes must be at least 4, the longest character")
+
+    def __dealloc__(self):
+        del self.table
+
+    def __len__(self):
+        return self.table.size()
+
+    cdef int _clear(self) except -1:
+        cdef ByteCounts* fresh = new ByteCounts()
+        del self.table
+        self.table = fresh
+        return 0
+
+    def count(self, bytes data not None, const int64_t[::1] starts not None, const int64_t[::1] ends not None,
+              int64_t stop, tuple stages not None):
+        """Count the pretokens of texts.
+
+        Args:
+            data: Text and its padding.
+            starts: Where each text begins.
+            ends: Where each ends.
+            stop: Where to stop in the last text, a place where a pretoken ends.
+            stages: The pattern's automata.
+
+        Raises:
+            MemoryError: The distinct pretokens do not fit.
+        """
+        cdef const uint8_t* base = <const uint8_t*> data
+        cdef vector[const automaton_t*] machines
+        cdef Automaton stage
+        cdef Py_ssize_t i, n = starts.shape[0]
+        for stage in stages:
+            machines.push_back(&stage.machine)
+        _check_spans(starts, ends, len(data) - PADDING_BYTES)
+        if machines.size() == 0 or (n and not starts[n - 1] <= stop <= ends[n - 1]):
+            raise ValueError("no automaton, or a stop outside the last text")
+        try:
+            with nogil:
+                for i in range(n):
+                    self._scan(&machines[0], machines.size(), base + starts[i],
+                               base + (stop if i == n - 1 else ends[i]), base + ends[i])
+                self.table.flush()
+        except BaseException:
+            self.table.discard()  # what is queued points into `data`
+            raise
+
+    cdef int _scan(self, const automaton_t** stages, size_t n, const uint8_t* at, const uint8_t* stop,
+                   const uint8_t* end) except -1 nogil:
+        """Count what the stages make of [at, stop); each sees a piece of the stage before as a whole text."""
+        cdef const uint8_t* next
+        cdef const automaton_t* machine = stages[0]
+        cdef ByteCounts* table = self.table
+        if n > 1:
+            while at < stop:
+                next = pretoken_end(machine, at, end)
+                self._scan(stages + 1, n - 1, at, next, next)
+                at = next
+        else:
+            while at < stop:
+                next = pretoken_end(machine, at, end)
+                if next - at > self.longest:
+                    self._add_pieces(at, next)
+                elif table.push(at, next - at):
+                    table.flush()
+                at = next
+        if at != stop:
+            with gil:
+                raise AssertionError("a chunk was cut inside a pretoken: a safe cut was not safe")
+        return 0
+
+    def count_ends(self, bytes data not None, int64_t start, const uint64_t[::1] pretoken_ends not None):
+        """Count pretokens that another engine found.
+
+        Args:
+            data: Text and its padding.
+            start: Where the first pretoken begins.
+            pretoken_ends: Where each pretoken ends, in bytes from ``start``.
+        """
+        cdef const uint8_t* at = <const uint8_t*> data
+        cdef int64_t size = len(data) - PADDING_BYTES - start
+        cdef uint64_t before = 0
+        cdef Py_ssize_t i
+        if start < 0 or size < 0:
+            raise ValueError("start lies outside the text")
+        at += start
+        for i in range(pretoken_ends.shape[0]):
+            if pretoken_ends[i] <= before or pretoken_ends[i] > <uint64_t> size:
+                raise ValueError(f"pretoken {i} is empty or lies outside the text")
+            before = pretoken_ends[i]
+        try:
+            with nogil:
+                before = 0
+                for i in range(pretoken_ends.shape[0]):
+                    if <int64_t> (pretoken_ends[i] - before) > self.longest:
+                        self._add_pieces(at + before, at + pretoken_ends[i])
+                    elif self.table.push(at + before, pretoken_ends[i] - before):
+                        self.table.flush()
+                    before = pretoken_ends[i]
+                self.table.flush()
+        except BaseException:
+            self.table.discard()
+            raise
+
+    cdef int _add_pieces(self, const uint8_t* at, const uint8_t* end) except -1 nogil:
+        """Count a pretoken that is too long as pieces of whole characters, each as long as may be."""
+        cdef const uint8_t* next
+        self.cut += 1
+        while at < end:
+            next = end if end - at <= self.longest else character_floor(at, at + self.longest, end)
+            if self.table.push(at, next - at):
+                self.table.flush()
+            at = next
+        return 0
+
+    def add(self, const uint8_t[::1] data not None, const int64_t[::1] offsets not None,
+            const count_t[::1] counts not None):
+        """Add counts of the form that :func:`sorted_counts` gives.
+
+        Args:
+            data: The bytes of all pretokens, one after another.
+            offsets: n + 1 offsets into ``data``.
+            counts: How often each occurred.
+        """
+        cdef Py_ssize_t i, n = counts.shape[0]
+        cdef const uint8_t* base
+        cdef uint8_t tail[64]
+        cdef int64_t length, size = data.shape[0]
+        if offsets.shape[0] != n + 1:
+            raise ValueError("offsets must be one more than counts")
+        for i in range(n):
+            if offsets[i] < 0 or offsets[i + 1] <= offsets[i] or offsets[i + 1] > size:
+                raise ValueError(f"pretoken {i} is empty or lies outside the data")
+        if n == 0:
+            return
+        base = &data[0]
+        with nogil:
+            for i in range(n):
+                length = offsets[i + 1] - offsets[i]
+                if offsets[i] + 16 > size:  # a short string is read as 16 bytes, which these last are not
+                    memcpy(tail, base + offsets[i], length)
+                    self.table.add(tail, length, counts[i])
+                else:
+                    self.table.add(base + offsets[i], length, counts[i])
+
+
+def sorted_counts(list counters not None, map_parallel, size_t buckets):
+    """Add counters up into arrays of distinct pretokens in byte order. The counters are emptied.
+
+    Args:
+        counters: At least one :class:`PretokenCounter`; none may be used afterwards.
+        map_parallel: ``map_parallel(function, range)`` calls ``function`` for every number, in any order, from as many
+            threads as it likes, and returns when all are done.
+        buckets: Into how many parts the sorting is divided.
+
+    Returns:
+        ``(data, offsets, counts, characters, invalid_bytes)``: uint8, int64 (n + 1), int64 (n), and the characters and
+        invalid bytes in all occurrences.
+    """
+    cdef _Sorting sorting = _Sorting(counters, buckets)
+    map_parallel(sorting.gather, range(byte_counts_partitions))
+    map_parallel(sorting.sort, range(buckets))
+    sorting.allocate()
+    map_parallel(sorting.fill, range(buckets))
+    data, offsets, counts = sorting.data, sorting.offsets, sorting.counts
+    characters, invalid = sum(sorting.characters), sum(sorting.invalid)
+    del sorting
+    for counter in counters:
+        (<PretokenCounter> counter)._clear()
+    release_free_memory()
+    return data, offsets, counts, characters, invalid
+
+
+cdef class _Sorting:
+    """The steps of :func:`sorted_counts`."""
+
+    cdef SortedByteCounts steps
+    cdef list counters
+    cdef size_t buckets
+    cdef list firsts  # of each bucket: (strings, bytes) before it
+    cdef readonly object data, offsets, counts
+    cdef readonly list characters, invalid
+
+    def __init__(self, list counters, size_t buckets):
+        cdef vector[ByteCounts*] tables
+        cdef PretokenCounter counter
+        if not counters or buckets < 1:
+            raise ValueError("at least one counter and one bucket")
+        for counter in counters:
+            tables.push_back(counter.table)
+        self.counters = counters
+        self.buckets = buckets
+        self.steps.prepare(tables, buckets)
+
+    def gather(self, int partition):
+        with nogil:
+            self.steps.gather(partition)
+
+    def sort(self, size_t bucket):
+        with nogil:
+            self.steps.sort(bucket)
+
+    def allocate(self):
+        cdef size_t bucket
+        cdef int64_t strings = 0, size = 0
+        self.firsts = []
+        for bucket in range(self.buckets):
+            self.firsts.append((strings, size))
+            strings += <int64_t> self.steps.size(bucket)
+            size += self.steps.bytes(bucket)
+        self.data = np.empty(size, np.uint8)
+        self.offsets = np.empty(strings + 1, np.int64)
+        self.offsets[0] = 0
+        self.counts = np.empty(strings, np.int64)
+        self.characters = [0] * self.buckets
+        self.invalid = [0] * self.buckets
+
+    def fill(self, size_t bucket):
+        cdef uint8_t[::1] data = self.data
+        cdef int64_t[::1] offsets = self.offsets
+        cdef count_t[::1] counts = self.counts
+        cdef int64_t first, base, begin, i, n = <int64_t> self.steps.size(bucket)
+        cdef int64_t characters = 0, invalid = 0, all_characters = 0, all_invalid = 0
+        first, base = self.firsts[bucket]
+        if n == 0:
+            return
+        with nogil:
+            self.steps.fill(bucket, &data[base], base, &offsets[first + 1], &counts[first])
+            begin = base  # not offsets[first]: that is another bucket's to write
+            for i in range(first, first + n):
+                characters = invalid = 0
+                c_count_characters(&data[0] + begin, &data[0] + offsets[i + 1], characters, invalid)
+                begin = offsets[i + 1]
+                all_characters += characters * counts[i]
+                all_invalid += invalid * counts[i]
+        self.characters[bucket] = all_characters
+        self.invalid[bucket] = all_invalid

@@ -1,0 +1,1405 @@
+# distutils: language = c++
+"""Encode and decode (idea B of the design): cut where no token bridges, remember what each segment became.
+
+The way of the data, for one document:
+
+    text -> UTF-8 in a padded buffer -> pretokens (``pretoken_end``) -> segments (``cut_pretoken``) in a short queue
+         -> ids (``encode_queue``): from the table of characters, from the cache, or by merging (``encode_unknown``)
+
+Why cutting is exact: a merge only ever makes a token of the vocabulary. Where no token holds the bytes on both sides of a
+boundary, no merge crosses it, and the two sides encode as if each stood alone. ``Encoder.__init__`` writes every boundary
+that some token spans into ``bridges``; a hash collision there can only join two segments, never change an id.
+
+One pair a token: let a merge make token t somewhere in a text. Until then no merge crossed t's edges, so inside them
+everything went as if t's bytes stood alone, and the last step was the last step of encoding t alone. So of all pairs that
+could make t, by a merge list or by a rank table, at most one ever does, and none where t alone does not become t. The
+tables keep that one. Symbols are numbered by the rank of that merge, bytes first, so a symbol is its own rank.
+
+The one trap: the whole-pretoken rule speaks of pretokens. A segment that happens to be a token which its own merges do not
+reach is that token only where it is the whole pretoken. Such segments are never cached (``encode_unknown``).
+
+Reading order: ``merge_short`` is the definition of encoding; from ``cut_stages`` on is the path that text takes.
+The Python side (``tokenizer.py``) has checked all arguments before it calls; ``reference.py`` says what must come out.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from bbpe.errors import EncodeError, VocabularyError
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy
+from libcpp.algorithm cimport sort
+from libcpp.utility cimport pair
+from libcpp.vector cimport vector
+
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
+from cpython.long cimport PyLong_CheckExact, PyLong_FromUnsignedLong
+from cpython.ref cimport Py_INCREF
+
+from bbpe._pretokenize cimport Automaton, automaton_t, pretoken_end
+from bbpe._types cimport token_id_t
+
+cdef extern from "Python.h":
+    int PyUnicode_KIND(object text)
+    void* PyUnicode_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    bint PyUnicode_IS_ASCII(object text)
+    long long PyLong_AsLongLongAndOverflow(object value, int* overflow) except? -1
+
+cdef extern from "_native/buffer.hpp" namespace "bbpe" nogil:
+    cdef cppclass Buffer[T]:
+        T* data()
+        size_t capacity()
+        void reserve(size_t wanted, size_t kept) except +MemoryError
+        void zero(size_t count) except +MemoryError
+        void release()
+    uint64_t load64(const void* address)
+    uint32_t load32(const void* address)
+    uint64_t mix64(uint64_t a, uint64_t b)
+    uint64_t hash_bytes(const uint8_t* text, size_t length)
+    void prefetch(const void* address)
+
+cdef extern from *:
+    """
+    #include <functional>
+    #include <atomic>
+    #include <vector>
+    #include <queue>
+    typedef std::priority_queue<uint64_t, std::vector<uint64_t>, std::greater<uint64_t>> lowest_first;
+    """
+    cdef cppclass lowest_first:
+        lowest_first()
+        bint empty() nogil
+        uint64_t top() nogil
+        void pop() nogil
+        void push(uint64_t) except +MemoryError nogil
+    cdef cppclass atomic_size "std::atomic<size_t>":
+        size_t fetch_add(size_t) nogil
+        void store(size_t) nogil
+
+cdef object new_array = np.empty
+cdef object uint32 = np.dtype(np.uint32)
+
+cdef enum:
+    PADDING = 32             # readable bytes after every text, see _pretokenize.pxd
+    SHORT = 15               # bytes of the longest cache key
+    SHORT_IDS = 4            # ids in a cache entry; also how far past the ids a copy may write
+    QUEUE = 64               # segments cut before they are encoded: time for memory to answer
+    CACHE_BUCKETS = 1 << 16  # of two entries, one cache line each: 4 MiB a thread
+    LONG = 46                # bytes of the longest key of the cache for long segments
+    LONG_IDS = 20
+    LONG_SLOTS = 1 << 13     # 1 MiB a thread
+    HEAP_FROM = 96           # symbols from which a heap beats a linear scan
+    MIN_BRIDGE_BITS = 17     # 16 KiB
+    MAX_BRIDGE_BITS = 24     # 2 MiB
+    BRIDGE_SPARSITY = 16     # bits for each bridge: more is more memory to wait for, fewer joins segments in vain
+    RELEASE_FROM = 4096      # bytes of text from which giving up the GIL pays
+    CHUNK = 1 << 16          # bytes of text that a thread of a batch takes at a time
+    DENSE_IDS = 1 << 26      # ids up to here are looked up directly when decoding
+
+    TAIL = 1 << 16           # marks the last byte of a left character in the hash of a bridge
+    SYMBOL_BITS = 21         # three symbols in one word of the pair table
+    MAX_SYMBOLS = (1 << SYMBOL_BITS) - 1
+
+cdef uint32_t NO_MERGE = ~<uint32_t>0
+cdef uint64_t NO_PAIR = ~<uint64_t>0
+cdef uint64_t NO_RANK = ~<uint64_t>0
+cdef uint32_t BYTE = <uint32_t>1 << 31     # marks a byte among places in the list of tokens
+cdef token_id_t MISSING = ~<token_id_t>0   # stands where a byte has no token; never a real id (vocabulary.MAX_ID)
+cdef uint64_t COUNT_BITS = <uint64_t>3 << 60
+cdef uint64_t NO_KEY = ~<uint64_t>0          # no key: those have zeros in their two highest bits
+cdef uint64_t LOW_MASK[SHORT + 1]
+cdef uint64_t HIGH_MASK[SHORT + 1]
+
+
+cdef void fill_masks() noexcept:
+    cdef int length
+    for length in range(SHORT + 1):
+        LOW_MASK[length] = ~<uint64_t>0 if length >= 8 else (<uint64_t>1 << (8 * length)) - 1
+        HIGH_MASK[length] = 0 if length <= 8 else (<uint64_t>1 << (8 * (length - 8))) - 1
+
+fill_masks()
+
+
+cdef struct known_merge:   # how a token comes about when its bytes stand alone
+    uint32_t left          # places in the list of tokens; BYTE + value for a byte
+    uint32_t right
+    uint64_t rank          # NO_RANK: it does not
+
+cdef struct cache_slot:    # a segment of at most SHORT bytes that is at most SHORT_IDS ids
+    uint64_t low           # its first eight bytes
+    uint64_t high          # the rest; ids - 1 in bits 60-61; its length in bits 56-59; 0: empty
+    token_id_t ids[SHORT_IDS]
+
+cdef struct segment_t:     # a segment on its way from being cut to being encoded
+    const uint8_t* text
+    uint64_t length        # bytes << 1 | whether it is a whole pretoken
+    uint64_t code          # its last character if that has three bytes, else 0
+    uint64_t low           # its key, as in cache_slot; NO_KEY if it is longer than SHORT
+    uint64_t high
+    const cache_slot* bucket   # where the answer is, if it is known: two slots
+
+cdef struct long_slot:     # a segment of at most LONG bytes that is at most LONG_IDS ids
+    uint8_t length         # 0: empty
+    uint8_t count
+    uint8_t text[LONG]
+    token_id_t ids[LONG_IDS]
+
+cdef struct tables_t:      # all that encoding reads and never writes; shared by threads
+    const uint64_t* pairs            # hash of two symbols -> left, right and resulting symbol, SYMBOL_BITS each
+    int pair_shift
+    uint64_t pair_mask
+    const uint64_t* pair_filter      # the same hash, more of it -> whether some pair has it
+    int filter_shift
+    const uint32_t* byte_pairs       # first byte << 8 | second -> resulting symbol
+    const token_id_t* ids            # symbol -> id; the first 256 symbols are the bytes
+    const cache_slot* characters     # characters of three UTF-8 bytes, by their 16 bits, as segments of their own
+    const uint64_t* bridges          # hash of two characters, or of a last byte and a character -> some token spans them
+    const uint8_t* lead_classes      # character -> which of the lead sets
+    const uint16_t* lead_sets        # low halves of the lead bytes that some token holds after this character's end
+    int bridge_shift                 # 32 - bits of that hash
+    const uint64_t* byte_bridges     # last byte << 8 | first byte -> some token holds the two side by side
+    bint whole_pretoken
+    const uint64_t* token_slots      # hash of bytes -> upper half of it, place in the list of tokens + 1; 0: empty
+    uint64_t token_mask
+    const uint8_t* token_data
+    const uint64_t* token_starts     # place -> where its bytes start; one more for the end
+    const token_id_t* token_ids      # place -> id
+    uint64_t longest_token           # in bytes
+    const uint8_t* reached           # place -> whether its bytes alone become it by merging
+    const automaton_t* stages[8]
+    int stage_count
+
+cdef struct document_t:
+    const void* data
+    size_t length          # in units of `kind` bytes
+    int kind               # 0: UTF-8 or any other bytes; 1, 2, 4: as PyUnicode_KIND
+
+
+# ---- Merging: the definition ----------------------------------------------------------------------------------------
+
+cdef inline uint32_t merge_of(const tables_t* tables, uint32_t left, uint32_t right) noexcept nogil:
+    """The symbol, and so the rank, that two adjacent symbols merge into, or NO_MERGE."""
+    cdef uint64_t key = <uint64_t>left << SYMBOL_BITS | right
+    cdef uint64_t hash = key * <uint64_t>0x9E3779B97F4A7C15
+    cdef uint64_t slot = hash >> tables.pair_shift
+    cdef uint64_t found
+    if not tables.pair_filter[hash >> tables.filter_shift >> 6] >> (hash >> tables.filter_shift & 63) & 1:
+        return NO_MERGE        # most pairs do not merge: a bit says so where the table would wait for memory
+    while True:
+        found = tables.pairs[slot]
+        if found >> SYMBOL_BITS == key:
+            return found & MAX_SYMBOLS
+        if found == NO_PAIR:
+            return NO_MERGE
+        slot = (slot + 1) & tables.pair_mask
+
+
+cdef int merge_short(const tables_t* tables, const uint8_t* text, int count, uint32_t* symbols,
+                     uint32_t* merges) noexcept nogil:
+    """Merge the bytes of a segment: the lowest rank first, the leftmost of equals, until none applies.
+
+    Quadratic, so for segments under HEAP_FROM bytes. Writes the symbols and returns how many there are.
+    """
+    cdef int i, at
+    cdef uint32_t best
+    for i in range(count):
+        symbols[i] = text[i]
+    for i in range(count - 1):
+        merges[i] = tables.byte_pairs[<size_t>text[i] << 8 | text[i + 1]]
+    while count > 1:
+        best = NO_MERGE
+        at = 0
+        for i in range(count - 1):
+            if merges[i] < best:
+                best = merges[i]
+                at = i
+        if best == NO_MERGE:
+            break
+        symbols[at] = best
+        count -= 1
+        for i in range(at + 1, count):
+            symbols[i] = symbols[i + 1]
+        for i in range(at, count - 1):
+            merges[i] = merges[i + 1]
+        if at < count - 1:
+            merges[at] = merge_of(tables, best, symbols[at + 1])
+        if at > 0:
+            merges[at - 1] = merge_of(tables, symbols[at - 1], best)
+    return count
+
+
+cdef size_t merge_long(const tables_t* tables, Workspace space, const uint8_t* text, size_t count) except? 0 nogil:
+    """The same for any length, in O(n log n): a heap of ``rank << 32 | place`` over a linked list of symbols.
+
+    A heap entry is stale when its place is gone or merges at another rank by now. Symbols end up in ``space.symbols``.
+    """
+    cdef size_t i, kept
+    cdef uint64_t entry
+    cdef uint32_t at, after, left, merge
+    if count >= <size_t>0xFFFFFFFF:
+        with gil:
+            raise MemoryError("a single pretoken of 4 GiB or more cannot be encoded")
+    space.symbols.reserve(count, 0)
+    space.merges.reserve(count, 0)
+    space.links.reserve(2 * count, 0)
+    cdef uint32_t* symbols = space.symbols.data()
+    cdef uint32_t* merges = space.merges.data()
+    cdef uint32_t* following = space.links.data()
+    cdef uint32_t* preceding = space.links.data() + count
+    cdef lowest_first heap
+    for i in range(count):
+        symbols[i] = text[i]
+        following[i] = <uint32_t>(i + 1)
+        preceding[i] = <uint32_t>(i - 1)
+        merges[i] = NO_MERGE
+        if i + 1 < count:
+            merges[i] = tables.byte_pairs[<size_t>text[i] << 8 | text[i + 1]]
+            if merges[i] != NO_MERGE:
+                heap.push(<uint64_t>merges[i] << 32 | i)
+    while not heap.empty():
+        entry = heap.top()
+        heap.pop()
+        at = <uint32_t>entry
+        merge = merges[at]
+        if merge == NO_MERGE or merge != entry >> 32:
+            continue
+        after = following[at]
+        symbols[at] = merge
+        merges[after] = NO_MERGE
+        following[at] = following[after]
+        merges[at] = NO_MERGE
+        if following[at] < count:
+            preceding[following[at]] = at
+            merges[at] = merge_of(tables, merge, symbols[following[at]])
+            if merges[at] != NO_MERGE:
+                heap.push(<uint64_t>merges[at] << 32 | at)
+        if at > 0:
+            left = preceding[at]
+            merges[left] = merge_of(tables, symbols[left], merge)
+            if merges[left] != NO_MERGE:
+                heap.push(<uint64_t>merges[left] << 32 | left)
+    kept = 0
+    i = 0
+    while i < count:
+        symbols[kept] = symbols[i]
+        kept += 1
+        i = following[i]
+    return kept
+
+
+# ---- One segment ------------------------------------------------------------------------------------------------------
+
+cdef inline uint32_t find_token(const tables_t* tables, const uint8_t* text, size_t length) noexcept nogil:
+    """The place + 1 of these bytes in the list of tokens, or 0."""
+    cdef uint64_t hash = hash_bytes(text, length)
+    cdef uint64_t slot = hash & tables.token_mask
+    cdef uint64_t found
+    cdef uint64_t start
+    cdef uint32_t place
+    while True:
+        found = tables.token_slots[slot]
+        if found == 0:
+            return 0
+        if (found ^ hash) >> 32 == 0:
+            place = <uint32_t>found - 1
+            start = tables.token_starts[place]
+            if (tables.token_starts[place + 1] - start == length
+                    and memcmp(tables.token_data + start, text, length) == 0):
+                return <uint32_t>found
+        slot = (slot + 1) & tables.token_mask
+
+
+cdef token_id_t* encode_unknown(const tables_t* tables, Workspace space, const uint8_t* text, size_t length,
+                                bint whole, token_id_t* out) except NULL nogil:
+    """Encode a segment that the short cache did not know, and remember it where the answer does not depend on ``whole``.
+
+    A token that its own merges do not reach is itself only as a whole pretoken, so nothing is remembered of it.
+    """
+    cdef uint32_t short_symbols[HEAP_FROM]
+    cdef uint32_t short_merges[HEAP_FROM]
+    cdef uint32_t* symbols = short_symbols
+    cdef size_t count, i
+    cdef uint32_t token
+    cdef uint64_t low, high
+    cdef cache_slot* bucket
+    cdef long_slot* slot = NULL
+    cdef bint memorable = True
+    if SHORT < length <= LONG or (length <= SHORT and space.long_used):
+        slot = space.long_cache.data() + (hash_bytes(text, length) & (LONG_SLOTS - 1))
+        if slot.length == length and memcmp(slot.text, text, length) == 0:
+            memcpy(out, slot.ids, slot.count * sizeof(token_id_t))
+            return out + slot.count
+    token = find_token(tables, text, length) if length <= tables.longest_token else 0
+    if token != 0 and (tables.reached[token - 1] or (whole and tables.whole_pretoken)):
+        out[0] = tables.token_ids[token - 1]
+        count = 1
+        memorable = tables.reached[token - 1]
+    else:
+        memorable = token == 0 or not tables.whole_pretoken
+        if length < HEAP_FROM:
+            count = merge_short(tables, text, <int>length, symbols, short_merges)
+        else:
+            count = merge_long(tables, space, text, length)
+            symbols = space.symbols.data()
+        for i in range(count):
+            out[i] = tables.ids[symbols[i]]
+    if not memorable:
+        return out + count
+    if length <= SHORT and count <= SHORT_IDS:
+        low = load64(text) & LOW_MASK[length]
+        high = (load64(text + 8) & HIGH_MASK[length]) | <uint64_t>length << 56
+        bucket = space.cache.data() + 2 * cache_hash(low, high)
+        bucket[1] = bucket[0]
+        bucket[0].low = low
+        bucket[0].high = high | <uint64_t>(count - 1) << 60
+        memcpy(bucket[0].ids, out, count * sizeof(token_id_t))
+    elif length <= LONG and count <= LONG_IDS:
+        if length <= SHORT:
+            space.long_used = True
+        slot = space.long_cache.data() + (hash_bytes(text, length) & (LONG_SLOTS - 1))
+        slot.length = <uint8_t>length
+        slot.count = <uint8_t>count
+        memcpy(slot.text, text, length)
+        memcpy(slot.ids, out, count * sizeof(token_id_t))
+    return out + count
+
+
+cdef inline uint64_t cache_hash(uint64_t low, uint64_t high) noexcept nogil:
+    return mix64(low ^ <uint64_t>0x9E3779B97F4A7C15, high ^ <uint64_t>0xD6E8FEB86659FD93) & (CACHE_BUCKETS - 1)
+
+
+cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
+    """Encode the segments that wait in the queue, in order: from the table or cache that knows them.
+
+    First the memory where all the answers may be is asked for, then they are read.
+    """
+    cdef segment_t* segment = space.queue
+    cdef const cache_slot* slot
+    cdef token_id_t* out = space.out
+    cdef uint64_t length
+    while segment < tail:
+        length = segment.length >> 1
+        if length <= SHORT:
+            segment.low = load64(segment.text) & LOW_MASK[length]
+            segment.high = (load64(segment.text + 8) & HIGH_MASK[length]) | length << 56
+            segment.bucket = space.cache.data() + 2 * cache_hash(segment.low, segment.high)
+            if length == 3 and segment.code != 0:
+                segment.bucket = tables.characters + segment.code
+            prefetch(segment.bucket)
+        else:
+            segment.low = NO_KEY
+            segment.high = NO_KEY
+            segment.bucket = tables.characters
+        segment += 1
+    segment = space.queue
+    while segment < tail:
+        slot = segment.bucket
+        if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
+            slot += 1
+            if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
+                out = encode_unknown(tables, space, segment.text, segment.length >> 1, segment.length & 1, out)
+                segment += 1
+                continue
+        memcpy(out, slot.ids, sizeof(slot.ids))   # always all four: no branch on how many
+        out += (slot.high >> 60) + 1
+        segment += 1
+    space.out = out
+    return 0
+
+
+cdef inline segment_t* push_segment(const tables_t* tables, Workspace space, segment_t* tail, const uint8_t* begin,
+                                    const uint8_t* end, uint32_t code, bint whole) except NULL nogil:
+    """Put a segment into the queue; ``code`` is its last character if that has three bytes, else 0."""
+    tail.text = begin
+    tail.length = <uint64_t>(end - begin) << 1 | whole
+    tail.code = code
+    tail += 1
+    if tail == &space.queue[QUEUE]:
+        encode_queue(tables, space, tail)
+        tail = space.queue
+    return tail
+
+
+# ---- One pretoken: cut it where no token bridges ----------------------------------------------------------------------
+
+cdef inline uint32_t bridge_hash(const tables_t* tables, uint32_t left, uint32_t right) noexcept nogil:
+    return (left * <uint32_t>0x9E3779B1 + right * <uint32_t>0x85EBCA77) >> tables.bridge_shift
+
+
+cdef inline uint64_t is_bridge(const tables_t* tables, uint32_t left, uint32_t right) noexcept nogil:
+    """1 if some token may span the boundary between two characters of three bytes each, else 0."""
+    cdef uint32_t pair_bit = bridge_hash(tables, left, right)
+    cdef uint32_t tail_bit = bridge_hash(tables, TAIL | (left & 0x3F), right)
+    return (tables.bridges[pair_bit >> 6] >> (pair_bit & 63) | tables.bridges[tail_bit >> 6] >> (tail_bit & 63)
+            | tables.lead_sets[tables.lead_classes[left]] >> (right >> 12)) & 1
+
+
+cdef inline uint64_t is_byte_bridge(const tables_t* tables, uint8_t left, uint8_t right) noexcept nogil:
+    """1 if some token holds these two bytes side by side, else 0."""
+    cdef uint32_t bit = <uint32_t>left << 8 | right
+    return tables.byte_bridges[bit >> 6] >> (bit & 63) & 1
+
+
+cdef inline bint is_three_bytes(uint32_t word) noexcept nogil:
+    """Whether a character of three bytes begins here (or its form, such as a surrogate's: bytes are all that counts)."""
+    return (word & <uint32_t>0x00C0C0F0) == <uint32_t>0x008080E0
+
+
+cdef inline uint32_t code_of(uint32_t word) noexcept nogil:
+    """The 16 bits of a character of three bytes."""
+    return (word & 0xF) << 12 | (word >> 2 & 0xFC0) | (word >> 16 & 0x3F)
+
+
+cdef segment_t* cut_pretoken(const tables_t* tables, Workspace space, segment_t* tail, const uint8_t* begin,
+                             const uint8_t* end) except NULL nogil:
+    """Cut a pretoken that may hold characters of three bytes (Han, kana, Hangul, Thai, …) into segments."""
+    cdef const uint8_t* at = begin
+    cdef const uint8_t* segment = begin
+    cdef uint32_t word = load32(at)
+    cdef uint32_t code, previous
+    cdef uint64_t cut
+    while at < end:
+        if not is_three_bytes(word) or end - at < 3:
+            at += 1
+            word = load32(at)
+            continue
+        if at > segment and not is_byte_bridge(tables, (at - 1)[0], at[0]):
+            tail = push_segment(tables, space, tail, segment, at, 0, False)
+            segment = at
+        # A run of such characters. Whether there is a cut is hard to foresee, so it is no branch: each segment so far is
+        # written down, and stays written if there is one.
+        previous = code_of(word)
+        at += 3
+        word = load32(at)
+        while is_three_bytes(word) and end - at >= 3:
+            code = code_of(word)
+            tail.text = segment
+            tail.length = <uint64_t>(at - segment) << 1
+            tail.code = previous
+            cut = is_bridge(tables, previous, code) ^ 1
+            tail += cut
+            segment = at if cut else segment
+            if tail == &space.queue[QUEUE]:
+                encode_queue(tables, space, tail)
+                tail = space.queue
+            previous = code
+            at += 3
+            word = load32(at)
+        if at == end:
+            return push_segment(tables, space, tail, segment, end, previous, segment == begin)
+        if not is_byte_bridge(tables, (at - 1)[0], at[0]):
+            tail = push_segment(tables, space, tail, segment, at, previous, False)
+            segment = at
+    return push_segment(tables, space, tail, segment, end, 0, segment == begin)
+
+
+cdef inline segment_t* push_pretoken(const tables_t* tables, Workspace space, segment_t* tail, const uint8_t* begin,
+                                     const uint8_t* end) except NULL nogil:
+    """Put a pretoken into the queue: as one segment if it is short and holds no character of three bytes or more."""
+    cdef uint64_t low, high
+    if end - begin <= SHORT:
+        low = load64(begin) & LOW_MASK[end - begin]
+        high = load64(begin + 8) & HIGH_MASK[end - begin]
+        if ((low & (low << 1) & (low << 2)) | (high & (high << 1) & (high << 2))) & <uint64_t>0x8080808080808080 == 0:
+            return push_segment(tables, space, tail, begin, end, 0, True)   # no byte from 0xE0 on
+    return cut_pretoken(tables, space, tail, begin, end)
+
+
+cdef segment_t* cut_stages(const tables_t* tables, Workspace space, segment_t* tail, int stage, const uint8_t* begin,
+                           const uint8_t* end) except NULL nogil:
+    """Cut by this stage of the pattern; pass the pieces to the next, or into the queue as pretokens."""
+    cdef const automaton_t* machine = tables.stages[stage]
+    cdef bint last = stage + 1 == tables.stage_count
+    cdef const uint8_t* cut
+    while begin < end:
+        cut = pretoken_end(machine, begin, end)
+        if last:
+            tail = push_pretoken(tables, space, tail, begin, cut)
+        else:
+            tail = cut_stages(tables, space, tail, stage + 1, begin, cut)
+        begin = cut
+    return tail
+
+
+# ---- Text in, ids out --------------------------------------------------------------------------------------------------
+
+cdef inline void store32(uint8_t* address, uint32_t value) noexcept nogil:
+    memcpy(address, &value, 4)
+
+
+cdef int64_t to_utf8(const document_t* document, Workspace space) except? -1 nogil:
+    """Write a document as UTF-8 into ``space.text`` with padding; its length in bytes, or -2 - place of a lone surrogate."""
+    cdef size_t i, length = document.length
+    cdef uint32_t code
+    cdef uint8_t* start
+    cdef uint8_t* out
+    cdef const uint8_t* ones
+    cdef const uint16_t* twos
+    cdef const uint32_t* fours
+    if document.kind == 0:
+        space.text.reserve(length + PADDING, 0)
+        memcpy(space.text.data(), document.data, length)
+        return length
+    space.text.reserve(length * (document.kind + 1 if document.kind < 4 else 4) + PADDING, 0)
+    start = out = space.text.data()
+    if document.kind == 1:
+        ones = <const uint8_t*>document.data
+        for i in range(length):
+            code = ones[i]
+            if code < 0x80:
+                out[0] = <uint8_t>code
+                out += 1
+            else:
+                out[0] = <uint8_t>(0xC0 | code >> 6)
+                out[1] = <uint8_t>(0x80 | (code & 0x3F))
+                out += 2
+    elif document.kind == 2:
+        twos = <const uint16_t*>document.data
+        for i in range(length):
+            code = twos[i]
+            if code >= 0x800:
+                if code & 0xF800 == 0xD800:
+                    return -2 - <int64_t>i
+                # three bytes in one store of four; the fourth is overwritten by what comes next
+                store32(out, 0x8080E0 | code >> 12 | (code & 0xFC0) << 2 | (code & 0x3F) << 16)
+                out += 3
+            elif code < 0x80:
+                out[0] = <uint8_t>code
+                out += 1
+            else:
+                out[0] = <uint8_t>(0xC0 | code >> 6)
+                out[1] = <uint8_t>(0x80 | (code & 0x3F))
+                out += 2
+    else:
+        fours = <const uint32_t*>document.data
+        for i in range(length):
+            code = fours[i]
+            if code < 0x80:
+                out[0] = <uint8_t>code
+                out += 1
+            elif code < 0x800:
+                out[0] = <uint8_t>(0xC0 | code >> 6)
+                out[1] = <uint8_t>(0x80 | (code & 0x3F))
+                out += 2
+            elif code < 0x10000:
+                if code & 0xF800 == 0xD800:
+                    return -2 - <int64_t>i
+                store32(out, 0x8080E0 | code >> 12 | (code & 0xFC0) << 2 | (code & 0x3F) << 16)
+                out += 3
+            else:
+                store32(out, <uint32_t>0x808080F0 | code >> 18 | (code & 0x3F000) >> 4 | (code & 0xFC0) << 10
+                        | (code & 0x3F) << 24)
+                out += 4
+    return out - start
+
+
+cdef document_t as_document(object text) except *:
+    """A view of a str or bytes; the caller keeps the object alive."""
+    cdef document_t document
+    if isinstance(text, str):
+        document.data = PyUnicode_DATA(text)
+        document.length = PyUnicode_GET_LENGTH(text)
+        document.kind = 0 if PyUnicode_IS_ASCII(text) else PyUnicode_KIND(text)
+    elif isinstance(text, bytes):
+        document.data = PyBytes_AS_STRING(text)
+        document.length = PyBytes_GET_SIZE(text)
+        document.kind = 0
+    else:
+        raise TypeError(f"text is str, not {type(text).__name__}")
+    return document
+
+
+cdef class Workspace:
+    """What one thread needs to encode: caches, the text at hand, its ids. At most about 3 MiB beside text and ids."""
+
+    cdef Buffer[cache_slot] cache
+    cdef Buffer[long_slot] long_cache
+    cdef bint long_used            # some segment of at most SHORT bytes went to the long cache
+    cdef Buffer[uint8_t] text
+    cdef Buffer[token_id_t] ids
+    cdef size_t used               # ids written by documents that are done
+    cdef token_id_t* out           # where the next id goes
+    cdef segment_t[QUEUE] queue
+    cdef Buffer[uint32_t] symbols
+    cdef Buffer[uint32_t] merges
+    cdef Buffer[uint32_t] links
+
+    def __cinit__(self):
+        self.cache.zero(2 * CACHE_BUCKETS)
+        self.long_cache.zero(LONG_SLOTS)
+        self.long_used = False
+        self.used = 0
+
+    cdef int trim(self) except -1:
+        """Give back what an unusually large text needed."""
+        if self.text.capacity() > (1 << 22):
+            self.text.release()
+        if self.ids.capacity() > (1 << 22):
+            self.ids.release()
+        if self.symbols.capacity() > (1 << 20):
+            self.symbols.release()
+            self.merges.release()
+            self.links.release()
+        return 0
+
+
+cdef int64_t encode_document(const tables_t* tables, Workspace space, const document_t* document) except? -1 nogil:
+    """Append the ids of a document to ``space.ids``; 0, or -2 - place of a lone surrogate."""
+    cdef int64_t length = to_utf8(document, space)
+    cdef segment_t* tail
+    if length < 0:
+        return length
+    space.ids.reserve(space.used + length + SHORT_IDS, space.used)
+    space.out = space.ids.data() + space.used
+    tail = cut_stages(tables, space, space.queue, 0, space.text.data(), space.text.data() + length)
+    encode_queue(tables, space, tail)
+    space.used = space.out - space.ids.data()
+    return 0
+
+
+cdef class Encoder:
+    """The tables of one vocabulary, ready to encode and decode. Safe to use from many threads at once.
+
+    Args:
+        tokens: The bytes of every token.
+        ids: Their ids, uint32, in the same order.
+        merges: ``(left, right, result)`` as places in ``tokens``, uint32, by rank; or None for a rank table.
+        ranks: The rank of each token, uint32, for a rank table; or None.
+        whole_pretoken: Whether a pretoken that is a token is taken whole.
+        automata: One ``Automaton`` a stage of the pattern, or None: then only ``encode_pretokens`` can be used.
+        specials: ``(content in UTF-8, id)`` of special tokens, for decoding.
+    """
+
+    cdef tables_t tables
+    cdef tuple automata
+    cdef list spaces               # workspaces that no thread is using
+    cdef bint all_bytes
+    cdef Buffer[uint64_t] pairs
+    cdef Buffer[uint64_t] pair_filter
+    cdef Buffer[uint32_t] byte_pairs
+    cdef Buffer[token_id_t] symbol_ids
+    cdef Buffer[token_id_t] token_ids
+    cdef Buffer[uint8_t] reached
+    cdef uint32_t byte_places[256]          # byte -> its place in the list of tokens + 1; 0: it has no token
+    cdef Buffer[cache_slot] characters
+    cdef Buffer[uint64_t] bridges
+    cdef Buffer[uint64_t] byte_bridges
+    cdef Buffer[uint8_t] lead_classes
+    cdef Buffer[uint16_t] lead_sets
+    cdef Buffer[uint64_t] token_slots
+    cdef Buffer[uint8_t] token_data
+    cdef Buffer[uint64_t] token_starts
+    cdef uint32_t entries          # tokens and special tokens, for decoding
+    cdef uint32_t token_count
+    cdef Buffer[uint32_t] entry_of_id       # id -> entry + 1 (dense ids)
+    cdef uint64_t id_space
+    cdef dict sparse_entry_of_id            # the same for sparse ids
+    cdef list ready_ints                    # id -> int object, made at the first list
+
+    def __init__(self, list tokens, const token_id_t[::1] ids, merges, ranks, bint whole_pretoken, automata,
+                 list specials):
+        self.spaces = []
+        self.automata = tuple(automata) if automata is not None else ()
+        self.ready_ints = None
+        self._store_tokens(tokens, ids, specials)
+        self._index_tokens()
+        self._index_pairs(self._reach_tokens(merges, ranks))
+        self.tables.whole_pretoken = whole_pretoken
+        self._find_bridges()
+        self._encode_characters()
+        cdef Automaton automaton
+        if len(self.automata) > 8:
+            raise ValueError("a pattern has at most 8 stages")
+        self.tables.stage_count = <int>len(self.automata)
+        for stage, automaton in enumerate(self.automata):
+            self.tables.stages[<int>stage] = &automaton.machine
+
+    # ---- building ----
+
+    cdef int _store_tokens(self, list tokens, const token_id_t[::1] ids, list specials) except -1:
+        """Lay all tokens' bytes side by side, then the special tokens'; map ids to them."""
+        cdef uint64_t size = 0, at = 0
+        cdef uint32_t entry = 0
+        cdef bytes token
+        cdef token_id_t id
+        self.token_count = <uint32_t>len(tokens)
+        self.entries = <uint32_t>(len(tokens) + len(specials))
+        for token in tokens:
+            size += <uint64_t>PyBytes_GET_SIZE(token)
+        for token, _ in specials:
+            size += <uint64_t>PyBytes_GET_SIZE(token)
+        self.token_data.zero(size + PADDING)
+        self.token_starts.reserve(self.entries + 1, 0)
+        self.token_ids.reserve(self.token_count, 0)
+        self.tables.longest_token = max(map(len, tokens), default=0)
+        self.id_space = max([int(np.max(ids)) if self.token_count else -1] + [id for _, id in specials]) + 1
+        self.sparse_entry_of_id = None
+        if self.id_space <= DENSE_IDS:
+            self.entry_of_id.zero(self.id_space)
+        else:
+            self.sparse_entry_of_id = {}
+        for token in tokens:
+            self.token_ids.data()[entry] = ids[entry]
+            self._store_entry(token, ids[entry], entry, at)
+            at += <uint64_t>PyBytes_GET_SIZE(token)
+            entry += 1
+        for token, id in specials:
+            self._store_entry(token, id, entry, at)
+            at += <uint64_t>PyBytes_GET_SIZE(token)
+            entry += 1
+        self.token_starts.data()[entry] = at
+        self.tables.token_data = self.token_data.data()
+        self.tables.token_starts = self.token_starts.data()
+        self.tables.token_ids = self.token_ids.data()
+        return 0
+
+    cdef int _store_entry(self, bytes token, token_id_t id, uint32_t entry, uint64_t at) except -1:
+        memcpy(self.token_data.data() + at, PyBytes_AS_STRING(token), PyBytes_GET_SIZE(token))
+        self.token_starts.data()[entry] = at
+        if self.sparse_entry_of_id is None:
+            self.entry_of_id.data()[id] = entry + 1
+        else:
+            self.sparse_entry_of_id[id] = entry + 1
+        return 0
+
+    cdef int _index_tokens(self) except -1:
+        """A hash table from bytes to places in the list of tokens."""
+        cdef uint64_t size = 64, slot, hash
+        cdef uint32_t place
+        cdef const uint64_t* starts = self.token_starts.data()
+        cdef int byte
+        while size < 2 * <uint64_t>self.token_count:
+            size *= 2
+        self.token_slots.zero(size)
+        self.tables.token_mask = size - 1
+        self.tables.token_slots = self.token_slots.data()
+        for byte in range(256):
+            self.byte_places[byte] = 0
+        with nogil:
+            for place in range(self.token_count):
+                hash = hash_bytes(self.token_data.data() + starts[place], starts[place + 1] - starts[place])
+                slot = hash & (size - 1)
+                while self.token_slots.data()[slot] != 0:
+                    slot = (slot + 1) & (size - 1)
+                self.token_slots.data()[slot] = (hash >> 32 << 32) | (place + 1)
+                if starts[place + 1] - starts[place] == 1:
+                    self.byte_places[self.token_data.data()[starts[place]]] = place + 1
+        return 0
+
+    cdef object _reach_tokens(self, merges, ranks):
+        """Encode every token alone, by the rules as given: ``(known_merge of each token, as bytes)``.
+
+        Any two adjacent parts of a token are a stretch of its bytes, so a rank table needs no pairs here: the rank of a
+        pair is that of the stretch. A merge list first becomes a hash table of its pairs.
+        """
+        cdef const uint32_t[:, ::1] listed
+        cdef const uint32_t[::1] rank_of
+        cdef uint32_t place, i, count, at, rule_count = 0
+        cdef uint64_t best, size = 64, slot, key
+        cdef Buffer[uint64_t] rule_keys
+        cdef Buffer[uint32_t] rule_numbers
+        cdef Buffer[uint32_t] starts_of      # where each part begins, in bytes from the token's start
+        cdef Buffer[uint32_t] parts          # each part: a place in the list of tokens, or BYTE + value
+        cdef Buffer[uint64_t] values         # each pair of parts: its rank
+        cdef Buffer[uint32_t] made           # and the place of the token that it makes
+        cdef known_merge* known
+        cdef const uint8_t* text
+        cdef const uint64_t* starts = self.token_starts.data()
+        cdef bytes result = PyBytes_FromStringAndSize(NULL, self.token_count * sizeof(known_merge))
+        cdef bint is_list = merges is not None
+        known = <known_merge*>PyBytes_AS_STRING(result)
+        self.reached.zero(self.token_count + 1)
+        self.tables.reached = self.reached.data()
+        starts_of.reserve(self.tables.longest_token + 1, 0)
+        parts.reserve(self.tables.longest_token + 1, 0)
+        values.reserve(self.tables.longest_token + 1, 0)
+        made.reserve(self.tables.longest_token + 1, 0)
+        if is_list:
+            listed = merges
+            rule_count = <uint32_t>listed.shape[0]
+            while size < 2 * <uint64_t>rule_count:
+                size *= 2
+            rule_keys.reserve(size, 0)
+            rule_numbers.reserve(size, 0)
+            for slot in range(size):
+                rule_keys.data()[slot] = NO_PAIR
+            for i in range(rule_count):
+                key = <uint64_t>listed[i, 0] << 32 | listed[i, 1]
+                slot = mix64(key, <uint64_t>0x9E3779B97F4A7C15) & (size - 1)
+                while rule_keys.data()[slot] != NO_PAIR:
+                    slot = (slot + 1) & (size - 1)
+                rule_keys.data()[slot] = key
+                rule_numbers.data()[slot] = i
+        else:
+            rank_of = ranks
+        with nogil:
+            for place in range(self.token_count):
+                known[place].rank = NO_RANK
+                text = self.token_data.data() + starts[place]
+                count = <uint32_t>(starts[place + 1] - starts[place])
+                if count == 1:
+                    self.reached.data()[place] = 1
+                    continue
+                starts_of.data()[count] = count
+                for i in range(count):
+                    starts_of.data()[i] = i
+                    at = self.byte_places[text[i]]
+                    parts.data()[i] = at - 1 if at != 0 else BYTE | text[i]
+                for i in range(count - 1):
+                    values.data()[i] = NO_RANK
+                for i in range(count - 1):
+                    if is_list:
+                        self._rate_listed(listed, rule_keys.data(), rule_numbers.data(), size - 1, parts.data() + i,
+                                          values.data() + i, made.data() + i)
+                    else:
+                        self._rate_ranked(rank_of, text + i, 2, values.data() + i, made.data() + i)
+                while count > 1:
+                    best = NO_RANK
+                    at = 0
+                    for i in range(count - 1):
+                        if values.data()[i] < best:
+                            best = values.data()[i]
+                            at = i
+                    if best == NO_RANK:
+                        break
+                    if count == 2:
+                        known[place].left = parts.data()[0]
+                        known[place].right = parts.data()[1]
+                        known[place].rank = best
+                        self.reached.data()[place] = 1
+                        break
+                    parts.data()[at] = made.data()[at]
+                    count -= 1
+                    for i in range(at + 1, count):
+                        parts.data()[i] = parts.data()[i + 1]
+                        starts_of.data()[i] = starts_of.data()[i + 1]
+                    starts_of.data()[count] = starts_of.data()[count + 1]
+                    for i in range(at, count - 1):
+                        values.data()[i] = values.data()[i + 1]
+                        made.data()[i] = made.data()[i + 1]
+                    for i in range(at - 1 if at > 0 else 0, min(at + 1, count - 1)):
+                        if is_list:
+                            self._rate_listed(listed, rule_keys.data(), rule_numbers.data(), size - 1, parts.data() + i,
+                                              values.data() + i, made.data() + i)
+                        else:
+                            self._rate_ranked(rank_of, text + starts_of.data()[i],
+                                              starts_of.data()[i + 2] - starts_of.data()[i],
+                                              values.data() + i, made.data() + i)
+        return result
+
+    cdef inline void _rate_ranked(self, const uint32_t[::1] rank_of, const uint8_t* text, size_t length, uint64_t* rank,
+                                  uint32_t* made) noexcept nogil:
+        """The rank of a stretch of bytes that is two parts, and the token that they make."""
+        cdef uint32_t found = find_token(&self.tables, text, length)
+        rank[0] = NO_RANK
+        if found != 0:
+            rank[0] = rank_of[found - 1]
+            made[0] = found - 1
+
+    cdef inline void _rate_listed(self, const uint32_t[:, ::1] listed, const uint64_t* keys, const uint32_t* numbers,
+                                  uint64_t mask, const uint32_t* parts, uint64_t* rank, uint32_t* made) noexcept nogil:
+        """The rank of two parts in a merge list, and the token that they make."""
+        cdef uint64_t key = <uint64_t>parts[0] << 32 | parts[1]
+        cdef uint64_t slot = mix64(key, <uint64_t>0x9E3779B97F4A7C15) & mask
+        rank[0] = NO_RANK
+        while keys[slot] != NO_PAIR:
+            if keys[slot] == key:
+                rank[0] = numbers[slot]
+                made[0] = listed[numbers[slot], 2]
+                return
+            slot = (slot + 1) & mask
+
+    cdef int _index_pairs(self, bytes reached) except -1:
+        """Number the symbols by the rank of the merge that makes them, and put each token's one pair into a hash table."""
+        cdef const known_merge* known = <const known_merge*>PyBytes_AS_STRING(reached)
+        cdef vector[pair[uint64_t, uint32_t]] order
+        cdef Buffer[uint32_t] symbol_of
+        cdef uint64_t size = 64, key, slot, hash
+        cdef uint32_t place, symbol, left, right
+        cdef int byte, i
+        if self.token_count > MAX_SYMBOLS - 256:
+            raise VocabularyError(f"{self.token_count:,} tokens; at most {MAX_SYMBOLS - 256:,} can be encoded with")
+        symbol_of.reserve(self.token_count, 0)
+        self.symbol_ids.reserve(self.token_count + 256, 0)
+        self.byte_pairs.reserve(1 << 16, 0)
+        self.all_bytes = True
+        for byte in range(256):
+            place = self.byte_places[byte]
+            self.symbol_ids.data()[byte] = self.token_ids.data()[place - 1] if place != 0 else MISSING
+            if place != 0:
+                symbol_of.data()[place - 1] = byte
+            else:
+                self.all_bytes = False
+        with nogil:
+            for place in range(self.token_count):
+                if known[place].rank != NO_RANK:
+                    order.push_back(pair[uint64_t, uint32_t](known[place].rank, place))
+            sort(order.begin(), order.end())
+            self.tables.pair_shift = 58
+            while size < 2 * order.size():
+                size *= 2
+                self.tables.pair_shift -= 1
+            self.pairs.reserve(size, 0)
+            for slot in range(size):
+                self.pairs.data()[slot] = NO_PAIR
+            self.tables.filter_shift = self.tables.pair_shift - 2
+            self.pair_filter.zero(4 * size // 64)
+            self.tables.pair_filter = self.pair_filter.data()
+            symbol = 256
+            for i in range(<int>order.size()):
+                symbol_of.data()[order[i].second] = symbol
+                self.symbol_ids.data()[symbol] = self.token_ids.data()[order[i].second]
+                symbol += 1
+            for i in range(<int>order.size()):
+                place = order[i].second
+                left = known[place].left
+                right = known[place].right
+                left = left & 0xFF if left & BYTE else symbol_of.data()[left]
+                right = right & 0xFF if right & BYTE else symbol_of.data()[right]
+                key = <uint64_t>left << SYMBOL_BITS | right
+                hash = key * <uint64_t>0x9E3779B97F4A7C15
+                slot = hash >> self.tables.filter_shift
+                self.pair_filter.data()[slot >> 6] |= <uint64_t>1 << (slot & 63)
+                slot = hash >> self.tables.pair_shift
+                while self.pairs.data()[slot] != NO_PAIR:
+                    slot = (slot + 1) & (size - 1)
+                self.pairs.data()[slot] = key << SYMBOL_BITS | symbol_of.data()[place]
+            self.tables.pairs = self.pairs.data()
+            self.tables.pair_mask = size - 1
+            self.tables.byte_pairs = self.byte_pairs.data()
+            self.tables.ids = self.symbol_ids.data()
+            for i in range(1 << 16):
+                self.byte_pairs.data()[i] = merge_of(&self.tables, i >> 8, i & 0xFF)
+        return 0
+
+    cdef int _find_bridges(self) except -1:
+        """Note every boundary that some token spans.
+
+        ``byte_bridges`` has each pair of adjacent bytes of each token: where it has none, no token crosses, whatever
+        the characters are. Between two characters of three bytes, ``bridges`` has the pairs of whole characters, hashed
+        into as few bits as keep it sparse. A token may begin or end inside a character: then all characters with those
+        last or first bytes count. A last byte alone is looked up by itself (TAIL); a first byte alone stands for 4,096
+        characters, so it goes into the left character's set of leads.
+        """
+        cdef vector[uint64_t] found            # left << 32 | right
+        cdef vector[uint16_t] leads            # of each character
+        cdef uint32_t bit, code, known
+        cdef size_t i
+        cdef int bits = MIN_BRIDGE_BITS
+        self.byte_bridges.zero((1 << 16) // 64)
+        self.characters.zero((1 << 16) + 1)   # the second slot of the last bucket
+        self.tables.byte_bridges = self.byte_bridges.data()
+        self.tables.characters = self.characters.data()
+        with nogil:
+            leads.resize(1 << 16)
+            self._collect_bridges(found, leads)
+            while bits < MAX_BRIDGE_BITS and <size_t>1 << bits < BRIDGE_SPARSITY * found.size():
+                bits += 1
+        self.bridges.zero((<size_t>1 << bits) // 64)
+        self.tables.bridges = self.bridges.data()
+        self.tables.bridge_shift = 32 - bits
+        for i in range(found.size()):
+            bit = bridge_hash(&self.tables, <uint32_t>(found[i] >> 32), <uint32_t>found[i])
+            self.bridges.data()[bit >> 6] |= <uint64_t>1 << (bit & 63)
+        # Few sets of leads occur; a byte for each character keeps them in the nearest cache. Should there be more than
+        # a byte can number, the last class is everything: a bridge too many, never one too few.
+        self.lead_classes.zero(1 << 16)
+        self.lead_sets.zero(256)
+        self.tables.lead_classes = self.lead_classes.data()
+        self.tables.lead_sets = self.lead_sets.data()
+        known = 1                              # class 0: no leads
+        for code in range(1 << 16):
+            if leads[code] == 0:
+                continue
+            bit = 1
+            while bit < known and self.lead_sets.data()[bit] != leads[code]:
+                bit += 1
+            if bit == known and known < 255:
+                self.lead_sets.data()[bit] = leads[code]
+                known += 1
+            elif bit == known:
+                self.lead_sets.data()[255] = 0xFFFF
+                bit = 255
+            self.lead_classes.data()[code] = <uint8_t>bit
+        return 0
+
+    cdef int _collect_bridges(self, vector[uint64_t]& found, vector[uint16_t]& leads) except -1 nogil:
+        cdef const uint8_t* data = self.token_data.data()
+        cdef const uint64_t* starts = self.token_starts.data()
+        cdef uint32_t place, bit, k, j
+        cdef uint64_t i, before, after
+        cdef uint32_t left, left_step, left_count, right, right_count   # left + k * left_step, right + j
+        for place in range(self.token_count):
+            for i in range(starts[place] + 1, starts[place + 1]):
+                bit = <uint32_t>data[i - 1] << 8 | data[i]
+                self.byte_bridges.data()[bit >> 6] |= <uint64_t>1 << (bit & 63)
+                if data[i] & 0xF0 != 0xE0 or data[i - 1] & 0xC0 != 0x80:
+                    continue
+                before = min(<uint64_t>3, i - starts[place])       # bytes of the left character in this token
+                after = min(<uint64_t>3, starts[place + 1] - i)    # bytes of the right one
+                if before >= 2 and data[i - 2] & 0xC0 != 0x80:
+                    continue
+                if before == 3 and data[i - 3] & 0xF0 != 0xE0:
+                    continue
+                if after >= 2 and data[i + 1] & 0xC0 != 0x80:
+                    continue
+                if after == 3 and data[i + 2] & 0xC0 != 0x80:
+                    continue
+                right = <uint32_t>(data[i] & 0xF) << 12
+                right_count = 1 << 12
+                if after >= 2:
+                    right |= <uint32_t>(data[i + 1] & 0x3F) << 6
+                    right_count = 1 << 6
+                if after == 3:
+                    right |= data[i + 2] & 0x3F
+                    right_count = 1
+                left = data[i - 1] & 0x3F
+                if before == 1 and after == 3:
+                    found.push_back(<uint64_t>(TAIL | left) << 32 | right)
+                    continue
+                left_step = 1 << 6
+                left_count = 1 << 10
+                if before >= 2:
+                    left |= <uint32_t>(data[i - 2] & 0x3F) << 6
+                    left_step = 1 << 12
+                    left_count = 1 << 4
+                if before == 3:
+                    left |= <uint32_t>(data[i - 3] & 0xF) << 12
+                    left_count = 1
+                for k in range(left_count):
+                    if right_count == 1 << 12 or left_count * right_count > 1 << 10:
+                        leads[left + k * left_step] |= <uint16_t>(1 << (data[i] & 0xF))
+                        continue
+                    for j in range(right_count):
+                        found.push_back(<uint64_t>(left + k * left_step) << 32 | (right + j))
+        return 0
+
+    cdef int _encode_characters(self) except -1:
+        """What each character of three bytes encodes to as a segment of its own, in the form of the cache.
+
+        A character that is a token which its merges do not reach has no entry: it depends on what stands around it.
+        """
+        cdef uint32_t code, token
+        cdef uint32_t[3] symbols, merges
+        cdef uint8_t[8 + PADDING] text
+        cdef int count, i
+        cdef cache_slot* own
+        for i in range(8 + PADDING):
+            text[i] = 0
+        with nogil:
+            for code in range(1 << 16):
+                text[0] = <uint8_t>(0xE0 | code >> 12)
+                text[1] = <uint8_t>(0x80 | (code >> 6 & 0x3F))
+                text[2] = <uint8_t>(0x80 | (code & 0x3F))
+                token = find_token(&self.tables, text, 3)
+                if self.tables.whole_pretoken and token != 0 and not self.tables.reached[token - 1]:
+                    continue
+                count = merge_short(&self.tables, text, 3, symbols, merges)
+                own = self.characters.data() + code
+                own.low = load64(text)
+                own.high = <uint64_t>3 << 56 | <uint64_t>(count - 1) << 60
+                for i in range(count):
+                    own.ids[i] = self.tables.ids[symbols[i]]
+        return 0
+
+    # ---- encoding ----
+
+    cdef Workspace _take(self):
+        try:
+            return self.spaces.pop()
+        except IndexError:
+            return Workspace()
+
+    cdef int _encode(self, object text, Workspace space) except -1:
+        """The ids of one text into ``space.ids``."""
+        cdef document_t document = as_document(text)
+        cdef int64_t status
+        space.used = 0
+        if self.tables.stage_count == 0:
+            raise RuntimeError("this pattern has no automaton: use encode_pretokens")
+        if document.length >= RELEASE_FROM:
+            with nogil:
+                status = encode_document(&self.tables, space, &document)
+        else:
+            status = encode_document(&self.tables, space, &document)
+        if status < 0:
+            raise_surrogate(text, -2 - status, None)
+        if not self.all_bytes:
+            self._refuse_missing(space.ids.data(), space.used, text, None)
+        return 0
+
+    cdef int _refuse_missing(self, const token_id_t* ids, size_t count, object text, object number) except -1:
+        """Raise for the first byte that has no token."""
+        cdef size_t i
+        cdef uint64_t offset = 0
+        cdef uint32_t entry
+        for i in range(count):
+            if ids[i] == MISSING:
+                data = text.encode() if isinstance(text, str) else bytes(text)
+                place = f"byte {offset}" if number is None else f"byte {offset} of text {number}"
+                raise EncodeError(f"this vocabulary has no token for byte 0x{data[offset]:02X} ({place})")
+            entry = self._entry(ids[i])
+            offset += self.token_starts.data()[entry] - self.token_starts.data()[entry - 1]
+        return 0
+
+    cdef object _list(self, const token_id_t* ids, size_t count):
+        """A list of ints; the int objects are shared, made once per vocabulary."""
+        cdef list out, ready
+        cdef object value
+        cdef size_t i
+        if self.ready_ints is None and self.id_space <= (1 << 20):
+            self.ready_ints = list(range(self.id_space))
+        ready = self.ready_ints
+        out = PyList_New(count)
+        if ready is not None:
+            for i in range(count):
+                value = <object>PyList_GET_ITEM(ready, ids[i])
+                Py_INCREF(value)
+                PyList_SET_ITEM(out, i, value)
+        else:
+            for i in range(count):
+                value = PyLong_FromUnsignedLong(ids[i])
+                Py_INCREF(value)
+                PyList_SET_ITEM(out, i, value)
+        return out
+
+    def encode(self, text):
+        """The ids of a str or bytes, as a list."""
+        cdef Workspace space = self._take()
+        try:
+            self._encode(text, space)
+            return self._list(space.ids.data(), space.used)
+        finally:
+            space.trim()
+            self.spaces.append(space)
+
+    def encode_to_numpy(self, text):
+        """The ids of a str or bytes, as a new uint32 array."""
+        cdef Workspace space = self._take()
+        try:
+            self._encode(text, space)
+            return id_array(space.ids.data(), space.used)
+        finally:
+            space.trim()
+            self.spaces.append(space)
+
+    def count(self, text):
+        """How many ids a str or bytes has."""
+        cdef Workspace space = self._take()
+        try:
+            self._encode(text, space)
+            return space.used
+        finally:
+            space.trim()
+            self.spaces.append(space)
+
+    def encode_pretokens(self, bytes data, const uint64_t[::1] ends):
+        """The ids of bytes whose pretokens end at the given offsets, as a new uint32 array."""
+        cdef Workspace space = self._take()
+        cdef const uint8_t* begin
+        cdef segment_t* tail = space.queue
+        cdef uint64_t i, start = 0
+        cdef size_t length = PyBytes_GET_SIZE(data)
+        try:
+            space.used = 0
+            space.text.reserve(length + PADDING, 0)
+            memcpy(space.text.data(), PyBytes_AS_STRING(data), length)
+            space.ids.reserve(length + SHORT_IDS, 0)
+            begin = space.text.data()
+            space.out = space.ids.data()
+            with nogil:
+                for i in range(<uint64_t>ends.shape[0]):
+                    tail = push_pretoken(&self.tables, space, tail, begin + start, begin + ends[i])
+                    start = ends[i]
+                encode_queue(&self.tables, space, tail)
+            space.used = space.out - space.ids.data()
+            if not self.all_bytes:
+                self._refuse_missing(space.ids.data(), space.used, data, None)
+            return id_array(space.ids.data(), space.used)
+        finally:
+            space.trim()
+            self.spaces.append(space)
+
+    def encode_batch(self, list texts, int threads):
+        """The ids of every text: ``(ids, offsets)``, uint32 and int64; text i is ``ids[offsets[i]:offsets[i + 1]]``."""
+        cdef Batch batch = Batch(self, texts)
+        if threads > 1 and batch.chunk_starts.size() > 2:
+            with ThreadPoolExecutor(threads) as pool:
+                for done in [pool.submit(batch.work) for _ in range(threads)]:
+                    done.result()
+        else:
+            batch.work()
+        return batch.gather()
+
+    def as_lists(self, const token_id_t[::1] ids, const int64_t[::1] offsets):
+        """Ids and offsets as a list of lists of ints."""
+        cdef Py_ssize_t i
+        cdef const token_id_t* start = &ids[0] if ids.shape[0] else NULL
+        return [self._list(start + offsets[i], offsets[i + 1] - offsets[i]) for i in range(offsets.shape[0] - 1)]
+
+    # ---- decoding ----
+
+    cdef inline uint32_t _entry(self, uint64_t id) except? 0:
+        """The entry + 1 of an id, or 0."""
+        if self.sparse_entry_of_id is not None:
+            return self.sparse_entry_of_id.get(id, 0)
+        return self.entry_of_id.data()[id] if id < self.id_space else 0
+
+    def decode_array(self, const token_id_t[::1] ids):
+        """The bytes of an array of ids."""
+        return self._decode(&ids[0] if ids.shape[0] else NULL, ids.shape[0])
+
+    def decode_list(self, list ids):
+        """The bytes of a list of ids, each an int."""
+        cdef size_t i, count = PyList_GET_SIZE(ids)
+        cdef Buffer[token_id_t] buffer
+        cdef object value
+        cdef int overflow
+        cdef long long number
+        buffer.reserve(count, 0)
+        for i in range(count):
+            value = <object>PyList_GET_ITEM(ids, i)
+            if not PyLong_CheckExact(value):
+                if isinstance(value, bool) or not hasattr(value, "__index__"):
+                    raise TypeError(f"ids are integers; the one at position {i} is {value!r}")
+                value = value.__index__()
+            number = PyLong_AsLongLongAndOverflow(value, &overflow)
+            if overflow != 0 or number < 0 or number >= MISSING:
+                raise EncodeError(f"id {value} at position {i} is not an id of this vocabulary (0 to {self.id_space - 1})")
+            buffer.data()[i] = <token_id_t>number
+        return self._decode(buffer.data(), count)
+
+    cdef bytes _decode(self, const token_id_t* ids, size_t count):
+        cdef size_t i, size = 0
+        cdef uint32_t entry
+        cdef uint64_t start, length
+        cdef const uint64_t* starts = self.token_starts.data()
+        cdef const uint32_t* entries = self.entry_of_id.data()
+        cdef const uint8_t* data = self.token_data.data()
+        cdef uint8_t* out
+        cdef uint8_t* fast_end
+        cdef bint dense = self.sparse_entry_of_id is None
+        for i in range(count):
+            entry = (entries[ids[i]] if ids[i] < self.id_space else 0) if dense else self._entry(ids[i])
+            if entry == 0:
+                why = "is not an id of this vocabulary" if ids[i] < self.id_space else f"is past the last id {self.id_space - 1}"
+                raise EncodeError(f"id {ids[i]} at position {i} {why}")
+            size += starts[entry] - starts[entry - 1]
+        cdef bytes result = PyBytes_FromStringAndSize(NULL, size)
+        out = <uint8_t*>PyBytes_AS_STRING(result)
+        fast_end = out + size - 16 if size >= 16 else out
+        for i in range(count):
+            entry = entries[ids[i]] if dense else self._entry(ids[i])
+            start = starts[entry - 1]
+            length = starts[entry] - start
+            if length <= 16 and out < fast_end:
+                memcpy(out, data + start, 16)   # a fixed size is one move; what is too much is overwritten next
+            else:
+                memcpy(out, data + start, length)
+            out += length
+        return result
+
+
+cdef class Batch:
+    """Texts that several threads encode together: each takes the next chunk of them until none is left."""
+
+    cdef Encoder encoder
+    cdef list texts
+    cdef vector[document_t] documents
+    cdef vector[size_t] chunk_starts           # first document of each chunk; one more for the end
+    cdef vector[vector[token_id_t]] results    # ids of each chunk
+    cdef vector[int64_t] counts                # ids of each document
+    cdef atomic_size next_chunk
+    cdef size_t bad_document
+    cdef int64_t bad_place
+
+    def __init__(self, Encoder encoder, list texts):
+        cdef document_t document
+        cdef size_t i, size = 0
+        self.encoder = encoder
+        self.texts = texts
+        self.next_chunk.store(0)
+        self.bad_place = -1
+        self.documents.reserve(len(texts))
+        for text in texts:
+            self.documents.push_back(as_document(text))
+        self.chunk_starts.push_back(0)
+        for i in range(self.documents.size()):
+            size += self.documents[i].length * max(self.documents[i].kind, 1)
+            if size >= CHUNK:
+                self.chunk_starts.push_back(i + 1)
+                size = 0
+        if self.chunk_starts.back() != self.documents.size():
+            self.chunk_starts.push_back(self.documents.size())
+        self.results.resize(self.chunk_starts.size() - 1)
+        self.counts.resize(self.documents.size())
+
+    def work(self):
+        cdef Workspace space = self.encoder._take()
+        try:
+            with nogil:
+                self._work(space)
+        finally:
+            space.trim()
+            self.encoder.spaces.append(space)
+
+    cdef int _work(self, Workspace space) except -1 nogil:
+        cdef size_t chunk, i, before
+        cdef int64_t status
+        while True:
+            chunk = self.next_chunk.fetch_add(1)
+            if chunk + 1 >= self.chunk_starts.size():
+                return 0
+            space.used = 0
+            for i in range(self.chunk_starts[chunk], self.chunk_starts[chunk + 1]):
+                before = space.used
+                status = encode_document(&self.encoder.tables, space, &self.documents[i])
+                if status < 0:
+                    with gil:
+                        raise_surrogate(self.texts[i], -2 - status, i)
+                self.counts[i] = space.used - before
+            self.results[chunk].assign(space.ids.data(), space.ids.data() + space.used)
+
+    cdef tuple gather(self):
+        cdef size_t i, total = 0
+        offsets = np.empty(len(self.texts) + 1, dtype=np.int64)
+        cdef int64_t[::1] offset = offsets
+        offset[0] = 0
+        for i in range(self.documents.size()):
+            total += self.counts[i]
+            offset[i + 1] = total
+        ids = np.empty(total, dtype=np.uint32)
+        cdef token_id_t[::1] view = ids
+        total = 0
+        for i in range(self.results.size()):
+            if self.results[i].size():
+                memcpy(&view[total], self.results[i].data(), self.results[i].size() * sizeof(token_id_t))
+                total += self.results[i].size()
+        if not self.encoder.all_bytes:
+            for i in range(self.documents.size()):
+                if offset[i + 1] > offset[i]:
+                    self.encoder._refuse_missing(&view[offset[i]], offset[i + 1] - offset[i], self.texts[i], i)
+        return ids, offsets
+
+
+cdef object id_array(const token_id_t* ids, size_t count):
+    array = new_array(count, dtype=uint32)
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)   # a typed memoryview costs half a microsecond more
+    memcpy(view.buf, ids, count * sizeof(token_id_t))
+    PyBuffer_Release(&view)
+    return array
+
+
+cdef int raise_surrogate(object text, int64_t place, object number) except -1:
+    where = f"position {place}" if number is None else f"position {place} of text {number}"
+    raise EncodeError(
+        f"the text holds a lone surrogate U+{ord(text[place]):04X} at {where}, which no UTF-8 can say; "
+        "pass errors='replace' to encode U+FFFD in its place"
+    )

@@ -1,0 +1,795 @@
+# distutils: language = c++
+"""THE MERGE LOOP: count pairs, pop the best, apply it, update counts (DESIGN, idea C).
+
+What it does: learns merges from distinct pretokens and their counts, exactly as ``reference.py`` says, whose four names
+stand here in the same order: ``count_pairs``, ``best_pair``, ``apply_merge``, ``learn_merges``. What it does not:
+options, defaults, error texts, vocabularies (``training.py``); text and patterns (``counts.py``). It validates nothing.
+
+All pretokens lie in one array of 4-byte *cells*, one cell a symbol at the start, a separator between two pretokens. A
+token that merging makes keeps the cells of its parts and is written to the first and the last of them, so that both
+neighbours of any token are found from its width, without links. Pretokens of equal count stand together: the weight of a
+position comes from a cursor over the few distinct counts (473 on 30 MB of Chinese), not from a weight a cell.
+
+Every pair knows its count and where it occurs. What keeps that small and exact is one property:
+
+    **All occurrences of a pair (x, y) come into being at one step: when the later of x and y is made** (or at the start).
+    For two tokens to become neighbours, a merge has to make one of them, there. Merges replace *every* occurrence of
+    their pair, so after the step that makes z each z stands where it will ever stand; later steps only consume some.
+
+So a pair's count never rises after its birth. A pair born with a count under ``min_count``, or too long, can be dropped
+for good at birth, with no positions stored (62 % of all pairs on Chinese). A heap whose entries are only upper bounds is
+exact: pop, and push back with the true count when that is lower. The positions of a pair are known at birth and need a
+block of exactly that size; they ascend, because the step that collects them walks upwards. And a position *i* in the
+block of (x, y) still holds the pair if and only if cell *i* is x and the cell a width of x further is y.
+
+Cost: each merge visits its positions once, O(occurrences), plus O(1) hash look-ups a distinct neighbour. Memory: 4 bytes
+a symbol, 4 a live position, some 45 a pair that still occurs ``min_count`` times.
+"""
+
+import numpy as np
+
+cimport cython
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memmove
+from libcpp.algorithm cimport sort
+from libcpp.pair cimport pair
+from libcpp.queue cimport priority_queue
+from libcpp.string cimport string
+from libcpp.unordered_set cimport unordered_set
+from libcpp.vector cimport vector
+
+from bbpe._types cimport count_t, token_id_t
+
+
+cdef extern from "_native/big_array.hpp" namespace "bbpe" nogil:
+    cdef cppclass BigArray[T]:
+        T* data() noexcept
+        size_t capacity() noexcept
+        void reserve(size_t) except +
+        void resize(size_t) except +
+        void release() noexcept
+
+cdef extern from "_native/keyed_pool.hpp" namespace "bbpe" nogil:
+    cdef cppclass KeyedPool[R]:
+        uint32_t find(uint64_t) noexcept
+        uint32_t insert(uint64_t) except +
+        void erase(uint32_t) except +
+        void prefetch_key(uint64_t) noexcept
+        R* data() noexcept
+        uint32_t numbers() noexcept
+        uint64_t size() noexcept
+    void prefetch(const void*) noexcept
+    uint64_t mix64(uint64_t) noexcept
+
+
+cdef enum:
+    AHEAD = 16              # positions between a prefetch and its use; 8 and 32 measured the same
+    HEADER = 2              # cells before a block of positions: its pair's number, its capacity
+    SMALL_COUNTS = 1 << 16  # pretoken counts below this are sorted by counting
+
+cdef token_id_t SEPARATOR = 0xFFFFFFFF  # between two pretokens
+cdef token_id_t INSIDE = 0xFFFFFFFE     # a cell inside a token that once was the edge of one
+cdef uint32_t NONE = 0xFFFFFFFF         # no pair
+
+cdef enum:  # stages of a learner
+    LAID_OUT, COUNTED, EXHAUSTED, BROKEN
+
+cdef struct pair_t:
+    uint64_t key       # left id << 32 | right id
+    count_t count      # positions x counts of their pretokens, now
+    uint64_t block     # where its positions begin in the pool
+    uint32_t entries   # positions in the block, some of them stale
+    uint32_t live      # positions that still hold the pair
+
+cdef struct group_t:   # pretokens of equal count
+    uint64_t end       # first cell past them
+    count_t count
+
+cdef struct neighbour_t:  # what one merge does to the pair of one neighbouring id
+    count_t count
+    uint32_t positions
+    uint32_t number       # of the new pair
+    uint64_t cursor       # where its next position goes
+
+cdef struct seen_t:       # a neighbour seen at a position, to be put in the block of the new pair
+    token_id_t neighbour
+    uint32_t position
+
+cdef neighbour_t NOTHING = [0, 0, NONE, 0]
+
+
+cdef inline uint64_t pair_key(token_id_t left, token_id_t right) noexcept nogil:
+    return <uint64_t> left << 32 | right
+
+
+cdef class MergeLearner:
+    """Learns merges from pretokens, some at a time.
+
+    Args:
+        symbols: All distinct pretokens, one after the other: bytes (uint8), or ids of a base vocabulary (uint32).
+        offsets: Where each pretoken begins in ``symbols``, and the end: int64, one more than pretokens.
+        counts: How often each pretoken occurs: int64, at least 1.
+        tokens: Token bytes by id; None where the base has a hole. No pair that makes one of them is learned.
+        byte_ids: uint32[256], the id of each byte, when ``symbols`` are bytes.
+        taken: Further byte strings that no pair may make (special tokens).
+        first_id: The id that the first merge makes; ids go on from there.
+        min_count: Pairs that occur less often are not learned; at least 1.
+        max_token_bytes: Pairs that make a longer token are not learned.
+
+    The arrays are read here and not kept. The caller has checked everything: fewer than 2**32 - 2 symbols and
+    pretokens together, a total count below 2**63, ids below 2**32 - 2, every symbol in ``tokens``.
+    """
+
+    cdef BigArray[token_id_t] cells
+    cdef uint64_t used_cells
+    cdef vector[group_t] groups
+    cdef bint only_bytes                 # no symbol is 256 or more
+
+    cdef KeyedPool[pair_t] pairs
+    cdef BigArray[uint32_t] pool         # blocks: number of the pair (NONE: free), capacity, positions
+    cdef uint64_t pool_used
+    cdef priority_queue[pair[count_t, uint64_t]] heap  # (count, ~key): highest count first, then smallest key
+    cdef count_t floor                   # pairs with a lower count are not in the heap yet
+
+    cdef vector[uint32_t] width          # cells of a token, by id
+    cdef vector[uint32_t] length         # bytes of a token, by id
+    cdef vector[string] tokens
+    cdef unordered_set[string] taken
+    cdef token_id_t next_id
+    cdef count_t min_count
+    cdef uint32_t max_token_bytes
+
+    cdef vector[neighbour_t] left_of     # by id; all zero between merges
+    cdef vector[neighbour_t] right_of
+    cdef vector[token_id_t] lefts        # ids that have an entry there
+    cdef vector[token_id_t] rights
+    cdef BigArray[seen_t] seen_left
+    cdef BigArray[seen_t] seen_right
+
+    cdef vector[token_id_t] learned_left
+    cdef vector[token_id_t] learned_right
+    cdef vector[count_t] learned_count
+    cdef vector[count_t] curve
+    cdef count_t corpus_tokens
+    cdef int stage
+
+    def __init__(self, symbols, const int64_t[::1] offsets, const count_t[::1] counts, tokens, *,
+                 byte_ids=None, taken=(), token_id_t first_id=256, count_t min_count=2, max_token_bytes=None):
+        cdef const uint8_t[::1] bytes_view
+        cdef const token_id_t[::1] ids_view
+        cdef const token_id_t[::1] map_view
+        cdef const uint8_t* as_bytes = NULL
+        cdef const token_id_t* as_ids = NULL
+        cdef const token_id_t* byte_map = NULL
+        cdef Py_ssize_t pretokens = counts.shape[0]
+
+        self.min_count = min_count
+        self.next_id = first_id
+        self.max_token_bytes = 0xFFFFFFFF if max_token_bytes is None else max_token_bytes
+        for token in tokens:
+            self.add_token(token if token is not None else b"", 1)
+        while self.tokens.size() < first_id:  # a hole between the base's last id and the first new one
+            self.add_token(b"", 1)
+        for token in taken:
+            self.taken.insert(<string> token)
+
+        if byte_ids is not None:
+            map_view = byte_ids
+            byte_map = &map_view[0]
+        if pretokens == 0 or symbols.shape[0] == 0:
+            self.stage = EXHAUSTED
+        elif byte_map != NULL:
+            bytes_view = symbols
+            as_bytes = &bytes_view[0]
+            self.only_bytes = True
+        else:
+            ids_view = symbols
+            as_ids = &ids_view[0]
+        if self.stage != EXHAUSTED:
+            with nogil:
+                self.lay_out(as_bytes, as_ids, byte_map, &offsets[0], &counts[0], pretokens)
+        self.curve.push_back(self.corpus_tokens)
+
+    # ---- the layout ------------------------------------------------------------------------------
+
+    cdef int add_token(self, const string& token, uint32_t width) except -1 nogil:
+        self.tokens.push_back(token)
+        self.length.push_back(<uint32_t> token.size())
+        self.width.push_back(width)
+        self.left_of.push_back(NOTHING)
+        self.right_of.push_back(NOTHING)
+        if token.size():
+            self.taken.insert(token)
+        return 0
+
+    cdef int lay_out(self, const uint8_t* as_bytes, const token_id_t* as_ids, const token_id_t* byte_map,
+                     const int64_t* offsets, const count_t* counts, Py_ssize_t pretokens) except -1 nogil:
+        """Write the pretokens into the cells, those of equal count together.
+
+        A counting sort that writes cells directly; the few pretokens with a high count are sorted by comparison.
+        Pretokens of one symbol have no pair and are only counted.
+        """
+        cdef vector[uint64_t] cursors     # by count: where its next pretoken goes
+        cdef vector[pair[count_t, Py_ssize_t]] large
+        cdef uint64_t at = 1, size
+        cdef Py_ssize_t p, q
+        cdef count_t count
+        cdef group_t group
+        cdef token_id_t* cells
+        cursors.resize(SMALL_COUNTS, 0)
+        self.corpus_tokens = 0
+        for p in range(pretokens):
+            size = <uint64_t> (offsets[p + 1] - offsets[p])
+            count = counts[p]
+            self.corpus_tokens += <count_t> size * count
+            if size > 1:
+                if count < SMALL_COUNTS:
+                    cursors[count] += size + 1
+                else:
+                    large.push_back(pair[count_t, Py_ssize_t](count, p))
+        for count in range(SMALL_COUNTS):
+            size = cursors[count]
+            if size:
+                cursors[count] = at
+                at += size
+                group.end = at
+                group.count = count
+                self.groups.push_back(group)
+        sort(large.begin(), large.end())
+        for q in range(<Py_ssize_t> large.size()):
+            p = large[q].second
+            at += <uint64_t> (offsets[p + 1] - offsets[p]) + 1
+            group.end = at
+            group.count = large[q].first
+            if self.groups.size() and self.groups.back().count == group.count:
+                self.groups.back().end = at
+            else:
+                self.groups.push_back(group)
+        self.used_cells = at
+        self.cells.resize(at)
+        cells = self.cells.data()
+        cells[0] = SEPARATOR
+        for p in range(pretokens):
+            size = <uint64_t> (offsets[p + 1] - offsets[p])
+            count = counts[p]
+            if size > 1 and count < SMALL_COUNTS:
+                self.write_pretoken(cells + cursors[count], as_bytes, as_ids, byte_map, offsets[p], size)
+                cursors[count] += size + 1
+        at = 1
+        for q in range(<Py_ssize_t> self.groups.size()):  # past the small counts
+            if self.groups[q].count < SMALL_COUNTS:
+                at = self.groups[q].end
+        for q in range(<Py_ssize_t> large.size()):
+            p = large[q].second
+            size = <uint64_t> (offsets[p + 1] - offsets[p])
+            self.write_pretoken(cells + at, as_bytes, as_ids, byte_map, offsets[p], size)
+            at += size + 1
+        return 0
+
+    cdef void write_pretoken(self, token_id_t* cells, const uint8_t* as_bytes, const token_id_t* as_ids,
+                             const token_id_t* byte_map, int64_t offset, uint64_t size) noexcept nogil:
+        cdef uint64_t i
+        if as_bytes != NULL:
+            for i in range(size):
+                cells[i] = byte_map[as_bytes[<uint64_t> offset + i]]
+        else:
+            for i in range(size):
+                cells[i] = as_ids[<uint64_t> offset + i]
+        cells[size] = SEPARATOR
+
+    # ---- count pairs -----------------------------------------------------------------------------
+
+    cdef int count_pairs(self) except -1 nogil:
+        """Count all pairs and store their positions: the state before the first merge."""
+        self.floor = 0
+        if self.only_bytes:
+            return self.count_byte_pairs()
+        return self.count_any_pairs()
+
+    cdef int count_byte_pairs(self) except -1 nogil:
+        """The same, for symbols that are all below 256: dense tables by pair instead of a hash table."""
+        cdef const token_id_t* cells = self.cells.data()
+        cdef vector[count_t] counts
+        cdef vector[uint32_t] live
+        cdef vector[uint64_t] cursors   # by pair: where its next position goes; 0 for a pair that is not kept
+        cdef uint64_t i = 1, g, total = 0
+        cdef count_t weight
+        cdef token_id_t left, right
+        cdef uint32_t dense, number
+        counts.resize(1 << 16, 0)
+        live.resize(1 << 16, 0)
+        cursors.resize(1 << 16, 0)
+        for g in range(self.groups.size()):
+            weight = self.groups[g].count
+            left = SEPARATOR
+            for i in range(i, self.groups[g].end):
+                right = cells[i]
+                if left != SEPARATOR and right != SEPARATOR:
+                    dense = left << 8 | right
+                    counts[dense] += weight
+                    live[dense] += 1
+                left = right
+            i = self.groups[g].end
+        for dense in range(1 << 16):
+            left = dense >> 8
+            right = dense & 255
+            if counts[dense] >= self.min_count and self.length[left] + self.length[right] <= self.max_token_bytes:
+                self.add_pair(pair_key(left, right), counts[dense], live[dense])
+                total += HEADER + <uint64_t> live[dense]
+        self.lay_out_blocks(total)
+        for number in range(self.pairs.numbers()):
+            dense = <uint32_t> ((self.pairs.data()[number].key >> 32) << 8 | <uint32_t> self.pairs.data()[number].key)
+            cursors[dense] = self.pairs.data()[number].block
+            self.pairs.data()[number].entries = self.pairs.data()[number].live
+        left = SEPARATOR
+        for i in range(1, self.used_cells):
+            right = cells[i]
+            if left != SEPARATOR and right != SEPARATOR:
+                dense = left << 8 | right
+                if cursors[dense]:
+                    self.pool.data()[cursors[dense]] = <uint32_t> (i - 1)
+                    cursors[dense] += 1
+            left = right
+        return 0
+
+    cdef int count_any_pairs(self) except -1 nogil:
+        """The same, for symbols of any number, in three passes over the cells.
+
+        First an upper bound of each pair's count in a table without keys, so that pairs under ``min_count`` (two thirds
+        of the distinct ones) never get a record; then the counts; then the positions.
+        """
+        cdef const token_id_t* cells = self.cells.data()
+        cdef uint64_t last = self.used_cells - 1   # the last separator
+        cdef uint64_t size = 1 << 10, mask, i, key, slot, g = 0, total = 0
+        cdef uint64_t bound
+        cdef BigArray[uint32_t] bounds
+        cdef pair_t* record
+        cdef uint32_t number, n
+        cdef uint32_t limit = <uint32_t> min(self.min_count, <count_t> 0xFFFFFFFF)
+        while size < last and size < <uint64_t> 1 << 23:
+            size *= 2
+        mask = size - 1
+        bounds.resize(size)
+        for i in range(size):
+            bounds.data()[i] = 0
+        for i in range(1, last):
+            if i >= self.groups[g].end:
+                g += 1
+            if i + AHEAD < last:
+                prefetch(bounds.data() + (mix64(pair_key(cells[i + AHEAD], cells[i + AHEAD + 1])) & mask))
+            if cells[i] == SEPARATOR or cells[i + 1] == SEPARATOR:
+                continue
+            slot = mix64(pair_key(cells[i], cells[i + 1])) & mask
+            bound = bounds.data()[slot] + <uint64_t> self.groups[g].count
+            bounds.data()[slot] = <uint32_t> min(bound, <uint64_t> 0xFFFFFFFF)
+        g = 0
+        for i in range(1, last):
+            if i >= self.groups[g].end:
+                g += 1
+            if i + AHEAD < last:
+                self.pairs.prefetch_key(pair_key(cells[i + AHEAD], cells[i + AHEAD + 1]))
+            if cells[i] == SEPARATOR or cells[i + 1] == SEPARATOR:
+                continue
+            key = pair_key(cells[i], cells[i + 1])
+            if bounds.data()[mix64(key) & mask] < limit:
+                continue
+            number = self.pairs.find(key)
+            if number == NONE:
+                if <uint64_t> self.length[cells[i]] + self.length[cells[i + 1]] > self.max_token_bytes:
+                    continue
+                number = self.add_pair(key, 0, 0)
+            record = self.pairs.data() + number
+            record.count += self.groups[g].count
+            record.live += 1
+        bounds.release()
+        for n in range(self.pairs.numbers()):
+            record = self.pairs.data() + n
+            if record.count < self.min_count:
+                record.count = 0
+                self.pairs.erase(n)
+            else:
+                total += HEADER + <uint64_t> record.live
+        self.lay_out_blocks(total)
+        for i in range(1, last):
+            if i + AHEAD < last:
+                self.pairs.prefetch_key(pair_key(cells[i + AHEAD], cells[i + AHEAD + 1]))
+            if cells[i] == SEPARATOR or cells[i + 1] == SEPARATOR:
+                continue
+            number = self.pairs.find(pair_key(cells[i], cells[i + 1]))
+            if number != NONE:
+                record = self.pairs.data() + number
+                self.pool.data()[record.block + record.entries] = <uint32_t> i
+                record.entries += 1
+        return 0
+
+    cdef uint32_t add_pair(self, uint64_t key, count_t count, uint32_t live) except 0xFFFFFFFF nogil:
+        """A new record, without a block."""
+        cdef uint32_t number = self.pairs.insert(key)
+        cdef pair_t* record = self.pairs.data() + number
+        record.count = count
+        record.block = 0
+        record.entries = 0
+        record.live = live
+        return number
+
+    cdef int lay_out_blocks(self, uint64_t total) except -1 nogil:
+        """An empty block of its exact size for every pair; an eighth more for those to come."""
+        cdef uint32_t n
+        self.pool.resize(total + total // 8 + 1024)
+        self.pool_used = 0
+        for n in range(self.pairs.numbers()):
+            if self.pairs.data()[n].count:
+                self.new_block(n, self.pairs.data()[n].live)
+        return 0
+
+    # ---- blocks of positions ---------------------------------------------------------------------
+
+    cdef void new_block(self, uint32_t number, uint32_t capacity) noexcept nogil:
+        """Give a pair a block at the end of the pool; ``reserve_blocks`` has made room."""
+        cdef pair_t* record = self.pairs.data() + number
+        self.pool.data()[self.pool_used] = number
+        self.pool.data()[self.pool_used + 1] = capacity
+        record.block = self.pool_used + HEADER
+        record.entries = 0
+        self.pool_used += HEADER + capacity
+
+    cdef int drop_pair(self, uint32_t number) except -1 nogil:
+        """Forget a pair that can never be merged (again)."""
+        self.pool.data()[self.pairs.data()[number].block - HEADER] = NONE
+        self.pairs.data()[number].count = 0
+        self.pairs.erase(number)
+        return 0
+
+    cdef int reserve_blocks(self, uint64_t wanted) except -1 nogil:
+        """Room for blocks of ``wanted`` cells at the end of the pool: close the gaps, and grow if that is not enough.
+
+        Blocks move down in the order in which they stand. A block with stale positions loses them on the way.
+        """
+        cdef uint32_t* pool = self.pool.data()
+        cdef token_id_t* cells = self.cells.data()
+        cdef uint64_t source = 0, target = 0, begin, kept, size
+        cdef uint32_t number, i, position, w
+        cdef token_id_t left, right
+        cdef pair_t* record
+        if self.pool_used + wanted <= self.pool.capacity():
+            return 0
+        while source < self.pool_used:
+            number = pool[source]
+            size = HEADER + <uint64_t> pool[source + 1]
+            if number != NONE:
+                record = self.pairs.data() + number
+                begin = source + HEADER
+                if record.live < record.entries:
+                    left = <token_id_t> (record.key >> 32)
+                    right = <token_id_t> record.key
+                    w = self.width[left]
+                    kept = target + HEADER
+                    for i in range(record.entries):
+                        if i + AHEAD < record.entries:
+                            prefetch(cells + pool[begin + i + AHEAD])
+                        position = pool[begin + i]
+                        if cells[position] == left and cells[position + w] == right:
+                            pool[kept] = position
+                            kept += 1
+                    record.entries = <uint32_t> (kept - target - HEADER)
+                else:
+                    memmove(pool + target + HEADER, pool + begin, <size_t> record.entries * sizeof(uint32_t))
+                pool[target] = number
+                pool[target + 1] = record.entries
+                record.block = target + HEADER
+                target += HEADER + <uint64_t> record.entries
+            source += size
+        self.pool_used = target
+        if target + wanted + (target >> 4) > self.pool.capacity():
+            self.pool.resize(target + wanted + (target >> 2) + 1024)
+        return 0
+
+    # ---- best pair -------------------------------------------------------------------------------
+
+    cdef int fill_heap(self) except -1 nogil:
+        """Lower the floor and push the pairs above it; the heap is empty.
+
+        Most pairs are never near the top: only those with at least a quarter of the best count go into the heap.
+        """
+        cdef count_t best = 0
+        cdef pair_t* records = self.pairs.data()
+        cdef uint32_t n
+        for n in range(self.pairs.numbers()):
+            best = max(best, records[n].count)
+        if best == 0:
+            return 0
+        self.floor = max(self.min_count, best >> 2)
+        for n in range(self.pairs.numbers()):
+            if records[n].count >= self.floor:
+                self.heap.push(pair[count_t, uint64_t](records[n].count, ~records[n].key))
+        return 0
+
+    cdef int best_pair(self, uint32_t* best) except -1 nogil:
+        """The number of the pair with the highest count, of equal ones the smallest ids; NONE when none is left."""
+        cdef count_t count
+        cdef uint64_t key
+        cdef uint32_t number
+        cdef string token
+        while True:
+            if self.heap.empty():
+                self.fill_heap()
+                if self.heap.empty():
+                    best[0] = NONE
+                    return 0
+            count = self.heap.top().first
+            key = ~self.heap.top().second
+            self.heap.pop()
+            number = self.pairs.find(key)
+            if number == NONE:
+                continue
+            if self.pairs.data()[number].count != count:
+                if self.pairs.data()[number].count >= self.floor:
+                    self.heap.push(pair[count_t, uint64_t](self.pairs.data()[number].count, ~key))
+                continue
+            token = self.tokens[key >> 32]
+            token.append(self.tokens[<uint32_t> key])
+            if self.taken.count(token):
+                self.drop_pair(number)
+                continue
+            best[0] = number
+            return 0
+
+    # ---- apply merge -----------------------------------------------------------------------------
+
+    cdef int apply_merge(self, uint32_t number) except -1 nogil:
+        """Replace a pair by a new id at all its positions; update the counts around them.
+
+        While walking, only the neighbours are noted: their ids with weights in two dense tables, their positions in two
+        lists. Then, once a distinct neighbour, the old pair's count falls and the new pair is born or dropped.
+        """
+        cdef pair_t merged = self.pairs.data()[number]
+        cdef token_id_t a = <token_id_t> (merged.key >> 32)
+        cdef token_id_t b = <token_id_t> merged.key
+        cdef token_id_t z = self.next_id
+        cdef uint32_t width_a = self.width[a]
+        cdef uint32_t width_b = self.width[b]
+        cdef token_id_t* cells = self.cells.data()
+        cdef uint32_t* positions = self.pool.data() + merged.block
+        cdef uint32_t entries = merged.entries
+        cdef uint32_t i, n, p, middle, end
+        cdef token_id_t x, y
+        cdef uint64_t g = 0, low, high, half, total
+        cdef count_t weight = 0, replaced = 0
+        cdef uint64_t group_end = 0
+        cdef neighbour_t* left_of
+        cdef neighbour_t* right_of
+        cdef neighbour_t* at
+        cdef seen_t* seen_left
+        cdef seen_t* seen_right
+        cdef uint32_t lefts = 0, rights = 0
+        cdef bint in_a_row
+        cdef string token = self.tokens[a]
+        token.append(self.tokens[b])
+        self.learned_left.push_back(a)
+        self.learned_right.push_back(b)
+        self.learned_count.push_back(merged.count)
+        self.add_token(token, width_a + width_b)
+        self.next_id += 1
+        self.seen_left.reserve(entries)
+        self.seen_right.reserve(entries)
+        seen_left = self.seen_left.data()
+        seen_right = self.seen_right.data()
+        left_of = self.left_of.data()
+        right_of = self.right_of.data()
+
+        for i in range(entries):
+            if i + AHEAD < entries:
+                prefetch(cells + positions[i + AHEAD])
+            p = positions[i]
+            middle = p + width_a
+            if cells[p] != a or cells[middle] != b:
+                continue
+            end = middle + width_b
+            if p >= group_end:
+                if p >= self.groups[g].end:  # the first group that ends after p
+                    low = g + 1
+                    high = self.groups.size()
+                    while low < high:
+                        half = (low + high) // 2
+                        if self.groups[half].end <= p:
+                            low = half + 1
+                        else:
+                            high = half
+                    g = low
+                group_end = self.groups[g].end
+                weight = self.groups[g].count
+            x = cells[p - 1]
+            y = cells[end]
+            replaced += weight
+            if x != SEPARATOR:
+                at = left_of + x
+                if at.positions == 0:
+                    self.lefts.push_back(x)
+                at.count += weight
+                at.positions += 1
+                seen_left[lefts].neighbour = x
+                seen_left[lefts].position = p - self.width[x]
+                lefts += 1
+            if y != SEPARATOR:
+                at = right_of + y
+                if at.positions == 0:
+                    self.rights.push_back(y)
+                at.count += weight
+                at.positions += 1
+                seen_right[rights].neighbour = y
+                seen_right[rights].position = p
+                rights += 1
+            cells[middle - 1] = INSIDE
+            cells[middle] = INSIDE
+            cells[p] = z
+            cells[end - 1] = z
+        self.corpus_tokens -= replaced
+        self.curve.push_back(self.corpus_tokens)
+        self.drop_pair(number)
+
+        total = 0
+        for n in range(<uint32_t> self.lefts.size()):
+            if n + 8 < self.lefts.size():
+                self.pairs.prefetch_key(pair_key(self.lefts[n + 8], a))
+            x = self.lefts[n]
+            if x != z:
+                self.lose(pair_key(x, a), left_of + x)
+            total += self.weigh(left_of + x, x)
+        for n in range(<uint32_t> self.rights.size()):
+            if n + 8 < self.rights.size():
+                self.pairs.prefetch_key(pair_key(b, self.rights[n + 8]))
+            y = self.rights[n]
+            self.lose(pair_key(b, y), right_of + y)
+            if y == a:  # two merged in a row: the pair (z, a), noted at the first, was gone again at the second
+                right_of[a].count -= left_of[z].count
+                right_of[a].positions -= left_of[z].positions
+            total += self.weigh(right_of + y, y)
+        self.reserve_blocks(total)
+        for n in range(<uint32_t> self.lefts.size()):
+            x = self.lefts[n]
+            self.bear(pair_key(x, z), left_of + x)
+        for n in range(<uint32_t> self.rights.size()):
+            y = self.rights[n]
+            self.bear(pair_key(z, y), right_of + y)
+
+        positions = self.pool.data()
+        for i in range(lefts):
+            at = left_of + seen_left[i].neighbour
+            if at.number != NONE:
+                positions[at.cursor] = seen_left[i].position
+                at.cursor += 1
+        in_a_row = left_of[z].positions != 0
+        for i in range(rights):
+            at = right_of + seen_right[i].neighbour
+            if at.number != NONE:
+                if in_a_row and seen_right[i].neighbour == a and cells[seen_right[i].position + width_a + width_b] != a:
+                    continue
+                positions[at.cursor] = seen_right[i].position
+                at.cursor += 1
+
+        for n in range(<uint32_t> self.lefts.size()):
+            left_of[self.lefts[n]] = NOTHING
+        for n in range(<uint32_t> self.rights.size()):
+            right_of[self.rights[n]] = NOTHING
+        self.lefts.clear()
+        self.rights.clear()
+        return 0
+
+    cdef int lose(self, uint64_t key, const neighbour_t* lost) except -1 nogil:
+        """The old pair beside a merged one loses its occurrences there."""
+        cdef uint32_t number = self.pairs.find(key)
+        cdef pair_t* record
+        if number != NONE:
+            record = self.pairs.data() + number
+            record.count -= lost.count
+            record.live -= lost.positions
+            if record.count < self.min_count:
+                self.drop_pair(number)
+        return 0
+
+    cdef uint64_t weigh(self, neighbour_t* at, token_id_t neighbour) noexcept nogil:
+        """Pool cells that the new pair with this neighbour needs: none when it can never be merged."""
+        if at.count < self.min_count or <uint64_t> self.length[neighbour] + self.length.back() > self.max_token_bytes:
+            at.number = NONE
+            return 0
+        at.number = 0
+        return HEADER + <uint64_t> at.positions
+
+    cdef int bear(self, uint64_t key, neighbour_t* at) except -1 nogil:
+        """Record a new pair, unless ``weigh`` has ruled it out."""
+        cdef pair_t* record
+        if at.number == NONE:
+            return 0
+        at.number = self.add_pair(key, at.count, at.positions)
+        self.new_block(at.number, at.positions)
+        record = self.pairs.data() + at.number
+        record.entries = at.positions
+        at.cursor = record.block
+        if at.count >= self.floor:
+            self.heap.push(pair[count_t, uint64_t](at.count, ~key))
+        return 0
+
+    # ---- learn merges ----------------------------------------------------------------------------
+
+    cdef int learn_merges(self, uint64_t merges, uint64_t work) except -1 nogil:
+        """Merge the best pair until ``merges`` are learned, ``work`` positions are visited or no pair is left."""
+        cdef uint32_t best = NONE
+        cdef uint64_t visited = 0
+        if self.stage == LAID_OUT:
+            self.count_pairs()
+            self.stage = COUNTED
+            return 0
+        while self.learned_left.size() < merges and visited < work:
+            self.best_pair(&best)
+            if best == NONE:
+                self.stage = EXHAUSTED
+                self.release()
+                return 0
+            visited += self.pairs.data()[best].entries + 1
+            self.apply_merge(best)
+        return 0
+
+    cdef void release(self) noexcept nogil:
+        """Give back what only further merges would need."""
+        self.cells.release()
+        self.pool.release()
+        self.seen_left.release()
+        self.seen_right.release()
+
+    def learn(self, uint64_t merges, uint64_t work=1 << 22):
+        """Learn on, without the GIL, until ``merges`` are learned in all or about ``work`` positions are visited.
+
+        Returns:
+            False when no pair is left that could be merged.
+        """
+        if self.stage == BROKEN:
+            raise MemoryError("an earlier step ran out of memory")
+        if self.stage == EXHAUSTED:
+            return False
+        try:
+            with nogil:
+                self.learn_merges(merges, work)
+        except MemoryError:
+            self.stage = BROKEN
+            self.release()
+            raise
+        return self.stage != EXHAUSTED
+
+    def __len__(self):
+        """Merges learned so far."""
+        return self.learned_left.size()
+
+    @property
+    def merges(self):
+        """(left id, right id) of each merge, in learning order: uint32[merges, 2]."""
+        result = np.empty((self.learned_left.size(), 2), np.uint32)
+        cdef token_id_t[:, ::1] view = result
+        cdef Py_ssize_t i
+        for i in range(view.shape[0]):
+            view[i, 0] = self.learned_left[i]
+            view[i, 1] = self.learned_right[i]
+        return result
+
+    @property
+    def counts(self):
+        """The count that each merge won with: int64[merges]."""
+        return as_array(self.learned_count)
+
+    @property
+    def corpus_tokens(self):
+        """Tokens in the whole corpus before the first merge and after each: int64[merges + 1]."""
+        return as_array(self.curve)
+
+    @property
+    def live_pairs(self):
+        """Pairs that could still be merged."""
+        return self.pairs.size()
+
+
+cdef object as_array(const vector[count_t]& values):
+    result = np.empty(values.size(), np.int64)
+    cdef count_t[::1] view = result
+    cdef Py_ssize_t i
+    for i in range(view.shape[0]):
+        view[i] = values[i]
+    return result

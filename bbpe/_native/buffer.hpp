@@ -1,0 +1,116 @@
+// Uninitialised growable memory and the few machine operations that the native core shares.
+// Containers only: nothing here knows what a token or a merge is.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#if defined(_MSC_VER) && defined(_M_X64)
+#include <intrin.h>
+#endif
+
+namespace bbpe {
+
+// An array of plain values. Growing keeps the first `kept` values and leaves the rest unset.
+template <class T>
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { std::free(data_); }
+
+  T* data() { return data_; }
+  size_t capacity() const { return capacity_; }
+
+  void reserve(size_t wanted, size_t kept = 0) {
+    if (wanted <= capacity_) return;
+    size_t grown = capacity_ + capacity_ / 2;
+    if (grown < wanted) grown = wanted;
+    if (grown > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
+    if (kept == 0) {  // nothing to keep: do not copy
+      std::free(data_);
+      data_ = nullptr;
+      capacity_ = 0;
+    }
+    void* fresh = std::realloc(static_cast<void*>(data_), grown * sizeof(T));
+    if (!fresh) throw std::bad_alloc();
+    data_ = static_cast<T*>(fresh);
+    capacity_ = grown;
+  }
+
+  void zero(size_t count) {  // a fresh array of `count` zero values; pages are taken only when touched
+    std::free(data_);
+    data_ = nullptr;
+    capacity_ = 0;
+    void* fresh = std::calloc(count, sizeof(T));
+    if (!fresh) throw std::bad_alloc();
+    data_ = static_cast<T*>(fresh);
+    capacity_ = count;
+  }
+
+  void release() {
+    std::free(data_);
+    data_ = nullptr;
+    capacity_ = 0;
+  }
+
+ private:
+  T* data_ = nullptr;
+  size_t capacity_ = 0;
+};
+
+inline uint64_t load64(const void* address) {
+  uint64_t value;
+  std::memcpy(&value, address, 8);
+  return value;
+}
+
+inline uint32_t load32(const void* address) {
+  uint32_t value;
+  std::memcpy(&value, address, 4);
+  return value;
+}
+
+// The two halves of a 64 x 64 bit product folded together: a cheap hash of two words.
+inline uint64_t mix64(uint64_t a, uint64_t b) {
+#if defined(__SIZEOF_INT128__)
+  __uint128_t product = static_cast<__uint128_t>(a) * b;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+#elif defined(_MSC_VER) && defined(_M_X64)
+  uint64_t high;
+  uint64_t low = _umul128(a, b, &high);
+  return low ^ high;
+#else
+  uint64_t ah = a >> 32, al = static_cast<uint32_t>(a), bh = b >> 32, bl = static_cast<uint32_t>(b);
+  uint64_t mid = ah * bl + ((al * bl) >> 32), mid2 = al * bh + static_cast<uint32_t>(mid);
+  return (a * b) ^ (ah * bh + (mid >> 32) + (mid2 >> 32));
+#endif
+}
+
+// A hash of `length` bytes; reads up to 7 bytes past the end.
+inline uint64_t hash_bytes(const uint8_t* text, size_t length) {
+  uint64_t hash = 0x9E3779B97F4A7C15ull ^ length;
+  while (length > 8) {
+    hash = mix64(hash ^ load64(text), 0xD6E8FEB86659FD93ull);
+    text += 8;
+    length -= 8;
+  }
+  uint64_t last = length ? load64(text) & (~0ull >> (8 * (8 - length))) : 0;
+  return mix64(hash ^ last, 0xA0761D6478BD642Full);
+}
+
+// Ask for the memory at an address that will be read soon.
+inline void prefetch(const void* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(address);
+#else
+  (void)address;
+#endif
+}
+
+}  // namespace bbpe

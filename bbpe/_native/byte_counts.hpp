@@ -1,0 +1,538 @@
+// How often each distinct byte string occurs: a hash table made for hundreds of millions of additions.
+//
+// A string of up to 15 bytes lives whole in its slot, two words with its length in the top byte: one cache line answers
+// for it. A longer one lives in an arena with its count, and its slot holds 32 bits of its hash and where it lies.
+// The table is split into partitions by hash, so that growth doubles one small part at a time (memory stays close to
+// what the strings need) and so that several tables can be added up by several threads, a partition each.
+// Additions are queued and done some dozens at a time: the slots are prefetched while the caller looks for more.
+//
+// Measured on 30 MB of Chinese (789 k distinct of 1.7 M, 26 MB of bytes): about 50 MB in all.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <utility>
+#include <vector>
+
+#if defined(_MSC_VER)
+#include <intrin.h>
+#endif
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
+namespace bbpe {
+
+#if defined(_MSC_VER)
+inline void prefetch(const void* address) { _mm_prefetch(static_cast<const char*>(address), 1); }
+#else
+inline void prefetch(const void* address) { __builtin_prefetch(address); }
+#endif
+
+inline uint64_t swap_bytes(uint64_t value) {
+#if defined(_MSC_VER)
+    return _byteswap_uint64(value);
+#else
+    return __builtin_bswap64(value);
+#endif
+}
+
+// Eight bytes as a little-endian integer on every machine: the first byte is the lowest.
+inline uint64_t load64(const uint8_t* at) {
+    uint64_t value;
+    std::memcpy(&value, at, 8);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = swap_bytes(value);
+#endif
+    return value;
+}
+
+inline void store64(uint8_t* at, uint64_t value) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = swap_bytes(value);
+#endif
+    std::memcpy(at, &value, 8);
+}
+
+inline uint64_t fold_multiply(uint64_t a, uint64_t b) {
+#if defined(__SIZEOF_INT128__)
+    const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
+    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+#else
+    const uint64_t a0 = a & 0xFFFFFFFF, a1 = a >> 32, b0 = b & 0xFFFFFFFF, b1 = b >> 32;
+    const uint64_t low = a0 * b0, middle = a1 * b0 + (low >> 32), other = a0 * b1 + (middle & 0xFFFFFFFF);
+    return (a * b) ^ (a1 * b1 + (middle >> 32) + (other >> 32));
+#endif
+}
+
+class ByteCounts {
+public:
+    static constexpr int partitions = 32;
+    static constexpr size_t short_bytes = 15;  // longest string kept in its slot
+
+    // One distinct string on its way to being sorted: eight of its bytes as an integer, and where it lives.
+    struct Item {
+        uint64_t prefix;
+        uintptr_t where;  // a Short with the low bit set, or a Record
+    };
+
+    ByteCounts() : parts_(new Partition[partitions]) {}
+
+    // Queue one more occurrence of the string at `at`, which must stay there, with 16 readable bytes after it, until
+    // flush(). Returns whether flush() must be called before the next push().
+    bool push(const uint8_t* at, size_t length) noexcept {
+        if (length <= short_bytes) {
+            PendingShort& pending = short_queue_[short_queued_++];
+            load_key(at, length, pending.low, pending.high);
+            pending.hash = hash_key(pending.low, pending.high);
+            const Partition& part = parts_[pending.hash >> 59];
+            prefetch(part.shorts.get() + (pending.hash & part.short_mask));
+            return short_queued_ == queue_size;
+        }
+        PendingLong& pending = long_queue_[long_queued_++];
+        pending.at = at;
+        pending.length = length;
+        pending.hash = hash_bytes(at, length);
+        const Partition& part = parts_[pending.hash >> 59];
+        prefetch(part.longs.get() + (static_cast<uint32_t>(pending.hash) & part.long_mask));
+        return long_queued_ == queue_size;
+    }
+
+    // Do all that was queued. Throws std::bad_alloc.
+    void flush() {
+        for (size_t i = 0; i < short_queued_; i++) {
+            const PendingShort& pending = short_queue_[i];
+            parts_[pending.hash >> 59].add_short(pending.low, pending.high, pending.hash, 1);
+        }
+        short_queued_ = 0;
+        for (size_t i = 0; i < long_queued_; i++) {  // the slots have arrived; now ask for what they point to
+            const PendingLong& pending = long_queue_[i];
+            parts_[pending.hash >> 59].prefetch_long(static_cast<uint32_t>(pending.hash));
+        }
+        for (size_t i = 0; i < long_queued_; i++) {
+            const PendingLong& pending = long_queue_[i];
+            parts_[pending.hash >> 59].add_long(pending.at, pending.length, static_cast<uint32_t>(pending.hash), 1);
+        }
+        long_queued_ = 0;
+    }
+
+    // Forget what was queued, because its text is going away.
+    void discard() noexcept { short_queued_ = long_queued_ = 0; }
+
+    // Add `count` occurrences at once. 16 bytes after the string must be readable. Throws std::bad_alloc.
+    void add(const uint8_t* at, size_t length, int64_t count) {
+        if (length <= short_bytes) {
+            uint64_t low, high;
+            load_key(at, length, low, high);
+            const uint64_t hash = hash_key(low, high);
+            parts_[hash >> 59].add_short(low, high, hash, count);
+        } else {
+            const uint64_t hash = hash_bytes(at, length);
+            parts_[hash >> 59].add_long(at, length, static_cast<uint32_t>(hash), count);
+        }
+    }
+
+    // Move everything that partition `which` of `other` holds into this one's; the other's is empty afterwards.
+    void absorb(ByteCounts& other, int which) { parts_[which].absorb(other.parts_[which]); }
+
+    size_t size() const noexcept {
+        size_t total = 0;
+        for (int i = 0; i < partitions; i++) total += parts_[i].short_used + parts_[i].long_used;
+        return total;
+    }
+
+    // Append the prefixes of one partition's strings, in no order: a fair sample of all of them.
+    void sample(int which, std::vector<uint64_t>& prefixes) const {
+        parts_[which].each([&](const Item& item) { prefixes.push_back(item.prefix); });
+    }
+
+    // Distribute one partition's strings: those from pivots[b-1] up to, not including, pivots[b] go to buckets[b].
+    // Nothing may be added to the partition afterwards; the slots of its long strings are freed.
+    void distribute(int which, const std::vector<uint64_t>& pivots, std::vector<std::vector<Item>>& buckets) {
+        Partition& part = parts_[which];
+        const size_t expected = (part.short_used + part.long_used) / buckets.size();
+        for (auto& bucket : buckets) bucket.reserve(expected + expected / 8 + 1);
+        part.each([&](const Item& item) {
+            const auto bucket = std::upper_bound(pivots.begin(), pivots.end(), item.prefix) - pivots.begin();
+            buckets[static_cast<size_t>(bucket)].push_back(item);
+        });
+        part.longs.reset();
+    }
+
+    static size_t length(const Item& item) noexcept {
+        return item.where & 1 ? as_short(item)->high >> 56 : as_record(item)->length;
+    }
+    static int64_t count(const Item& item) noexcept {
+        return item.where & 1 ? as_short(item)->count : as_record(item)->count;
+    }
+    // Eight bytes from `depth` on as an integer that orders as they do (first byte highest), zeros after the end.
+    static uint64_t prefix(const Item& item, size_t depth) noexcept {
+        if (item.where & 1) {
+            const Short* entry = as_short(item);
+            if (depth == 0) return swap_bytes(entry->low);
+            return depth == 8 ? swap_bytes(entry->high & ~(0xFFull << 56)) : 0;
+        }
+        const Record* record = as_record(item);
+        if (depth >= record->length) return 0;
+        const size_t left = record->length - depth;
+        uint8_t bytes[8] = {0};
+        std::memcpy(bytes, record->bytes() + depth, left < 8 ? left : 8);
+        return swap_bytes(load64(bytes));
+    }
+    static void copy(const Item& item, uint8_t* to) noexcept {
+        if (item.where & 1) {
+            const Short* entry = as_short(item);
+            uint8_t bytes[16];
+            store64(bytes, entry->low);
+            store64(bytes + 8, entry->high);
+            std::memcpy(to, bytes, entry->high >> 56);
+        } else {
+            std::memcpy(to, as_record(item)->bytes(), as_record(item)->length);
+        }
+    }
+
+private:
+    static constexpr size_t queue_size = 64;
+    static constexpr size_t chunk_bytes = 1 << 16;
+    static constexpr uint32_t chunk_bits = 13;  // 8-byte units in a chunk, as a power of two
+    static constexpr uint64_t seed = 0x9E3779B97F4A7C15ull, key1 = 0xA0761D6478BD642Full, key2 = 0xE7037ED1A0B428DBull;
+
+    struct Short {
+        uint64_t low, high;  // the bytes, zeros after them; the top byte of `high` is the length, 0 in a free slot
+        int64_t count;
+    };
+    struct Long {
+        uint32_t hash, unit;  // unit 0: a free slot
+    };
+    struct Record {
+        int64_t count;
+        uint32_t length;
+        const uint8_t* bytes() const noexcept { return reinterpret_cast<const uint8_t*>(this) + 12; }
+        uint8_t* bytes() noexcept { return reinterpret_cast<uint8_t*>(this) + 12; }
+    };
+    struct PendingShort {
+        uint64_t low, high, hash;
+    };
+    struct PendingLong {
+        const uint8_t* at;
+        size_t length;
+        uint64_t hash;
+    };
+
+    static const Short* as_short(const Item& item) noexcept {
+        return reinterpret_cast<const Short*>(item.where & ~uintptr_t{1});
+    }
+    static const Record* as_record(const Item& item) noexcept { return reinterpret_cast<const Record*>(item.where); }
+
+    static void load_key(const uint8_t* at, size_t length, uint64_t& low, uint64_t& high) noexcept {
+        low = load64(at);
+        high = load64(at + 8);
+        if (length < 8) {
+            low &= (1ull << (8 * length)) - 1;
+            high = 0;
+        } else {
+            high &= (1ull << (8 * (length - 8))) - 1;
+        }
+        high |= static_cast<uint64_t>(length) << 56;
+    }
+    static uint64_t hash_key(uint64_t low, uint64_t high) noexcept { return fold_multiply(low ^ key1, high ^ key2); }
+    static uint64_t hash_bytes(const uint8_t* at, size_t length) noexcept {  // length > 15
+        uint64_t hash = seed ^ length;
+        const uint8_t* const last = at + length - 16;
+        for (; at < last; at += 16) hash = fold_multiply(load64(at) ^ key1, load64(at + 8) ^ hash);
+        return fold_multiply(fold_multiply(load64(last) ^ key2, load64(last + 8) ^ hash), key1 ^ length);
+    }
+
+    struct Partition {
+        std::unique_ptr<Short[]> shorts;
+        std::unique_ptr<Long[]> longs;
+        size_t short_mask = 63, long_mask = 63;
+        size_t short_used = 0, long_used = 0;
+        std::vector<std::unique_ptr<uint8_t[]>> chunks;
+        size_t current = 0;              // index of the chunk being filled
+        size_t filled = chunk_bytes;     // bytes used of it
+
+        Partition() : shorts(new Short[64]()), longs(new Long[64]()) {}
+
+        Record* record(uint32_t unit) const noexcept {
+            const size_t offset = size_t{unit & ((1u << chunk_bits) - 1)} * 8;
+            return reinterpret_cast<Record*>(chunks[unit >> chunk_bits].get() + offset);
+        }
+
+        void add_short(uint64_t low, uint64_t high, uint64_t hash, int64_t count) {
+            for (size_t at = hash & short_mask;; at = (at + 1) & short_mask) {
+                Short& slot = shorts[at];
+                if (slot.low == low && slot.high == high) {
+                    slot.count += count;
+                    return;
+                }
+                if (slot.high == 0) {
+                    slot = Short{low, high, count};
+                    short_used++;
+                    if (short_used * 10 > (short_mask + 1) * 7) grow_shorts();
+                    return;
+                }
+            }
+        }
+
+        void prefetch_long(uint32_t hash) const noexcept {
+            const Long& slot = longs[hash & long_mask];
+            if (slot.unit && slot.hash == hash) prefetch(record(slot.unit));
+        }
+
+        void add_long(const uint8_t* bytes, size_t length, uint32_t hash, int64_t count) {
+            for (size_t at = hash & long_mask;; at = (at + 1) & long_mask) {
+                Long& slot = longs[at];
+                if (slot.unit == 0) {
+                    const uint32_t unit = store(bytes, length, count);
+                    slot = Long{hash, unit};
+                    count_long();
+                    return;
+                }
+                if (slot.hash == hash) {
+                    Record* found = record(slot.unit);
+                    if (found->length == length && std::memcmp(found->bytes(), bytes, length) == 0) {
+                        found->count += count;
+                        return;
+                    }
+                }
+            }
+        }
+
+        void count_long() {
+            long_used++;
+            if (long_used * 4 > (long_mask + 1) * 3) grow_longs();
+        }
+
+        uint32_t store(const uint8_t* bytes, size_t length, int64_t count) {
+            if (length > UINT32_MAX - 64) throw std::bad_alloc();
+            const size_t needed = (12 + length + 7) & ~size_t{7};
+            size_t chunk = current, offset = filled;
+            if (needed > chunk_bytes) {  // a chunk of its own; the current one stays current
+                chunk = add_chunk(needed);
+                offset = chunk == 0 ? 8 : 0;
+            } else {
+                if (filled + needed > chunk_bytes) {
+                    current = add_chunk(chunk_bytes);
+                    filled = 0;
+                }
+                chunk = current;
+                offset = filled;
+                filled += needed;
+            }
+            Record* made = reinterpret_cast<Record*>(chunks[chunk].get() + offset);
+            made->count = count;
+            made->length = static_cast<uint32_t>(length);
+            std::memcpy(made->bytes(), bytes, length);
+            return static_cast<uint32_t>((chunk << chunk_bits) + offset / 8);
+        }
+
+        size_t add_chunk(size_t size) {
+            if (chunks.empty()) chunks.emplace_back(nullptr);  // unit 0 means a free slot: chunk 0 is never used
+            if (chunks.size() >> (32 - chunk_bits)) throw std::bad_alloc();
+            chunks.emplace_back(new uint8_t[size]);
+            return chunks.size() - 1;
+        }
+
+        void grow_shorts() {
+            const size_t mask = short_mask * 2 + 1;
+            std::unique_ptr<Short[]> grown(new Short[mask + 1]());
+            for (size_t i = 0; i <= short_mask; i++) {
+                if (shorts[i].high == 0) continue;
+                size_t at = hash_key(shorts[i].low, shorts[i].high) & mask;
+                while (grown[at].high) at = (at + 1) & mask;
+                grown[at] = shorts[i];
+            }
+            shorts = std::move(grown);
+            short_mask = mask;
+        }
+
+        void grow_longs() {
+            const size_t mask = long_mask * 2 + 1;
+            std::unique_ptr<Long[]> grown(new Long[mask + 1]());
+            for (size_t i = 0; i <= long_mask; i++) {
+                if (longs[i].unit == 0) continue;
+                size_t at = longs[i].hash & mask;
+                while (grown[at].unit) at = (at + 1) & mask;
+                grown[at] = longs[i];
+            }
+            longs = std::move(grown);
+            long_mask = mask;
+        }
+
+        // The other's long strings stay where they are: its chunks move over, and only the slots are made anew.
+        void absorb(Partition& other) {
+            for (size_t i = 0; i <= other.short_mask; i++) {
+                const Short& slot = other.shorts[i];
+                if (slot.high) add_short(slot.low, slot.high, hash_key(slot.low, slot.high), slot.count);
+            }
+            const size_t base = chunks.size();
+            if ((base + other.chunks.size()) >> (32 - chunk_bits)) throw std::bad_alloc();
+            for (auto& chunk : other.chunks) chunks.push_back(std::move(chunk));
+            for (size_t i = 0; i <= other.long_mask; i++) {
+                const Long& slot = other.longs[i];
+                if (slot.unit == 0) continue;
+                const uint32_t unit = slot.unit + static_cast<uint32_t>(base << chunk_bits);
+                const Record* moved = record(unit);
+                for (size_t at = slot.hash & long_mask;; at = (at + 1) & long_mask) {
+                    Long& mine = longs[at];
+                    if (mine.unit == 0) {
+                        mine = Long{slot.hash, unit};
+                        count_long();
+                        break;
+                    }
+                    if (mine.hash == slot.hash) {
+                        Record* found = record(mine.unit);
+                        if (found->length == moved->length &&
+                            std::memcmp(found->bytes(), moved->bytes(), moved->length) == 0) {
+                            found->count += moved->count;
+                            break;
+                        }
+                    }
+                }
+            }
+            other = Partition();
+        }
+
+        template <class Visit>
+        void each(Visit visit) const {
+            for (size_t i = 0; i <= short_mask; i++) {
+                if (shorts[i].high == 0) continue;
+                Item item{0, reinterpret_cast<uintptr_t>(&shorts[i]) | 1};
+                item.prefix = prefix(item, 0);
+                visit(item);
+            }
+            if (!longs) return;
+            for (size_t i = 0; i <= long_mask; i++) {
+                if (i + 8 <= long_mask && longs[i + 8].unit) prefetch(record(longs[i + 8].unit));
+                if (longs[i].unit == 0) continue;
+                Item item{0, reinterpret_cast<uintptr_t>(record(longs[i].unit))};
+                item.prefix = prefix(item, 0);
+                visit(item);
+            }
+        }
+    };
+
+    std::unique_ptr<Partition[]> parts_;
+    size_t short_queued_ = 0, long_queued_ = 0;
+    PendingShort short_queue_[queue_size];
+    PendingLong long_queue_[queue_size];
+};
+
+// Several tables on their way to one list of distinct strings in byte order. The steps that take a number may run at
+// the same time on different numbers; between two steps all must be done:
+// prepare(), gather(0 .. partitions - 1), sort(0 .. buckets - 1), then fill(0 .. buckets - 1).
+class SortedByteCounts {
+public:
+    using Item = ByteCounts::Item;
+
+    // The first table takes up the others. They must outlive this object.
+    void prepare(const std::vector<ByteCounts*>& tables, size_t buckets) {
+        tables_ = tables;
+        std::vector<uint64_t> prefixes;
+        for (const ByteCounts* table : tables_) table->sample(0, prefixes);
+        std::sort(prefixes.begin(), prefixes.end());
+        pivots_.clear();
+        for (size_t i = 1; i < buckets; i++) {
+            pivots_.push_back(prefixes.empty() ? 0 : prefixes[i * prefixes.size() / buckets]);
+        }
+        gathered_.assign(ByteCounts::partitions, std::vector<std::vector<Item>>(buckets));
+        sorted_.assign(buckets, {});
+        bytes_.assign(buckets, 0);
+    }
+
+    void gather(int partition) {
+        for (size_t i = 1; i < tables_.size(); i++) tables_[0]->absorb(*tables_[i], partition);
+        tables_[0]->distribute(partition, pivots_, gathered_[static_cast<size_t>(partition)]);
+    }
+
+    void sort(size_t bucket) {
+        std::vector<Item>& items = sorted_[bucket];
+        size_t total = 0;
+        for (auto& part : gathered_) total += part[bucket].size();
+        items.reserve(total);
+        for (auto& part : gathered_) {
+            items.insert(items.end(), part[bucket].begin(), part[bucket].end());
+            std::vector<Item>().swap(part[bucket]);
+        }
+        sort_items(items);
+        int64_t bytes = 0;
+        for (const Item& item : items) bytes += static_cast<int64_t>(ByteCounts::length(item));
+        bytes_[bucket] = bytes;
+    }
+
+    size_t size(size_t bucket) const { return sorted_[bucket].size(); }
+    int64_t bytes(size_t bucket) const { return bytes_[bucket]; }
+
+    // Write bucket after bucket: `data` is where this bucket's bytes begin, `base` how many bytes stand before them;
+    // `ends` and `counts` are where its first string's numbers go. Frees the bucket.
+    void fill(size_t bucket, uint8_t* data, int64_t base, int64_t* ends, int64_t* counts) {
+        std::vector<Item>& items = sorted_[bucket];
+        int64_t offset = 0;
+        for (size_t i = 0; i < items.size(); i++) {
+            // Strings lie in the order of arrival: ask for them ahead.
+            if (i + 8 < items.size()) prefetch(reinterpret_cast<const void*>(items[i + 8].where & ~uintptr_t{1}));
+            ByteCounts::copy(items[i], data + offset);
+            offset += static_cast<int64_t>(ByteCounts::length(items[i]));
+            ends[i] = base + offset;
+            counts[i] = ByteCounts::count(items[i]);
+        }
+        std::vector<Item>().swap(items);
+    }
+
+private:
+    // Byte order, by eight bytes at a time: sort by the prefix; where prefixes are equal, the strings that have ended
+    // come first by length, and the rest are sorted by their next eight bytes. A stack of its own, because equal
+    // prefixes may be a megabyte long.
+    static void sort_items(std::vector<Item>& items) {
+        struct Range {
+            size_t begin, end, depth;
+        };
+        std::vector<Range> stack{{0, items.size(), 0}};
+        while (!stack.empty()) {
+            const Range range = stack.back();
+            stack.pop_back();
+            std::sort(items.begin() + static_cast<std::ptrdiff_t>(range.begin),
+                      items.begin() + static_cast<std::ptrdiff_t>(range.end),
+                      [](const Item& a, const Item& b) { return a.prefix < b.prefix; });
+            const size_t next = range.depth + 8;
+            for (size_t first = range.begin; first < range.end;) {
+                size_t last = first + 1;
+                while (last < range.end && items[last].prefix == items[first].prefix) last++;
+                if (last - first > 1) {
+                    const auto begin = items.begin() + static_cast<std::ptrdiff_t>(first);
+                    const auto end = items.begin() + static_cast<std::ptrdiff_t>(last);
+                    const auto ended = std::partition(
+                        begin, end, [next](const Item& item) { return ByteCounts::length(item) <= next; });
+                    std::sort(begin, ended, [](const Item& a, const Item& b) {
+                        return ByteCounts::length(a) < ByteCounts::length(b);
+                    });
+                    if (end - ended > 1) {
+                        for (auto item = ended; item != end; ++item) item->prefix = ByteCounts::prefix(*item, next);
+                        stack.push_back({static_cast<size_t>(ended - items.begin()), last, next});
+                    }
+                }
+                first = last;
+            }
+        }
+    }
+
+    std::vector<ByteCounts*> tables_;
+    std::vector<uint64_t> pivots_;
+    std::vector<std::vector<std::vector<Item>>> gathered_;  // [partition][bucket]
+    std::vector<std::vector<Item>> sorted_;                 // [bucket]
+    std::vector<int64_t> bytes_;
+};
+
+// Give freed memory back to the system: the next large consumer takes its memory fresh, and both would count.
+inline void release_free_memory() noexcept {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+}
+
+}  // namespace bbpe

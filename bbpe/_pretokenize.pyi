@@ -1,0 +1,25 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Automaton", "Cascade"]
+
+class Automaton:
+    tables: dict[str, npt.NDArray[Any]]
+    def __init__(
+        self,
+        next_state: npt.NDArray[np.int32],
+        accept: npt.NDArray[np.bool_],
+        class_starts: npt.NDArray[np.int32],
+        class_ids: npt.NDArray[np.int32],
+        safe: npt.NDArray[np.bool_],
+    ) -> None: ...
+    def ends(self, data: bytes, plain: bool = False) -> npt.NDArray[np.uint64]: ...
+    def safe_cut(self, data: bytes, stop: int) -> int | None: ...
+
+class Cascade:
+    automata: tuple[Automaton, ...]
+    def __init__(self, automata: Sequence[Automaton]) -> None: ...
+    def ends(self, data: bytes) -> npt.NDArray[np.uint64]: ...

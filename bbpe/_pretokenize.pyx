@@ -1,0 +1,220 @@
+"""Compiled patterns laid out for running; the scan functions are in ``_pretokenize.pxd``.
+
+``Automaton`` is one stage of a pattern, ``Cascade`` a pattern of any number of stages. Both are immutable and may be used
+from many threads. They are made by ``patterns.Pretokenizer`` from the tables of ``automaton.compile_pattern``.
+"""
+
+import numpy as np
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.string cimport memcpy
+from libcpp.vector cimport vector
+
+__all__ = ["Automaton", "Cascade"]
+
+cdef enum:
+    PADDING = 32
+
+_BLOCK = 64
+
+
+def _columns(class_starts, class_ids):
+    """Column of every code point, uint8, without the two-level layout; 0 for surrogates."""
+    lengths = np.diff(class_starts, append=0x110000)
+    columns = np.repeat((class_ids + CLASSES).astype(np.uint8), lengths)
+    invalid = int(columns[0xD800])
+    columns[0xD800:0xE000] = 0
+    return columns, invalid
+
+
+def _distinct(blocks):
+    """The distinct rows, and for each row which it is. Most rows hold one value; only the others are compared."""
+    uniform = (blocks == blocks[:, :1]).all(axis=1)
+    values, number = np.unique(blocks[uniform, 0], return_inverse=True)
+    mixed, mixed_number = np.unique(blocks[~uniform], axis=0, return_inverse=True)
+    which = np.empty(len(blocks), dtype=np.uint16)
+    which[uniform] = number.reshape(-1)
+    which[~uniform] = mixed_number.reshape(-1) + len(values)
+    return np.concatenate([np.repeat(values[:, None], _BLOCK, axis=1), mixed]), which
+
+
+def _ranges(members):
+    """The two longest ranges of a set of ASCII characters as ``byte_ranges_t``; skipping fewer than all is no error."""
+    edges = np.flatnonzero(np.diff(members.astype(np.int8), prepend=0, append=0)).reshape(-1, 2).tolist()
+    longest = sorted(edges, key=lambda edge: edge[0] - edge[1])[:2]
+    words = []
+    for low, stop in [*longest, (0, 0), (0, 0)][:2]:
+        every = 0x0101010101010101
+        words += [(0x80 - low) * every, (0x80 - stop) * every]
+    return words
+
+
+cdef class Automaton:
+    """One stage of a pattern, ready to run.
+
+    Args:
+        next_state, accept: shape (states, classes + 1), the last column being the end of the text; state 0 is dead and
+            state 1 the start.
+        class_starts, class_ids: ranges of code points of one class.
+        safe: shape (classes, classes).
+
+    The shapes are those of ``automaton.Machine`` and are trusted.
+    """
+
+    def __init__(self, next_state, accept, class_starts, class_ids, safe):
+        states, columns = next_state.shape
+        classes = columns - 1
+        if states < 2 or classes < 1 or classes > 0x7F - 1 or states >= 1 << 16:
+            raise ValueError(f"a machine of {states} states and {classes} classes cannot be laid out")
+        code_points, invalid = _columns(class_starts, class_ids)
+        ascii_classes = code_points[:CLASSES] - CLASSES
+        # Every state's row: 128 ASCII characters, then the classes, then the end of the text.
+        source = np.concatenate([ascii_classes, np.arange(columns)]).astype(np.intp)
+        width = len(source)
+        following = next_state[:, source]
+        ends = accept[:, source]
+        stays = following == np.arange(states)[:, None]
+        stays[0] = following[1] == 0  # in a gap: the characters that no match begins with
+        stays[:, -1] = False
+        # All characters of a run must treat the end of the match alike, or skipping could not say where it may end.
+        # The larger part is kept.
+        accepting = (stays & ends).sum(axis=1) > (stays & ~ends).sum(axis=1)
+        stays &= ends == accepting[:, None]
+        transitions = np.zeros((states, 256), dtype=np.uint32)
+        transitions[:, :width] = (
+            following.astype(np.uint32) << 8
+            | np.where(stays.any(axis=1)[following], RUN, 0)
+            | np.where((stays.any(axis=1) & accepting)[following], RUN_ACCEPT, 0)
+            | np.where(ends, ACCEPT, 0)
+        )
+        ranges = np.array([_ranges(row) for row in stays[:, :CLASSES]], dtype=np.uint64)
+        # For characters of three bytes; those that are none have column 0 and stay nowhere.
+        run_columns = np.zeros((states, 256), dtype=np.uint8)
+        run_columns[:, CLASSES:width] = stays[:, CLASSES:]
+        # Characters of three bytes below U+0800 would be overlong, surrogates are not characters: column 0, in the
+        # blocks where only they can be.
+        three = code_points[:0x10000].copy()
+        three[:0x800] = 0
+        blocks, block_of = _distinct(np.concatenate([three, code_points[0x10000:]]).reshape(-1, _BLOCK))
+        run_blocks = run_columns[:, blocks].all(axis=2)[:, block_of[: 0x10000 // _BLOCK]]
+        run_blocks = np.ascontiguousarray(run_blocks, dtype=np.uint8)
+        pairs = np.zeros((256, 256), dtype=np.uint8)
+        within = np.concatenate([ascii_classes, np.arange(classes)]).astype(np.intp)
+        pairs[: len(within), : len(within)] = safe[np.ix_(within, within)]
+        self.tables = {
+            "transitions": transitions,
+            "run_columns": run_columns,
+            "run_ranges": ranges,
+            "run_blocks": run_blocks,
+            "two": np.ascontiguousarray(code_points[:0x800]),
+            "three": np.ascontiguousarray(block_of[: 0x10000 // _BLOCK]),
+            "four": np.ascontiguousarray(block_of[0x10000 // _BLOCK :]),
+            "blocks": np.ascontiguousarray(blocks),
+            "safe": pairs,
+        }
+        for table in self.tables.values():
+            table.flags.writeable = False
+        cdef const uint32_t[:, ::1] transitions_view = transitions
+        cdef const uint8_t[:, ::1] run_columns_view = self.tables["run_columns"]
+        cdef const uint64_t[:, ::1] run_ranges_view = ranges
+        cdef const uint8_t[:, ::1] run_blocks_view = run_blocks
+        cdef const uint8_t[::1] two_view = self.tables["two"]
+        cdef const uint16_t[::1] three_view = self.tables["three"]
+        cdef const uint16_t[::1] four_view = self.tables["four"]
+        cdef const uint8_t[:, ::1] blocks_view = self.tables["blocks"]
+        cdef const uint8_t[:, ::1] safe_view = self.tables["safe"]
+        self.machine.transitions = &transitions_view[0, 0]
+        self.machine.run_columns = &run_columns_view[0, 0]
+        self.machine.run_blocks = &run_blocks_view[0, 0]
+        self.machine.run_ranges = <const byte_ranges_t*>&run_ranges_view[0, 0]
+        self.machine.two = &two_view[0]
+        self.machine.three = &three_view[0]
+        self.machine.four = &four_view[0]
+        self.machine.blocks = &blocks_view[0, 0]
+        self.machine.safe = &safe_view[0, 0]
+        self.machine.invalid = invalid
+        self.machine.end_of_text = CLASSES + classes
+        # What state a word is in is known only after two transitions, but it is nearly always this one.
+        word = next_state[next_state[1, ascii_classes[ord(" ")]], ascii_classes[ord("a")]]
+        self.machine.word_row = word << 8
+        self.machine.word_ranges = self.machine.run_ranges[<uint32_t>word]
+
+    def ends(self, data: bytes, plain: bool = False):
+        """The end offset in bytes of each pretoken, uint64.
+
+        Args:
+            data: the text.
+            plain: take the loop that is the definition, one character at a time; for tests.
+        """
+        cdef bytes padded = data + bytes(PADDING)
+        cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(padded)
+        cdef const uint8_t* end = begin + PyBytes_GET_SIZE(data)
+        cdef const uint8_t* at = begin
+        cdef const uint8_t* found
+        cdef bint plainly = plain
+        cdef uint32_t length = 0
+        cdef vector[uint64_t] ends
+        with nogil:
+            while at < end:
+                if plainly:
+                    found = match_end_plain(&self.machine, at, end)
+                    if found == NULL:
+                        found = at
+                        while True:
+                            column_at(&self.machine, found, end, &length)
+                            found += length
+                            if found >= end or match_end_plain(&self.machine, found, end) != NULL:
+                                break
+                    at = found
+                else:
+                    at = pretoken_end(&self.machine, at, end)
+                ends.push_back(<uint64_t>(at - begin))
+        return _to_array(ends)
+
+    def safe_cut(self, data: bytes, stop: int):
+        """The last offset in (0, stop] where a boundary is certain, None if there is none; for tests."""
+        if not 0 <= stop <= len(data):
+            raise ValueError(f"stop {stop} is outside of the text of {len(data)} bytes")
+        cdef bytes padded = data + bytes(PADDING)
+        cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(padded)
+        cdef Py_ssize_t offset = stop
+        cdef const uint8_t* cut = safe_cut(&self.machine, begin, begin + offset, begin + PyBytes_GET_SIZE(data))
+        return None if cut == NULL else cut - begin
+
+
+cdef class Cascade:
+    """The stages of a pattern, each of which splits the pieces of the one before it."""
+
+    def __init__(self, automata):
+        self.automata = tuple(automata)
+        if not 1 <= len(self.automata) <= MAX_STAGES:
+            raise ValueError(f"a pattern has 1 to {MAX_STAGES} stages, not {len(self.automata)}")
+        cdef Automaton automaton
+        cdef uint32_t stage = 0
+        for automaton in self.automata:
+            self.machine.stages[stage] = automaton.machine
+            stage += 1
+        self.machine.count = stage
+
+    def ends(self, data: bytes):
+        """The end offset in bytes of each pretoken, uint64."""
+        cdef bytes padded = data + bytes(PADDING)
+        cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(padded)
+        cdef const uint8_t* end = begin + PyBytes_GET_SIZE(data)
+        cdef const uint8_t* at = begin
+        cdef cascade_cursor_t cursor
+        cdef vector[uint64_t] ends
+        with nogil:
+            cascade_begin(&self.machine, &cursor, begin)
+            while at < end:
+                at = cascade_end(&self.machine, &cursor, at, end)
+                ends.push_back(<uint64_t>(at - begin))
+        return _to_array(ends)
+
+
+cdef _to_array(vector[uint64_t]& ends):
+    result = np.empty(ends.size(), dtype=np.uint64)
+    cdef uint64_t[::1] view = result
+    if ends.size():
+        memcpy(&view[0], ends.data(), ends.size() * sizeof(uint64_t))
+    return result

@@ -1,0 +1,823 @@
+"""Documents from files, folders, standard input and iterables, as streams of blocks.
+
+What it does: finds the files that a source names, opens each one (compressed or not, text, JSON lines or Parquet),
+and hands on the text of its documents in blocks of about a megabyte, so that memory never follows the size of a file.
+The size and the sha256 of every file are taken on the way, as it lies on disk.
+
+What it does not: know of pretokens, special tokens or normalizers, cut a document at places that mean anything, or
+start threads. A :class:`Block` may end anywhere in a document; ``counts.py`` decides where a document may be cut.
+
+Where to read next: :func:`open_corpus` says what a source may be, :meth:`Stream._open` shows the layers that a file
+goes through (disk → decompression → checks → documents), ``counts.py`` is the reader of all this.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import glob
+import hashlib
+import importlib
+import io
+import json
+import lzma
+import os
+import sys
+import tempfile
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bbpe.errors import CorpusError, MissingExtraError
+
+if sys.version_info >= (3, 14):  # pragma: no cover
+    from compression import zstd
+else:
+    from backports import zstd
+
+__all__ = ["BLOCK_BYTES", "Block", "Corpus", "Progress", "Source", "SourceLike", "Stream", "open_corpus"]
+
+BLOCK_BYTES = 1 << 20
+"""Text in one block, about: a few milliseconds of counting, and small enough to stay in a core's cache."""
+
+SourceLike: TypeAlias = "str | os.PathLike[str] | Iterable[str | bytes | os.PathLike[str]]"
+"""What :func:`open_corpus` accepts."""
+
+_SNIFFED = 1 << 16  # how much of a file is looked at before it is believed to be text
+_TEXT_SUFFIXES = (".txt", ".jsonl", ".ndjson", ".parquet")
+_COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
+# Control characters that text does not have. Tab, newline, vertical tab, form feed, return and escape occur in text.
+_CONTROLS = bytes([*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
+_MAGIC = (
+    (b"\x1f\x8b", "gzip data; name the file with .gz"),
+    (b"BZh", "bzip2 data; name the file with .bz2"),
+    (b"\xfd7zXZ\x00", "xz data; name the file with .xz"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard data; name the file with .zst"),
+    (b"PAR1", "Parquet data; name the file with .parquet"),
+    (b"PK\x03\x04", "a zip archive; unpack it first"),
+    (b"\xff\xfe", "UTF-16; convert the file to UTF-8"),
+    (b"\xfe\xff", "UTF-16; convert the file to UTF-8"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long operation is.
+
+    Attributes:
+        phase: What is being done, for example ``"counting"``.
+        done: Units done so far; never decreases within a phase.
+        total: Units in all, or ``None`` when that is not known.
+        unit: What is counted: ``"bytes"`` (as read from disk), ``"merges"``.
+    """
+
+    phase: str
+    done: int
+    total: int | None
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file that was read: its path as given (``-`` for standard input), size in bytes on disk, sha256 in hex."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A run of text from one stream, documents one after another.
+
+    Attributes:
+        data: The bytes. Bytes outside every span (newlines between documents) belong to no document.
+        starts: Where each document begins in ``data``; int64, ascending.
+        ends: Where each ends.
+        complete: Whether the last document ends here. When not, the next block of the stream continues it, and that
+            block's first span begins at its offset 0.
+    """
+
+    data: bytes | memoryview
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    complete: bool
+
+
+class Stream:
+    """One file, standard input, or one iterable: an iterator of its blocks.
+
+    Attributes:
+        name: The path, or a word for what is read; stands in every error.
+        bytes_read: Bytes taken from disk so far (from an iterable: bytes of its text).
+        source: Size and sha256 of the file once it has been read to its end; ``None`` before, and for iterables.
+    """
+
+    __slots__ = ("_blocks", "_hash", "bytes_read", "name", "source")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.bytes_read = 0
+        self.source: Source | None = None
+        self._hash = hashlib.sha256()
+        self._blocks: Iterator[Block] = iter(())
+
+    @classmethod
+    def of_file(cls, path: str, *, text_field: str, lines: bool, strict: bool, block_bytes: int) -> Stream:
+        """A stream of the file ``path``, which is opened when the first block is asked for."""
+        stream = cls(path)
+        stream._blocks = stream._open(text_field, lines, strict, block_bytes)
+        return stream
+
+    @classmethod
+    def of_items(cls, items: Iterable[object], *, strict: bool, block_bytes: int) -> Stream:
+        """A stream of an iterable whose items are documents."""
+        stream = cls("iterable")
+        stream._blocks = stream._of_items(items, strict, block_bytes)
+        return stream
+
+    def __iter__(self) -> Iterator[Block]:
+        return self
+
+    def __next__(self) -> Block:
+        return next(self._blocks)
+
+    def close(self) -> None:
+        """Close the file, read to its end or not."""
+        close = getattr(self._blocks, "close", None)
+        if close is not None:
+            close()
+
+    def _open(self, text_field: str, lines: bool, strict: bool, block_bytes: int) -> Iterator[Block]:
+        """The layers a file goes through, from disk to documents."""
+        form, compression = _suffixes(self.name)
+        try:
+            with _open_binary(self.name) as file:
+                pieces = self._raw(file, block_bytes)
+                if compression:
+                    pieces = _decompressed(pieces, self.name, compression, block_bytes)
+                if form == ".parquet":
+                    yield from _parquet(pieces, file, self.name, text_field, strict, bool(compression), block_bytes)
+                else:
+                    pieces = _sniffed(pieces, self.name)
+                    if strict:
+                        pieces = _validated(pieces, self.name)
+                    if form in (".jsonl", ".ndjson"):
+                        yield from _json_lines(pieces, self.name, text_field, block_bytes)
+                    elif lines:
+                        yield from _lines(pieces, block_bytes)
+                    else:
+                        yield from _whole(pieces)
+        except FileNotFoundError:
+            raise CorpusError(_no_such_file(self.name)) from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise CorpusError(f"{self.name}: cannot be read: {reason}; check the file and its permissions") from error
+        self.source = Source(self.name, self.bytes_read, self._hash.hexdigest())
+
+    def _raw(self, file: IO[bytes], size: int) -> Iterator[bytes]:
+        while piece := file.read(size):
+            self._hash.update(piece)
+            self.bytes_read += len(piece)
+            yield piece
+
+    def _of_items(self, items: Iterable[object], strict: bool, block_bytes: int) -> Iterator[Block]:
+        """Batch small documents into one block, because a native call for each would cost more than the counting."""
+        batch: list[bytes] = []
+        size = 0
+        for number, item in enumerate(items):
+            if type(item) is str and len(item) <= block_bytes:
+                try:
+                    document = item.encode()
+                except UnicodeEncodeError as error:
+                    raise _lone_surrogate(f"document {number}", error) from None
+            elif isinstance(item, str):  # long: encode and hand on piece by piece, so that no second copy is made
+                if batch:
+                    yield _block_of(batch)
+                    batch, size = [], 0
+                yield from self._of_long_str(item, number, block_bytes)
+                continue
+            elif isinstance(item, (bytes, bytearray, memoryview)):
+                document = item if type(item) is bytes else bytes(item)
+                if strict:
+                    _check_utf8(document, f"document {number}")
+            else:
+                raise TypeError(
+                    f"document {number} of the source is {type(item).__name__}; each document must be str or bytes"
+                )
+            self.bytes_read += len(document)
+            if len(document) > block_bytes:
+                if batch:
+                    yield _block_of(batch)
+                    batch, size = [], 0
+                view = memoryview(document)
+                yield from _whole(view[at : at + block_bytes] for at in range(0, len(document), block_bytes))
+                continue
+            batch.append(document)
+            size += len(document) + 16  # 16: empty documents must fill a block too, some day
+            if size >= block_bytes:
+                yield _block_of(batch)
+                batch, size = [], 0
+        if batch:
+            yield _block_of(batch)
+
+    def _of_long_str(self, text: str, number: int, block_bytes: int) -> Iterator[Block]:
+        def pieces() -> Iterator[bytes]:
+            for at in range(0, len(text), block_bytes):
+                try:
+                    piece = text[at : at + block_bytes].encode()
+                except UnicodeEncodeError as error:
+                    raise _lone_surrogate(f"document {number}", error, at) from None
+                self.bytes_read += len(piece)
+                yield piece
+
+        return _whole(pieces())
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Documents to be read, once. Made by :func:`open_corpus`.
+
+    Attributes:
+        name: What to call it in errors: its only path, or how many files it has.
+        files: The paths in the order they are read; empty for an iterable.
+        streams: One stream for each file, opened as it is read; exactly one for an iterable.
+        total_bytes: Bytes on disk in all, or ``None`` where that cannot be known (standard input, iterables).
+    """
+
+    name: str
+    files: tuple[str, ...]
+    streams: tuple[Stream, ...]
+    total_bytes: int | None
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes taken from disk so far, all streams together."""
+        return sum(stream.bytes_read for stream in self.streams)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Size and sha256 of each file that has been read to its end, in the order of ``files``."""
+        return tuple(stream.source for stream in self.streams if stream.source is not None)
+
+    def documents(self) -> Iterator[bytes]:
+        """Yield each document whole, in order. A document of any size is held in memory as it is yielded.
+
+        Raises:
+            CorpusError: Something cannot be read, or there is no text at all.
+        """
+        parts: list[bytes] = []
+        empty = True
+        for stream in self.streams:
+            for block in stream:
+                last = len(block.starts) - 1
+                view = memoryview(block.data)
+                for index, (start, end) in enumerate(zip(block.starts.tolist(), block.ends.tolist(), strict=True)):
+                    parts.append(bytes(view[start:end]))
+                    if index < last or block.complete:
+                        document = parts[0] if len(parts) == 1 else b"".join(parts)
+                        parts.clear()
+                        empty = empty and not document
+                        yield document
+        if empty:
+            raise self.empty_error()
+
+    def empty_error(self) -> CorpusError:
+        """The error for a corpus without any text."""
+        if self.files:
+            return CorpusError(f"{self.name}: no text in it ({self.bytes_read} bytes read); give a corpus with text")
+        return CorpusError("the source yielded no text; give at least one document that is not empty")
+
+    def close(self) -> None:
+        """Close every file that is still open."""
+        for stream in self.streams:
+            stream.close()
+
+
+def open_corpus(
+    source: SourceLike,
+    *,
+    text_field: str = "text",
+    lines: bool = False,
+    strict: bool = False,
+    block_bytes: int = BLOCK_BYTES,
+) -> Corpus:
+    """Find the documents that a source names.
+
+    A source is one of
+
+    * a path, as ``str`` or ``Path``: a file, a folder (its files with known suffixes, recursively, sorted; hidden ones
+      left out), a pattern with ``*``, ``?``, ``[...]`` or ``**``, or ``-`` for standard input;
+    * several paths: an iterable of ``Path`` objects, each of which may be any of these;
+    * an iterable of ``str`` or ``bytes``: each item is one document.
+
+    A file is read by its suffix: ``.jsonl`` and ``.ndjson`` hold one document a line in the field ``text_field``,
+    ``.parquet`` one a row in the column of that name, anything else is text: one document, or one a line with ``lines``
+    (without the line's ``\\n`` or ``\\r\\n``). Each may be compressed: ``.gz``, ``.bz2``, ``.xz``, ``.zst``.
+
+    Args:
+        source: What to read, as above.
+        text_field: The field or column that holds the text.
+        lines: Whether each line of a text file is a document of its own. Does not concern iterables.
+        strict: Whether invalid UTF-8 is refused. Otherwise it is kept as it is.
+        block_bytes: About how much text one block holds, in bytes.
+
+    Returns:
+        The corpus. Files have been found, none has been opened.
+
+    Raises:
+        CorpusError: A path that does not exist, a folder or pattern without files, or a list of strings of which one
+            names a file, which may mean either.
+        TypeError: Something that is no source.
+    """
+    if block_bytes < 1:
+        raise ValueError(f"block_bytes is {block_bytes}; it must be at least 1")
+    if isinstance(source, (str, os.PathLike)):
+        paths = [os.fspath(source)]
+        if isinstance(source, str) and not _may_be_path(source):
+            raise CorpusError(_no_such_file(source, alone=True))
+    elif isinstance(source, (bytes, bytearray, memoryview)):
+        raise TypeError("the source is one bytes object; to learn from it as one document pass it in a list: [data]")
+    elif isinstance(source, dict) or not isinstance(source, Iterable):
+        raise TypeError(f"the source is {type(source).__name__}; give a path, paths, or an iterable of str or bytes")
+    else:
+        items = iter(source)
+        head: deque[object] = deque()
+        for item in items:
+            head.append(item)
+            if len(head) == 16:
+                break
+        if not (head and isinstance(head[0], os.PathLike)):
+            _refuse_file_names(head)
+            stream = Stream.of_items(_chain(head, items), strict=strict, block_bytes=block_bytes)
+            return Corpus("iterable", (), (stream,), None)
+        paths = []
+        for path in _chain(head, items):
+            if not isinstance(path, (str, os.PathLike)):
+                raise TypeError(f"{path!r} stands among paths; give only paths, or only documents")
+            paths.append(os.fspath(path))
+    alone = isinstance(source, str)
+    files = tuple(file for named in paths for file in _find(named, alone))
+    if not files:
+        raise CorpusError("no sources given; give at least one file, folder or document")
+    sizes = [_size(file) for file in files]
+    total = None if None in sizes else sum(size for size in sizes if size is not None)
+    streams = tuple(
+        Stream.of_file(file, text_field=text_field, lines=lines, strict=strict, block_bytes=block_bytes)
+        for file in files
+    )
+    name = files[0] if len(files) == 1 else f"{', '.join(paths[:3])}{' …' if len(paths) > 3 else ''}"
+    return Corpus(name, files, streams, total)
+
+
+# --- finding files ----------------------------------------------------------------------------------------------------
+
+
+def _find(path: str, alone: bool) -> Iterator[str]:
+    """The files that one path names, sorted."""
+    if path == "-" or os.path.isfile(path):
+        yield path
+    elif os.path.isdir(path):
+        found = list(_walk(path))
+        if not found:
+            known = " ".join(_TEXT_SUFFIXES)
+            raise CorpusError(
+                f"{path}: no files to read in this folder; it needs {known} "
+                f"(each also with {' '.join(_COMPRESSED_SUFFIXES)}), or name other files one by one"
+            )
+        yield from found
+    elif os.path.exists(path):
+        yield path  # a pipe or a device
+    elif glob.has_magic(path):
+        matches = sorted(match for match in glob.glob(path, recursive=True) if os.path.isfile(match))
+        if not matches:
+            raise CorpusError(f"{path}: no file matches this pattern; check it, and quote it in a shell")
+        yield from matches
+    else:
+        raise CorpusError(_no_such_file(path, alone=alone))
+
+
+def _walk(folder: str) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        raise CorpusError(f"{error.filename}: cannot be read: {error.strerror}; check its permissions")
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and _suffixes(name)[0] in _TEXT_SUFFIXES:
+                yield os.path.join(place, name)
+
+
+def _size(file: str) -> int | None:
+    """Bytes on disk, or ``None`` where that cannot be known; opening the file will say what is wrong with it."""
+    try:
+        return os.stat(file).st_size if os.path.isfile(file) else None
+    except OSError:
+        return None
+
+
+def _suffixes(path: str) -> tuple[str, str]:
+    """The suffix that says what a file holds, and that of its compression: ``("", "")`` for neither."""
+    stem, last = os.path.splitext(path.lower())
+    if last in _COMPRESSED_SUFFIXES:
+        return os.path.splitext(stem)[1], last
+    return last, ""
+
+
+def _may_be_path(text: str) -> bool:
+    return bool(text) and len(text) <= 4096 and "\n" not in text and "\0" not in text
+
+
+def _no_such_file(path: str, *, alone: bool = False) -> str:
+    shown = path if len(path) <= 80 and path.isprintable() else repr(path[:60] + "…")
+    hint = "; to learn from this string itself pass it in a list: [text]" if alone else "; check the path"
+    return f"{shown}: no such file{hint}"
+
+
+def _refuse_file_names(items: Iterable[object]) -> None:
+    """A list of strings is documents. One that names a file was probably meant as a path: nothing is guessed."""
+    for item in items:
+        if isinstance(item, str) and (item == "-" or (_may_be_path(item) and os.path.isfile(item))):
+            raise CorpusError(
+                f"{item!r} in a list of str names a file, but str items are documents; "
+                "pass Path objects to read files, or bytes to learn from the names themselves"
+            )
+
+
+def _chain(head: deque[object], rest: Iterator[object]) -> Iterator[object]:
+    while head:
+        yield head.popleft()  # let go of each, a document may be large
+    yield from rest
+
+
+# --- from disk to bytes of text ---------------------------------------------------------------------------------------
+
+
+def _open_binary(path: str) -> IO[bytes]:
+    if path == "-":
+        # Not closed with the corpus: standard input is the process's own.
+        return open(sys.stdin.buffer.fileno(), "rb", buffering=0, closefd=False)
+    return open(path, "rb", buffering=0)
+
+
+class _Decompressor(Protocol):
+    """What bz2, lzma and zstd decompressors have in common: one stream of input, output of bounded size."""
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+
+
+class _GzipDecompressor:
+    """zlib's decompressor with the manners of the other three: it keeps the input it has not used."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(wbits=31)
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        tail = self._zlib.unconsumed_tail
+        return self._zlib.decompress(tail + data if tail else data, max_length)
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+
+_DECOMPRESSORS: dict[str, tuple[str, Callable[[], _Decompressor]]] = {
+    ".gz": ("gzip", _GzipDecompressor),
+    ".bz2": ("bzip2", bz2.BZ2Decompressor),
+    ".xz": ("xz", lzma.LZMADecompressor),
+    ".zst": ("Zstandard", zstd.ZstdDecompressor),
+}
+_DECOMPRESSION_ERRORS = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, ValueError)
+
+
+def _decompressed(pieces: Iterator[bytes], name: str, suffix: str, size: int) -> Iterator[bytes]:
+    """Decompress stream after stream, at most ``size`` bytes at a time, whatever the ratio.
+
+    Not the standard library's file objects: two of them pass over garbage after the last stream in silence.
+    """
+    kind, new = _DECOMPRESSORS[suffix]
+    decompressor: _Decompressor | None = new()  # a file without a single stream is truncated
+    offset = 0  # of the end of `piece` in the file
+    for piece in pieces:
+        offset += len(piece)
+        data = piece
+        while data or decompressor is not None:
+            if decompressor is None:
+                if suffix in (".gz", ".xz"):
+                    data = data.lstrip(b"\0")  # padding after a stream, which both formats allow
+                    if not data:
+                        break
+                decompressor = new()
+            try:
+                text = decompressor.decompress(data, size)
+            except _DECOMPRESSION_ERRORS as error:
+                raise CorpusError(
+                    f"{name}: corrupt {kind} data before byte {offset} of the file ({error}); "
+                    "fetch or compress the file again"
+                ) from None
+            data = b""
+            if text:
+                yield text
+            if decompressor.eof:
+                data = decompressor.unused_data
+                decompressor = None
+            elif len(text) < size:
+                break  # all that this input had to give
+    if decompressor is not None:
+        raise CorpusError(
+            f"{name}: truncated: the file ends at byte {offset}, before its {kind} stream does; "
+            "fetch or compress the file again"
+        )
+
+
+def _sniffed(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Pass text on; refuse what is no text: a NUL, or more than a tenth control characters, in the first 64 KiB."""
+    seen = controls = 0
+    first_control: tuple[int, int] | None = None
+    head = b""
+    for piece in pieces:
+        if seen < _SNIFFED:
+            looked_at = piece[: _SNIFFED - seen]
+            head = (head + looked_at[:8])[:8]
+            zero = looked_at.find(0)
+            if zero >= 0:
+                raise _binary(name, 0, seen + zero, head)
+            rest = looked_at.translate(None, _CONTROLS)
+            if len(rest) < len(looked_at):
+                controls += len(looked_at) - len(rest)
+                if first_control is None:
+                    at = next(i for i, byte in enumerate(looked_at) if byte in _CONTROLS)
+                    first_control = (looked_at[at], seen + at)
+            seen += len(looked_at)
+            if seen == _SNIFFED and first_control and controls * 10 > seen:
+                raise _binary(name, *first_control, head)
+        yield piece
+    if seen < _SNIFFED and first_control and controls * 10 > seen:
+        raise _binary(name, *first_control, head)
+
+
+def _binary(name: str, byte: int, offset: int, head: bytes) -> CorpusError:
+    kind = next((f" (it looks like {what})" for magic, what in _MAGIC if head.startswith(magic)), "")
+    return CorpusError(
+        f"{name}: binary, not text: byte 0x{byte:02x} at offset {offset}{kind}; "
+        "bbpe reads UTF-8 text, .jsonl and .parquet"
+    )
+
+
+def _validated(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Pass valid UTF-8 on; refuse the rest, with the offset in the (decompressed) file."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset = 0
+    pending = 0  # bytes of an unfinished character before `offset`
+    try:
+        for piece in pieces:
+            decoder.decode(piece)
+            offset += len(piece)
+            pending = len(decoder.getstate()[0])
+            yield piece
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise _invalid_utf8(name, error, offset - pending) from None
+
+
+def _check_utf8(data: bytes, place: str) -> None:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise _invalid_utf8(place, error, 0) from None
+
+
+def _invalid_utf8(place: str, error: UnicodeDecodeError, base: int) -> CorpusError:
+    byte = error.object[error.start]
+    return CorpusError(
+        f"{place}: invalid UTF-8 at byte offset {base + error.start} (0x{byte:02x}: {error.reason}); "
+        "repair the text, or read it without strict, which keeps such bytes as they are"
+    )
+
+
+def _lone_surrogate(place: str, error: UnicodeEncodeError, base: int = 0) -> CorpusError:
+    return CorpusError(
+        f"{place}: lone surrogate U+{ord(error.object[error.start]):04X} at character {base + error.start}; "
+        "it has no UTF-8: repair the text, or give bytes"
+    )
+
+
+# --- from bytes of text to documents ----------------------------------------------------------------------------------
+
+
+def _offsets(*values: int) -> npt.NDArray[np.int64]:
+    return np.array(values, dtype=np.int64)
+
+
+def _block_of(documents: list[bytes]) -> Block:
+    """One block of several whole documents."""
+    ends = np.cumsum(np.fromiter(map(len, documents), dtype=np.int64, count=len(documents)))
+    starts = np.empty_like(ends)
+    starts[0] = 0
+    starts[1:] = ends[:-1]
+    return Block(b"".join(documents), starts, ends, True)
+
+
+def _whole(pieces: Iterable[bytes | memoryview]) -> Iterator[Block]:
+    """All pieces are one document. One piece is held back, so that the last block is known to be the last."""
+    last: bytes | memoryview = b""
+    for piece in pieces:
+        if len(last):
+            yield Block(last, _offsets(0), _offsets(len(last)), False)
+        last = piece
+    yield Block(last, _offsets(0), _offsets(len(last)), True)
+
+
+def _lines(pieces: Iterable[bytes], block_bytes: int) -> Iterator[Block]:
+    """Each line is a document, an empty line too; what follows the last newline is one unless it is empty."""
+    rest = b""  # the unfinished line
+    begun = False  # whether a part of it has been handed on
+    for piece in pieces:
+        data = rest + piece
+        newlines = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 0x0A)
+        if len(newlines):
+            starts = np.empty(len(newlines), dtype=np.int64)
+            starts[0] = 0
+            starts[1:] = newlines[:-1] + 1
+            ends = newlines.astype(np.int64)
+            octets = np.frombuffer(data, dtype=np.uint8)
+            ends -= (ends > starts) & (octets[ends - 1] == 0x0D)
+            cut = int(newlines[-1])
+            yield Block(memoryview(data)[:cut], starts, ends, True)
+            rest, begun = data[cut + 1 :], False
+        elif len(data) > block_bytes:
+            # A line longer than a block is handed on in parts. Its last byte stays: it may be the \r of \r\n.
+            yield Block(memoryview(data)[:-1], _offsets(0), _offsets(len(data) - 1), False)
+            rest, begun = data[-1:], True
+        else:
+            rest = data
+    if rest or begun:
+        yield Block(rest, _offsets(0), _offsets(len(rest)), True)
+
+
+def _json_lines(pieces: Iterable[bytes], name: str, field: str, block_bytes: int) -> Iterator[Block]:
+    """Each line is a JSON object whose ``field`` is a document. Blank lines are passed over."""
+    decode = json.JSONDecoder().decode
+    batch: list[bytes] = []
+    size = 0
+    for number, line in enumerate(_split_lines(pieces), start=1):
+        try:
+            document: bytes = decode(line.decode())[field].encode()
+        except Exception:  # rare: find out what was wrong, with care
+            if not line.strip() or (number == 1 and line.strip() == codecs.BOM_UTF8):
+                continue
+            document = _json_document(line, f"{name}:{number}", field)
+        batch.append(document)
+        size += len(document) + 16
+        if size >= block_bytes:
+            yield _block_of(batch)
+            batch, size = [], 0
+    if batch:
+        yield _block_of(batch)
+
+
+def _split_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    parts: list[bytes] = []
+    for piece in pieces:
+        lines = piece.split(b"\n")
+        if len(lines) > 1:
+            parts.append(lines[0])
+            lines[0] = b"".join(parts)
+            parts = []
+            last = lines.pop()
+            yield from lines
+        else:
+            last = piece
+        if last:
+            parts.append(last)
+    if parts:
+        yield b"".join(parts)
+
+
+def _json_document(line: bytes, place: str, field: str) -> bytes:
+    """The document of one line that is not plainly well-formed: broken UTF-8, a byte order mark, or an error.
+
+    Broken UTF-8 is kept byte for byte. A lone surrogate written as an escape (``\\ud800``) is refused: it has no bytes.
+    """
+    try:
+        text = line.decode("utf-8")
+        broken = False
+    except UnicodeDecodeError:
+        text = line.decode("utf-8", "surrogateescape")
+        broken = True
+    text = text.removeprefix("\ufeff")
+    try:
+        record = json.loads(text)
+    except RecursionError:
+        raise CorpusError(f"{place}: JSON nested too deeply to read; repair or remove this line") from None
+    except ValueError as error:
+        what = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+        raise CorpusError(f"{place}: not valid JSON: {what}; each line must be one JSON object") from None
+    if not isinstance(record, dict):
+        raise CorpusError(f"{place}: JSON {_json_kind(record)}, not an object; each line must be one JSON object")
+    if field not in record:
+        raise CorpusError(f"{place}: no field {field!r}; {_existing('this line has', list(record))}")
+    value = record[field]
+    if not isinstance(value, str):
+        raise CorpusError(f"{place}: field {field!r} is {_json_kind(value)}, not a string; choose another field")
+    checked = value
+    if broken:
+        # Bytes escaped as U+DC80..U+DCFF are wanted; the same characters written as \udcxx are not.
+        checked = json.loads(line.decode("utf-8", "replace").removeprefix("\ufeff"))[field]
+    try:
+        checked.encode()
+    except UnicodeEncodeError as error:
+        raise _lone_surrogate(f"{place}: field {field!r}", error) from None
+    return value.encode("utf-8", "surrogateescape")
+
+
+def _json_kind(value: object) -> str:
+    if value is None:
+        return "null"
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
+    return names.get(type(value), "a number")
+
+
+def _existing(intro: str, names: list[str]) -> str:
+    shown = ", ".join(map(repr, names[:20])) + (", …" if len(names) > 20 else "")
+    return f"{intro} {shown or 'none'}; choose one with text_field"
+
+
+def _parquet(
+    pieces: Iterator[bytes], file: IO[bytes], name: str, column: str, strict: bool, compressed: bool, block_bytes: int
+) -> Iterator[Block]:
+    """Each row's ``column`` is a document. The file is hashed in a pass of its own: Parquet is not read in order."""
+    try:
+        arrow: Any = importlib.import_module("pyarrow")
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise MissingExtraError(f"{name}: reading Parquet needs pyarrow: pip install 'bbpe[parquet]'") from None
+    with tempfile.TemporaryFile() if compressed else io.BytesIO() as unpacked:
+        for piece in pieces:
+            if compressed:
+                unpacked.write(piece)
+        seekable: IO[bytes] = unpacked if compressed else file
+        seekable.seek(0)
+        try:
+            table = parquet.ParquetFile(seekable)
+            schema = table.schema_arrow
+            if column not in schema.names:
+                raise CorpusError(f"{name}: no column {column!r}; {_existing('this file has', schema.names)}")
+            if not _is_text(arrow, schema.field(column).type):
+                kind = schema.field(column).type
+                raise CorpusError(f"{name}: column {column!r} is of type {kind}, not string; choose another column")
+            row = 0
+            for batch in table.iter_batches(batch_size=1024, columns=[column], use_threads=False):
+                yield from _rows(arrow, batch.column(0), name, column, row, strict, block_bytes)
+                row += batch.num_rows
+        except (arrow.ArrowException, OSError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise CorpusError(f"{name}: corrupt or truncated Parquet: {reason}; fetch the file again") from None
+
+
+def _is_text(arrow: Any, kind: Any) -> bool:
+    types = arrow.types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    view = getattr(types, "is_string_view", lambda _: False)  # not in older releases
+    return bool(types.is_string(kind) or types.is_large_string(kind) or view(kind))
+
+
+def _rows(arrow: Any, values: Any, name: str, column: str, row: int, strict: bool, block_bytes: int) -> Iterator[Block]:
+    """Hand on the text of an Arrow array where it lies, without making an object of each row."""
+    if values.null_count:
+        at = row + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
+        raise CorpusError(f"{name}: row {at}: column {column!r} is null, not a string; drop such rows first")
+    array = values.cast(arrow.large_string())
+    if not len(array):
+        return
+    _, offsets_buffer, data_buffer = array.buffers()
+    offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+    data = memoryview(data_buffer or b"")
+    if strict:
+        for index in range(len(array)):
+            _check_utf8(bytes(data[offsets[index] : offsets[index + 1]]), f"{name}: row {row + index}")
+    first = 0
+    while first < len(array):
+        base = int(offsets[first])
+        # As many rows as fill a block, at least one.
+        last = max(first + 1, int(np.searchsorted(offsets, base + block_bytes, side="right")) - 1)
+        view = data[base : int(offsets[last])]
+        if last == first + 1 and len(view) > block_bytes:
+            yield from _whole(view[at : at + block_bytes] for at in range(0, len(view), block_bytes))
+        else:
+            yield Block(view, offsets[first:last] - base, offsets[first + 1 : last + 1] - base, True)
+        first = last

@@ -1,0 +1,614 @@
+"""Count the pretokens of a corpus: what training learns from.
+
+What it does: reads a corpus with several threads, cuts special tokens out of it, normalizes where asked to, and counts
+every distinct pretoken. The result does not depend on the number of threads or on where chunks end.
+
+What it does not: learn anything, or look into a pretoken. Finding files is ``corpus.py``'s, finding pretokens the
+automaton's (``automaton.py``); the inner loop and its table are in ``_count.pyx``.
+
+How the work is shared: a file is read by one thread at a time, but by whichever has nothing to count. Reading a chunk
+ends with :meth:`_Cutter.take`, which finds the last place in it where a pretoken boundary is certain whatever follows,
+keeps what stands after it for the next chunk, and lets the thread count what stands before it while another thread
+reads on. So chunks of one large document are counted in parallel, exactly. :func:`count_pretokens` begins it all.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import threading
+import time
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bbpe._count import PADDING, PretokenCounter, SpecialStrings, all_inert, plan, sorted_counts
+from bbpe.corpus import BLOCK_BYTES, Block, Corpus, Progress, Source, SourceLike, Stream, open_corpus
+from bbpe.errors import TrainingError, VocabularyError
+from bbpe.patterns import Pattern, Pretokenizer, get_pattern
+
+__all__ = ["Counts", "count_pretokens"]
+
+_PADDING = bytes(PADDING)
+_SHORTEST_CAP = 4  # bytes in the longest character: a piece of a pretoken holds at least one
+_REPORT_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """How often each distinct pretoken occurs in a corpus, and what the corpus was.
+
+    The distinct pretokens stand in byte order, so that equal corpora give equal counts.
+
+    Attributes:
+        data: The bytes of all distinct pretokens, one after another; uint8.
+        offsets: Pretoken ``i`` is ``data[offsets[i]:offsets[i + 1]]``; int64, one more than there are pretokens.
+        counts: How often each occurs, at least once; int64.
+        pattern: The pattern that made the pretokens.
+        special_tokens: What was cut out of the text beforehand and counts for nothing.
+        normalizer: ``"NFC"`` or ``None``.
+        max_pretoken_bytes: Longer pretokens were cut into pieces of at most this many bytes; ``None``: none were.
+        documents: Documents read, empty ones included.
+        bytes: Bytes counted: the sum of counts times lengths. Special tokens are not among them; where there is a
+            normalizer, it is the normalized text that counts.
+        characters: Characters counted, each invalid byte being one.
+        invalid_bytes: Bytes counted that are not part of valid UTF-8.
+        pretokens: The sum of ``counts``.
+        pretokens_cut: How many occurrences were longer than ``max_pretoken_bytes``.
+        sources: The files that were read, in order; empty for an iterable.
+    """
+
+    data: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    pattern: Pattern
+    special_tokens: tuple[str, ...] = ()
+    normalizer: str | None = None
+    max_pretoken_bytes: int | None = None
+    documents: int = 0
+    bytes: int = 0
+    characters: int = 0
+    invalid_bytes: int = 0
+    pretokens: int = 0
+    pretokens_cut: int = 0
+    sources: tuple[Source, ...] = field(default=())
+
+    @classmethod
+    def from_items(
+        cls,
+        items: Mapping[builtins.bytes, int] | Iterable[tuple[builtins.bytes, int]],
+        *,
+        pattern: str | Sequence[str] | Pattern,
+    ) -> Counts:
+        """Counts made from pretokens that were counted elsewhere.
+
+        Args:
+            items: Pretokens and how often each occurs; a pretoken that comes twice is added up.
+            pattern: The pattern that made them.
+
+        Raises:
+            TrainingError: An empty pretoken, or a count below 1.
+        """
+        pairs = list(items.items() if isinstance(items, Mapping) else items)
+        for pretoken, count in pairs:
+            if not pretoken or count < 1:
+                raise TrainingError(f"pretoken {pretoken!r} with count {count}: both must be at least 1")
+        counter = PretokenCounter()
+        lengths = np.fromiter((len(pretoken) for pretoken, _ in pairs), dtype=np.int64, count=len(pairs))
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        joined = np.frombuffer(b"".join(pretoken for pretoken, _ in pairs), dtype=np.uint8)
+        counter.add(joined, offsets, np.fromiter((count for _, count in pairs), dtype=np.int64, count=len(pairs)))
+        return _collected([counter], 1, cls(*_no_arrays(), pattern=get_pattern(pattern)))
+
+    def __len__(self) -> int:
+        """How many distinct pretokens there are."""
+        return len(self.counts)
+
+    def items(self) -> Iterator[tuple[builtins.bytes, int]]:
+        """Each distinct pretoken and its count, in byte order."""
+        data = self.data.tobytes()
+        offsets = self.offsets.tolist()
+        for index, count in enumerate(self.counts.tolist()):
+            yield data[offsets[index] : offsets[index + 1]], count
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Counts):
+            return NotImplemented
+        return (
+            self._about() == other._about()
+            and np.array_equal(self.counts, other.counts)
+            and np.array_equal(self.offsets, other.offsets)
+            and np.array_equal(self.data, other.data)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays are compared, and cannot be hashed cheaply
+
+    def __add__(self, other: Counts) -> Counts:
+        """The counts of both corpora together.
+
+        Raises:
+            TrainingError: The two were not made in the same way.
+        """
+        if not isinstance(other, Counts):
+            return NotImplemented
+        for what, mine, theirs in (
+            ("pattern", self.pattern, other.pattern),
+            ("special_tokens", set(self.special_tokens), set(other.special_tokens)),
+            ("normalizer", self.normalizer, other.normalizer),
+            ("max_pretoken_bytes", self.max_pretoken_bytes, other.max_pretoken_bytes),
+        ):
+            if mine != theirs:
+                raise TrainingError(
+                    f"counts made with different {what} cannot be added: {mine!r} and {theirs!r}; count one again"
+                )
+        counters = [PretokenCounter(), PretokenCounter()]
+        for counter, counts in zip(counters, (self, other), strict=True):
+            counter.add(counts.data, counts.offsets, counts.counts)
+        return _collected(
+            counters,
+            1,
+            replace(
+                self,
+                documents=self.documents + other.documents,
+                pretokens_cut=self.pretokens_cut + other.pretokens_cut,
+                sources=self.sources + other.sources,
+            ),
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Counts: {len(self)} distinct of {self.pretokens} pretokens, "
+            f"{self.bytes} bytes in {self.documents} documents>"
+        )
+
+    def _about(self) -> tuple[object, ...]:
+        return (
+            self.pattern,
+            self.special_tokens,
+            self.normalizer,
+            self.max_pretoken_bytes,
+            self.documents,
+            self.bytes,
+            self.characters,
+            self.invalid_bytes,
+            self.pretokens,
+            self.pretokens_cut,
+            self.sources,
+        )
+
+
+def count_pretokens(
+    source: SourceLike,
+    *,
+    pattern: str | Sequence[str] | Pattern = "llama3",
+    special_tokens: Sequence[str] = (),
+    normalizer: str | None = None,
+    max_pretoken_bytes: int | None = None,
+    threads: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    text_field: str = "text",
+    lines: bool = False,
+    strict: bool = False,
+) -> Counts:
+    """Count the pretokens of a corpus.
+
+    Memory follows the distinct pretokens and not the corpus: about 70 bytes a distinct one and 4 MB a thread. (A
+    pattern that runs on ``regex`` instead of an automaton needs one whole document at a time, too.)
+
+    Args:
+        source: What to read: see :func:`bbpe.corpus.open_corpus`.
+        pattern: The name of a pattern, a regex, a list of stages, or a ``Pattern``.
+        special_tokens: Strings that are cut out of the text; the leftmost first, and of several at one place the
+            longest. What stands on either side is separate text.
+        normalizer: ``"NFC"`` normalizes the text between special tokens; ``None`` leaves it as it is.
+        max_pretoken_bytes: Cut longer pretokens at character boundaries into pieces of at most this many bytes;
+            at least 4.
+        threads: How many to use; as many as there are processors when ``None``. The result is the same with any.
+        progress: Called at most about ten times a second, in the calling thread, with the bytes read from disk.
+        text_field: The field of JSON lines, or the column of Parquet, that holds the text.
+        lines: Whether each line of a text file is a document.
+        strict: Whether invalid UTF-8 is an error; otherwise its bytes are kept and counted.
+
+    Returns:
+        The counts.
+
+    Raises:
+        CorpusError: Something cannot be read, or there is no text in it.
+        PatternError: The pattern is unknown, does not compile, or matches the empty string.
+        TrainingError: An option out of range.
+        VocabularyError: An empty or repeated special token.
+    """
+    job = _Job.checked(pattern, special_tokens, normalizer, max_pretoken_bytes)
+    if threads is None:
+        threads = os.cpu_count() or 1
+    elif threads < 1:
+        raise TrainingError(f"threads is {threads}; it must be at least 1")
+    corpus = open_corpus(source, text_field=text_field, lines=lines, strict=strict, block_bytes=BLOCK_BYTES)
+    return _count(corpus, job, threads, progress, BLOCK_BYTES)
+
+
+def _count(
+    corpus: Corpus, job: _Job, threads: int, progress: Callable[[Progress], None] | None, chunk_bytes: int
+) -> Counts:
+    """Count an open corpus in chunks of at least ``chunk_bytes`` (tests make them tiny)."""
+    report = _Report(corpus, progress)
+    cutters = [_Cutter(stream, job, chunk_bytes) for stream in corpus.streams]
+    try:
+        if threads == 1:
+            counters = [PretokenCounter(job.max_pretoken_bytes)]
+            for cutter in cutters:
+                while (chunk := cutter.take()) is not None:
+                    job.count(counters[0], chunk)
+                    report.now_and_then()
+        else:
+            # An iterable is the caller's code: it is asked for documents in the caller's thread only.
+            feed = _Files(cutters) if corpus.files else _Fed(cutters[0], threads + 1)
+            counters = _count_in_threads(job, feed, threads, report)
+    finally:
+        corpus.close()
+    report.now()
+    result = _collected(
+        counters,
+        threads,
+        Counts(
+            *_no_arrays(),
+            pattern=job.pretokenizer.pattern,
+            special_tokens=job.special_tokens,
+            normalizer=job.normalizer,
+            max_pretoken_bytes=job.max_pretoken_bytes,
+            documents=sum(cutter.documents for cutter in cutters),
+            sources=corpus.sources,
+        ),
+    )
+    if not any(cutter.text_bytes for cutter in cutters):
+        raise corpus.empty_error()
+    return result
+
+
+def _collected(counters: list[PretokenCounter], threads: int, about: Counts) -> Counts:
+    """Add up the counters; the fields of ``about`` that do not follow from them are kept."""
+    cut = sum(counter.cut for counter in counters)
+    if threads == 1:
+        data, offsets, counts, characters, invalid = sorted_counts(counters, _map_here, 1)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            data, offsets, counts, characters, invalid = sorted_counts(
+                counters, lambda function, numbers: list(pool.map(function, numbers)), 4 * threads
+            )
+    for array in (data, offsets, counts):
+        array.setflags(write=False)
+    return replace(
+        about,
+        data=data,
+        offsets=offsets,
+        counts=counts,
+        bytes=int(np.dot(counts, np.diff(offsets))),
+        characters=characters,
+        invalid_bytes=invalid,
+        pretokens=int(counts.sum()),
+        pretokens_cut=about.pretokens_cut + cut,
+    )
+
+
+def _map_here(function: Callable[[int], None], numbers: range) -> None:
+    for number in numbers:
+        function(number)
+
+
+def _no_arrays() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    return np.empty(0, np.uint8), np.zeros(1, np.int64), np.empty(0, np.int64)
+
+
+# --- what is done with a chunk ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Texts to be counted, each between two special tokens or edges of a document.
+
+    Attributes:
+        data: The bytes, and padding.
+        starts: Where each text begins.
+        ends: Where each ends, as the pattern sees it.
+        stop: Where counting stops in the last text: its end, or a cut before it.
+    """
+
+    data: bytes
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """The options of one count, checked."""
+
+    pretokenizer: Pretokenizer
+    special_tokens: tuple[str, ...]
+    specials: SpecialStrings | None
+    normalizer: str | None
+    max_pretoken_bytes: int | None
+
+    @classmethod
+    def checked(
+        cls,
+        pattern: str | Sequence[str] | Pattern,
+        special_tokens: Sequence[str],
+        normalizer: str | None,
+        max_pretoken_bytes: int | None,
+    ) -> _Job:
+        if normalizer not in (None, "NFC"):
+            raise TrainingError(f"normalizer is {normalizer!r}; known are None and 'NFC'")
+        if max_pretoken_bytes is not None and max_pretoken_bytes < _SHORTEST_CAP:
+            raise TrainingError(
+                f"max_pretoken_bytes is {max_pretoken_bytes}; give at least {_SHORTEST_CAP}, one character's bytes"
+            )
+        if isinstance(special_tokens, str):
+            raise TypeError("special_tokens is one str; give a list of them")
+        seen: set[str] = set()
+        encoded = []
+        for index, token in enumerate(special_tokens):
+            if not isinstance(token, str):
+                raise TypeError(f"special token {index} is {type(token).__name__}, not str")
+            if not token:
+                raise VocabularyError(f"special token {index} is empty; it would be found everywhere: leave it out")
+            if token in seen:
+                raise VocabularyError(f"special token {token!r} is given twice; give it once")
+            seen.add(token)
+            try:
+                encoded.append(token.encode())
+            except UnicodeEncodeError:
+                raise VocabularyError(f"special token {token!r} holds a lone surrogate, which has no UTF-8") from None
+        return cls(
+            Pretokenizer(get_pattern(pattern)),
+            tuple(special_tokens),
+            SpecialStrings(encoded) if encoded else None,
+            normalizer,
+            max_pretoken_bytes,
+        )
+
+    def count(self, counter: PretokenCounter, chunk: _Chunk) -> None:
+        """Count a chunk's pretokens."""
+        if self.normalizer is not None and not all_inert(chunk.data, chunk.starts, chunk.ends):
+            chunk = _normalized(chunk)
+        automata = self.pretokenizer.automata
+        if automata is not None:
+            counter.count(chunk.data, chunk.starts, chunk.ends, chunk.stop, automata)
+            return
+        for start, end in zip(chunk.starts.tolist(), chunk.ends.tolist(), strict=True):
+            counter.count_ends(chunk.data, start, self.pretokenizer.ends(chunk.data[start:end]))
+
+
+def _normalized(chunk: _Chunk) -> _Chunk:
+    """The chunk's texts in normalization form C. Invalid bytes stay as they are.
+
+    What is only looked at, after the stop, begins with a character that no normalization changes: it stays raw.
+    """
+    texts: list[bytes] = []
+    starts, ends = [], []
+    size = stop = 0
+    last = len(chunk.starts) - 1
+    for index, (start, end) in enumerate(zip(chunk.starts.tolist(), chunk.ends.tolist(), strict=True)):
+        text = chunk.data[start : chunk.stop if index == last else end].decode("utf-8", "surrogateescape")
+        texts.append(unicodedata.normalize("NFC", text).encode("utf-8", "surrogateescape"))
+        starts.append(size)
+        size += len(texts[-1])
+        if index == last:
+            stop = size
+            texts.append(chunk.data[chunk.stop : end])
+            size += len(texts[-1])
+        ends.append(size)
+    texts.append(_PADDING)
+    return _Chunk(b"".join(texts), np.array(starts, np.int64), np.array(ends, np.int64), stop)
+
+
+class _Cutter:
+    """Makes chunks of one stream. Used by one thread at a time.
+
+    Attributes:
+        documents: Documents that have ended so far.
+        text_bytes: Bytes of text seen so far.
+    """
+
+    __slots__ = ("_chunk_bytes", "_first_stage", "_job", "_rest", "_stream", "documents", "text_bytes")
+
+    def __init__(self, stream: Stream, job: _Job, chunk_bytes: int) -> None:
+        self.documents = 0
+        self.text_bytes = 0
+        self._stream = stream
+        self._job = job
+        self._chunk_bytes = chunk_bytes
+        self._rest = b""  # of a document that goes on: what has not been handed out
+        automata = job.pretokenizer.automata
+        # A boundary that is certain in the first stage is one for all: the later stages only see its pieces.
+        self._first_stage = automata[0] if automata is not None else None
+
+    def take(self) -> _Chunk | None:
+        """The next chunk, or ``None`` at the end of the stream."""
+        while True:
+            parts: list[bytes | memoryview] = [self._rest]
+            size = shift = len(self._rest)
+            # Where no cut was found the next chunk is to be twice as long: so a text without any is copied, all in
+            # all, a few times and not once a block.
+            wanted = max(self._chunk_bytes, 2 * size)
+            block: Block
+            while True:
+                following = next(self._stream, None)
+                if following is None:
+                    return None
+                block = following
+                shift = size
+                parts.append(block.data)
+                size += len(block.data)
+                if block.complete or len(block.starts) > 1 or size >= wanted:
+                    break
+            starts, ends = block.starts + shift, block.ends + shift
+            starts[0] = 0  # the document that goes on from before; where none does, `shift` is 0
+            self.documents += len(starts) if block.complete else len(starts) - 1
+            self.text_bytes += int((block.ends - block.starts).sum())
+            parts.append(_PADDING)
+            data = b"".join(parts)
+            job = self._job
+            starts, ends, stop, rest = plan(
+                data, starts, ends, block.complete, job.specials, self._first_stage, job.normalizer is not None
+            )
+            self._rest = data[rest:size] if not block.complete else b""
+            if len(starts):
+                return _Chunk(data, starts, ends, stop)
+
+
+# --- who does it ------------------------------------------------------------------------------------------------------
+
+
+class _Files:
+    """Hands out chunks of files. A file is read by one thread at a time, several files by several threads."""
+
+    def __init__(self, cutters: Iterable[_Cutter]) -> None:
+        self._changed = threading.Condition()
+        self._waiting = deque(cutters)  # not begun
+        self._idle: deque[_Cutter] = deque()  # begun, and nobody is reading them
+        self._reading = 0
+        self._stopped = False
+
+    def take(self) -> _Chunk | None:
+        """The next chunk of some file; ``None`` when there are no more."""
+        while True:
+            with self._changed:
+                while not (self._stopped or self._idle or self._waiting or not self._reading):
+                    self._changed.wait()
+                if self._stopped or not (self._idle or self._waiting):
+                    return None
+                cutter = self._idle.popleft() if self._idle else self._waiting.popleft()
+                self._reading += 1
+            chunk = None
+            try:
+                chunk = cutter.take()
+            finally:
+                with self._changed:
+                    self._reading -= 1
+                    if chunk is not None:
+                        self._idle.append(cutter)
+                    self._changed.notify_all()
+            if chunk is not None:
+                return chunk
+
+    def run(self, report: _Report, done: threading.Event) -> None:
+        """Wait until the workers are done, in the calling thread."""
+        while not done.wait(_REPORT_SECONDS):
+            report.now_and_then()
+
+    def stop(self) -> None:
+        """Hand out nothing more."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+
+class _Fed:
+    """Hands out chunks that the calling thread makes, at most ``capacity`` ahead."""
+
+    def __init__(self, cutter: _Cutter, capacity: int) -> None:
+        self._changed = threading.Condition()
+        self._cutter = cutter
+        self._capacity = capacity
+        self._chunks: deque[_Chunk] = deque()
+        self._ended = False
+
+    def take(self) -> _Chunk | None:
+        """The next chunk; ``None`` when there are no more."""
+        with self._changed:
+            while not (self._chunks or self._ended):
+                self._changed.wait()
+            if not self._chunks:
+                return None
+            chunk = self._chunks.popleft()
+            self._changed.notify_all()
+            return chunk
+
+    def run(self, report: _Report, done: threading.Event) -> None:
+        """Make chunks until the source ends or the workers do, in the calling thread."""
+        while (chunk := self._cutter.take()) is not None:
+            with self._changed:
+                while len(self._chunks) >= self._capacity and not self._ended:
+                    self._changed.wait(_REPORT_SECONDS)  # with a limit, so that Ctrl-C is noticed everywhere
+                if self._ended:
+                    break
+                self._chunks.append(chunk)
+                self._changed.notify_all()
+            report.now_and_then()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        while not done.wait(_REPORT_SECONDS):
+            report.now_and_then()
+
+    def stop(self) -> None:
+        """Hand out nothing more."""
+        with self._changed:
+            self._ended = True
+            self._chunks.clear()
+            self._changed.notify_all()
+
+
+def _count_in_threads(job: _Job, feed: _Files | _Fed, threads: int, report: _Report) -> list[PretokenCounter]:
+    """Count all that ``feed`` hands out, each thread with a counter of its own."""
+    counters = [PretokenCounter(job.max_pretoken_bytes) for _ in range(threads)]
+    errors: list[BaseException] = []
+    done = threading.Event()
+    left = threads
+    lock = threading.Lock()
+
+    def work(counter: PretokenCounter) -> None:
+        nonlocal left
+        try:
+            while (chunk := feed.take()) is not None:
+                job.count(counter, chunk)
+        except BaseException as error:  # it is raised again in the calling thread
+            errors.append(error)
+            feed.stop()
+        finally:
+            with lock:
+                left -= 1
+                if left == 0:
+                    done.set()
+
+    workers = [
+        threading.Thread(target=work, args=(counter,), name=f"bbpe-count-{i}") for i, counter in enumerate(counters)
+    ]
+    try:
+        for worker in workers:
+            worker.start()
+        feed.run(report, done)
+    finally:
+        feed.stop()
+        for worker in workers:
+            if worker.ident is not None:
+                worker.join()
+    if errors:
+        raise errors[0]
+    return counters
+
+
+class _Report:
+    """Calls ``progress`` now and then."""
+
+    def __init__(self, corpus: Corpus, progress: Callable[[Progress], None] | None) -> None:
+        self._corpus = corpus
+        self._progress = progress
+        self._next = 0.0
+
+    def now_and_then(self) -> None:
+        """Report if the last report was long enough ago."""
+        if self._progress is not None and time.monotonic() >= self._next:
+            self.now()
+
+    def now(self) -> None:
+        """Report."""
+        if self._progress is not None:
+            self._next = time.monotonic() + _REPORT_SECONDS
+            self._progress(Progress("counting", self._corpus.bytes_read, self._corpus.total_bytes, "bytes"))

@@ -1,0 +1,640 @@
+"""A vocabulary at work: encode, decode, batches, offsets, streaming.
+
+What it does: decide what is text and what is a special token, normalize, check arguments, and hand plain text to the
+native encoder (``_encode.pyx``). What it does not: merge or cut anything itself, or read files (``io.py``).
+``reference.py`` says, point by point, what must come out.
+"""
+
+from __future__ import annotations
+
+import codecs
+import functools
+import os
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from bbpe._encode import Encoder
+from bbpe.errors import EncodeError
+from bbpe.patterns import Pattern, Pretokenizer
+from bbpe.vocabulary import SpecialToken, Template, Vocabulary
+
+if TYPE_CHECKING:
+    from bbpe.training import TrainingRecord
+
+Allowed: TypeAlias = Collection[str] | Literal["all"]
+IdArray: TypeAlias = npt.NDArray[np.uint32]
+
+
+class Piece(NamedTuple):
+    """A stretch of a text: plain, or one special token (with the white space that it takes)."""
+
+    text: str | bytes
+    start: int  # in characters of a str, in bytes of bytes
+    special: SpecialToken | None
+
+
+class Tokenizer:
+    """Encodes text with a vocabulary, and decodes ids. Safe to use from many threads; picklable; fork-safe.
+
+    Args:
+        vocabulary: What decides which ids a text gets.
+        training_record: How the vocabulary was trained, if it was trained here.
+
+    Special tokens that stand in a text are plain text unless they are allowed: ``allowed_special`` is a set of them, or
+    ``"all"``. The longest allowed one at the leftmost place counts.
+    """
+
+    __slots__ = ("_direct", "_encoder", "_pretokenizer", "_special_by_content", "_training_record", "_vocabulary")
+
+    engine: str = "bbpe"
+    """The library that encodes; other engines have the same surface, for comparison."""
+
+    def __init__(self, vocabulary: Vocabulary, *, training_record: TrainingRecord | None = None) -> None:
+        self._vocabulary = vocabulary
+        self._training_record = training_record
+        self._special_by_content = {special.content: special for special in vocabulary.special_tokens}
+        self._pretokenizer = Pretokenizer(vocabulary.pattern)
+        self._encoder = _build_encoder(vocabulary, self._pretokenizer)
+        # Nothing between the text and the native encoder, unless a call asks for more.
+        self._direct = vocabulary.normalizer is None and self._pretokenizer.automata is not None
+
+    # ---- what it is ----
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What decides which ids a text gets."""
+        return self._vocabulary
+
+    @property
+    def pattern(self) -> Pattern:
+        """What cuts text into pretokens."""
+        return self._vocabulary.pattern
+
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """Special tokens and their ids."""
+        return {content: special.id for content, special in self._special_by_content.items()}
+
+    @property
+    def training_record(self) -> TrainingRecord | None:
+        """How the vocabulary was trained, if it was trained here."""
+        return self._training_record
+
+    @property
+    def vocab_size(self) -> int:
+        """Entries: bytes, merges and special tokens."""
+        return self._vocabulary.vocab_size
+
+    @property
+    def id_space(self) -> int:
+        """Last id + 1: the rows that an embedding needs."""
+        return self._vocabulary.id_space
+
+    def __len__(self) -> int:
+        return self._vocabulary.vocab_size
+
+    def __repr__(self) -> str:
+        pattern = self.pattern.name or "own pattern"
+        return f"<Tokenizer: {self.vocab_size:,} entries, {pattern}, engine {self.engine}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self._vocabulary, self._training_record)
+
+    # ---- encoding ----
+
+    def encode(
+        self, text: str, *, allowed_special: Allowed = (), errors: str = "strict", add_template: bool = False
+    ) -> list[int]:
+        """The ids of a text.
+
+        Args:
+            text: Any str.
+            allowed_special: Special tokens that count as such where they stand in the text, or ``"all"``.
+            errors: ``"strict"`` refuses a lone surrogate; ``"replace"`` encodes U+FFFD in its place.
+            add_template: Put the vocabulary's template (beginning of text, …) around the ids.
+
+        Raises:
+            EncodeError: A lone surrogate, or a byte for which the vocabulary has no token; with its place.
+            TypeError: The text is no str.
+
+        >>> from bbpe import Tokenizer, Vocabulary, get_pattern
+        >>> tokens = {**{i: bytes([i]) for i in range(256)}, 256: b"ab"}
+        >>> tok = Tokenizer(Vocabulary(tokens, merges=[(97, 98)], pattern=get_pattern("llama3")))
+        >>> tok.encode("abc")
+        [256, 99]
+        """
+        _require_str(text)
+        if errors != "strict":
+            text = _repaired(text, errors)
+        if self._direct and not allowed_special:
+            ids = self._encoder.encode(text)
+        else:
+            ids = self._to_array(text, allowed_special).tolist()
+        return self._with_template(ids) if add_template else ids
+
+    def encode_to_numpy(self, text: str, *, allowed_special: Allowed = (), errors: str = "strict") -> IdArray:
+        """The ids of a text as a uint32 array; arguments and errors as for ``encode``."""
+        _require_str(text)
+        if errors != "strict":
+            text = _repaired(text, errors)
+        if self._direct and not allowed_special:
+            return self._encoder.encode_to_numpy(text)
+        return self._to_array(text, allowed_special)
+
+    def encode_bytes(self, data: bytes, *, allowed_special: Allowed = ()) -> list[int]:
+        """The ids of any bytes, valid UTF-8 or not.
+
+        A byte that is no part of a valid character is a character of its own, neither letter, digit nor space.
+        """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data is bytes, not {type(data).__name__}")
+        return self._to_array(bytes(data), allowed_special).tolist()  # type: ignore[no-any-return]
+
+    def encode_batch(
+        self,
+        texts: Iterable[str],
+        *,
+        threads: int | None = None,
+        allowed_special: Allowed = (),
+        errors: str = "strict",
+    ) -> list[list[int]]:
+        """The ids of every text, in order. ``threads`` None uses all cores."""
+        ids, offsets = self.encode_batch_to_numpy(
+            texts, threads=threads, allowed_special=allowed_special, errors=errors
+        )
+        return self._encoder.as_lists(ids, offsets)
+
+    def encode_batch_to_numpy(
+        self,
+        texts: Iterable[str],
+        *,
+        threads: int | None = None,
+        allowed_special: Allowed = (),
+        errors: str = "strict",
+    ) -> tuple[IdArray, npt.NDArray[np.int64]]:
+        """The ids of every text in one array, and where each text's begin.
+
+        Returns:
+            ``(ids, offsets)``: uint32 of shape (total,), int64 of shape (texts + 1,);
+            text i is ``ids[offsets[i]:offsets[i + 1]]``. The same whatever ``threads`` is.
+        """
+        batch = _text_list(texts)
+        if errors != "strict":
+            batch = [_repaired(text, errors) for text in batch]
+        if allowed_special or not self._pretokenizer.automata:
+            arrays = [self._to_array(text, allowed_special) for text in batch]
+            offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
+            np.cumsum([len(array) for array in arrays], out=offsets[1:])
+            return (np.concatenate(arrays) if arrays else np.empty(0, dtype=np.uint32)), offsets
+        if self._vocabulary.normalizer:
+            batch = [self._normalized(text) for text in batch]
+        return self._encoder.encode_batch(batch, _thread_count(threads))
+
+    def encode_with_offsets(
+        self,
+        text: str,
+        *,
+        unit: Literal["characters", "bytes"] = "characters",
+        allowed_special: Allowed = (),
+        errors: str = "strict",
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """The ids of a text, and the place of each in the text as given.
+
+        Args:
+            text: Any str.
+            unit: ``"characters"``: from the first character that the token touches to past the last, so that the
+                tokens of one character overlap. ``"bytes"``: exact places in the text's UTF-8.
+            allowed_special: As for ``encode``.
+            errors: As for ``encode``.
+
+        Where a normalizer changed a stretch of the text, its tokens have the place of the whole stretch.
+        """
+        _require_str(text)
+        if unit not in ("characters", "bytes"):
+            raise ValueError(f"unit is 'characters' or 'bytes', not {unit!r}")
+        text = _repaired(text, errors) if errors != "strict" else text
+        ids: list[int] = []
+        places: list[tuple[int, int]] = []
+        base = 0  # in the unit asked for
+        for piece in self._pieces(text, allowed_special):
+            assert isinstance(piece.text, str)
+            length = len(piece.text) if unit == "characters" else len(piece.text.encode())
+            if piece.special is not None:
+                ids.append(piece.special.id)
+                places.append((base, base + length))
+            else:
+                found = self._plain_to_array(piece.text)
+                ids.extend(found.tolist())
+                starts, ends = _places(piece.text, self._normalized(piece.text), self._lengths(found), unit)
+                places.extend(zip((starts + base).tolist(), (ends + base).tolist(), strict=True))
+            base += length
+        return ids, places
+
+    def count(self, text: str, *, allowed_special: Allowed = (), errors: str = "strict") -> int:
+        """How many ids a text has, without building them as Python objects."""
+        _require_str(text)
+        if errors != "strict":
+            text = _repaired(text, errors)
+        if self._direct and not allowed_special:
+            return self._encoder.count(text)
+        return len(self._to_array(text, allowed_special))
+
+    def tokens(self, text: str, *, allowed_special: Allowed = (), errors: str = "strict") -> list[bytes]:
+        """The tokens of a text, as bytes."""
+        return [self.token(id) for id in self.encode(text, allowed_special=allowed_special, errors=errors)]
+
+    # ---- decoding ----
+
+    def decode(self, ids: Sequence[int] | npt.NDArray[Any], errors: str = "replace") -> str:
+        """The text of some ids; bytes that are no valid UTF-8 as ``bytes.decode`` treats them.
+
+        Raises:
+            EncodeError: An id that is not in the vocabulary; with its position.
+        """
+        return self.decode_bytes(ids).decode("utf-8", errors)
+
+    def decode_bytes(self, ids: Sequence[int] | npt.NDArray[Any]) -> bytes:
+        """The bytes of some ids: the exact inverse of encoding where there is no normalizer."""
+        if isinstance(ids, np.ndarray):
+            return self._encoder.decode_array(_id_array(ids))
+        return self._encoder.decode_list(ids if type(ids) is list else list(ids))
+
+    def decoder(self, errors: str = "replace") -> Decoder:
+        """A streaming decoder, for ids that come one at a time."""
+        return Decoder(self, errors)
+
+    def token(self, id: int) -> bytes:
+        """The bytes of one id."""
+        return self._encoder.decode_list([id])
+
+    # ---- smaller vocabularies ----
+
+    def truncated(self, vocab_size: int) -> Tokenizer:
+        """The smaller vocabulary that the first merges make: what training with that ``vocab_size`` would have given.
+
+        Special tokens behind the last merge move down to follow the last one kept.
+
+        Raises:
+            ValueError: Where merge r did not make exactly token r (then a prefix means nothing), or where
+                ``vocab_size`` is smaller than what stays in any case or larger than the vocabulary.
+        """
+        return Tokenizer(_truncated(self._vocabulary, vocab_size))
+
+    # ---- inside ----
+
+    def _with_template(self, ids: list[int]) -> list[int]:
+        template: Template = self._vocabulary.template
+        return [*template.before, *ids, *template.after]
+
+    def _to_array(self, text: str | bytes, allowed_special: Allowed) -> IdArray:
+        parts = [
+            np.array([piece.special.id], dtype=np.uint32) if piece.special is not None else self._plain_to_array(piece.text)
+            for piece in self._pieces(text, allowed_special)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint32)
+
+    def _plain_to_array(self, text: str | bytes) -> IdArray:
+        """The ids of text without special tokens."""
+        normalized = self._normalized(text)
+        if self._pretokenizer.automata:
+            return self._encoder.encode_to_numpy(normalized)
+        data = normalized if isinstance(normalized, bytes) else _utf8(normalized)
+        return self._encoder.encode_pretokens(data, self._pretokenizer.ends(data))
+
+    @overload
+    def _normalized(self, text: str) -> str: ...
+    @overload
+    def _normalized(self, text: bytes) -> bytes: ...
+    def _normalized(self, text: str | bytes) -> str | bytes:
+        form = self._vocabulary.normalizer
+        if form is None or text.isascii():
+            return text
+        if isinstance(text, str):
+            return unicodedata.normalize(form, text)
+        return unicodedata.normalize(form, text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+    def _pieces(self, text: str | bytes, allowed_special: Allowed) -> Iterator[Piece]:
+        """Cut a text at its allowed special tokens."""
+        if not text:
+            return
+        if not allowed_special:
+            yield Piece(text, 0, None)
+            return
+        done = 0
+        for start, end, special in self._find_special(text, self._allowed(allowed_special)):
+            if start > done:
+                yield Piece(text[done:start], done, None)
+            yield Piece(text[start:end], start, special)
+            done = end
+        if done < len(text):
+            yield Piece(text[done:], done, None)
+
+    def _allowed(self, allowed_special: Allowed) -> frozenset[str]:
+        if isinstance(allowed_special, str):
+            if allowed_special != "all":
+                raise ValueError(f"allowed_special is a set of special tokens or 'all', not {allowed_special!r}")
+            return frozenset(self._special_by_content)
+        allowed = frozenset(allowed_special)
+        for content in allowed:
+            if content not in self._special_by_content:
+                known = ", ".join(map(repr, list(self._special_by_content)[:8])) or "none"
+                raise EncodeError(f"{content!r} is no special token of this vocabulary; it has: {known}")
+        return allowed
+
+    def _find_special(
+        self, text: str | bytes, allowed: frozenset[str]
+    ) -> Iterator[tuple[int, int, SpecialToken]]:
+        """Where allowed special tokens stand: the leftmost first, the longest of those at one place."""
+        if not allowed:
+            return
+        search, by_match, space, word = _special_search(allowed, isinstance(text, bytes))
+        at = done = 0
+        while match := search.search(text, at):  # type: ignore[arg-type]
+            start, end = match.span()
+            at = end
+            special = self._special_by_content[by_match[match.group()]]
+            if special.single_word and (
+                (start > 0 and word.match(text[start - 1 : start])) or word.match(text[end : end + 1])  # type: ignore[arg-type]
+            ):
+                continue
+            if special.lstrip:
+                while start > done and space.match(text[start - 1 : start]):  # type: ignore[arg-type]
+                    start -= 1
+            if special.rstrip:
+                while end < len(text) and space.match(text[end : end + 1]):  # type: ignore[arg-type]
+                    end += 1
+            at = done = end
+            yield start, end, special
+
+    def _lengths(self, ids: IdArray) -> npt.NDArray[np.int64]:
+        """The bytes of each token."""
+        tokens = self._vocabulary.tokens
+        return np.fromiter((len(tokens[id]) for id in ids.tolist()), dtype=np.int64, count=len(ids))
+
+
+class Decoder:
+    """Decodes ids that come one at a time: never shows half a character, never loses one.
+
+    >>> from bbpe import Tokenizer, Vocabulary, get_pattern
+    >>> tok = Tokenizer(Vocabulary({i: bytes([i]) for i in range(256)}, pattern=get_pattern("llama3")))
+    >>> decoder = tok.decoder()
+    >>> [decoder.add(id) for id in "中".encode()], decoder.finish()
+    (['', '', '中'], '')
+    """
+
+    __slots__ = ("_incremental", "_tokenizer")
+
+    def __init__(self, tokenizer: Tokenizer, errors: str = "replace") -> None:
+        self._tokenizer = tokenizer
+        self._incremental = codecs.getincrementaldecoder("utf-8")(errors)
+
+    def add(self, ids: int | Sequence[int] | npt.NDArray[Any]) -> str:
+        """Take the next id or ids; give the text that is now complete."""
+        batch = [ids] if isinstance(ids, (int, np.integer)) else ids
+        return self._incremental.decode(self._tokenizer.decode_bytes(batch))
+
+    def finish(self) -> str:
+        """Give what is held back of an unfinished character, as ``errors`` says, and start anew."""
+        rest = self._incremental.decode(b"", final=True)
+        self._incremental.reset()
+        return rest
+
+
+def _rebuild(vocabulary: Vocabulary, training_record: TrainingRecord | None) -> Tokenizer:
+    return Tokenizer(vocabulary, training_record=training_record)
+
+
+def _build_encoder(vocabulary: Vocabulary, pretokenizer: Pretokenizer) -> Encoder:
+    tokens = vocabulary.tokens
+    ids = np.fromiter(tokens.keys(), dtype=np.uint32, count=len(tokens))
+    places = None if _is_range(ids) else {id: place for place, id in enumerate(tokens)}
+    merges = ranks = None
+    if vocabulary.merges is not None:
+        merges = np.empty((len(vocabulary.merges), 3), dtype=np.uint32)
+        if vocabulary.merges:
+            merges[:, :2] = vocabulary.merges
+        merges[:, 2] = [vocabulary.ids[tokens[left] + tokens[right]] for left, right in vocabulary.merges]
+        if places is not None:
+            merges = np.array([[places[id] for id in row] for row in merges.tolist()], dtype=np.uint32).reshape(-1, 3)
+    else:
+        assert vocabulary.ranks is not None
+        ranks = np.empty(len(tokens), dtype=np.uint32)
+        order = vocabulary.ranks if places is None else [places[id] for id in vocabulary.ranks]
+        ranks[np.fromiter(order, dtype=np.int64, count=len(tokens))] = np.arange(len(tokens), dtype=np.uint32)
+    specials = [(special.content.encode(), special.id) for special in vocabulary.special_tokens]
+    return Encoder(
+        list(tokens.values()), ids, merges, ranks, vocabulary.whole_pretoken, pretokenizer.automata, specials
+    )
+
+
+def _is_range(ids: IdArray) -> bool:
+    return bool(len(ids) == 0 or (ids[0] == 0 and int(ids[-1]) == len(ids) - 1))
+
+
+def _require_str(text: object) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"text is str, not {type(text).__name__}; for bytes use encode_bytes")
+
+
+def _text_list(texts: Iterable[str]) -> list[str]:
+    if isinstance(texts, (str, bytes)):
+        raise TypeError("texts is an iterable of str; for one text use encode")
+    batch = list(texts)
+    for place, text in enumerate(batch):
+        if not isinstance(text, str):
+            raise TypeError(f"text {place} is {type(text).__name__}, not str")
+    return batch
+
+
+def _repaired(text: str, errors: str) -> str:
+    """The text with U+FFFD for each lone surrogate; two that form a pair become their character."""
+    if errors not in ("strict", "replace"):
+        raise ValueError(f"errors is 'strict' or 'replace', not {errors!r}")
+    if errors == "strict":
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise EncodeError(
+            f"the text holds a lone surrogate U+{ord(text[error.start]):04X} at position {error.start}, which no UTF-8 "
+            "can say; pass errors='replace' to encode U+FFFD in its place"
+        ) from None
+
+
+def _thread_count(threads: int | None) -> int:
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if type(threads) is not int or threads < 1:
+        raise ValueError(f"threads is a positive integer or None, not {threads!r}")
+    return threads
+
+
+def _id_array(ids: npt.NDArray[Any]) -> IdArray:
+    """The array as contiguous uint32, refused rather than wrapped."""
+    if ids.ndim != 1:
+        raise ValueError(f"ids have one dimension; the array has shape {ids.shape}")
+    if ids.dtype == np.uint32:
+        return np.ascontiguousarray(ids)
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"ids are integers; the array has dtype {ids.dtype}")
+    if len(ids):
+        bad = (ids < 0) | (ids > np.iinfo(np.uint32).max) if ids.dtype.itemsize > 2 or ids.dtype.kind == "i" else None
+        if bad is not None and bad.any():
+            place = int(np.argmax(bad))
+            raise EncodeError(f"id {ids[place]} at position {place} is not an id of this vocabulary")
+    return ids.astype(np.uint32)
+
+
+@functools.lru_cache(maxsize=64)
+def _special_search(
+    allowed: frozenset[str], in_bytes: bool
+) -> tuple[re.Pattern[Any], dict[Any, str], re.Pattern[Any], re.Pattern[Any]]:
+    """A search for any of these strings, what each match is, and what is white space and part of a word."""
+    longest_first = sorted(allowed, key=lambda content: (-len(content), content))
+    if in_bytes:
+        found = re.compile(b"|".join(re.escape(content.encode()) for content in longest_first))
+        return found, {content.encode(): content for content in allowed}, re.compile(rb"\s"), re.compile(rb"\w")
+    found_text = re.compile("|".join(re.escape(content) for content in longest_first))
+    return found_text, {content: content for content in allowed}, re.compile(r"\s"), re.compile(r"\w")
+
+
+# ---- Offsets in the text as given -------------------------------------------------------------------------------------
+
+
+def _places(
+    text: str, normalized: str, lengths: npt.NDArray[np.int64], unit: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Start and end of each token in ``text``, of tokens whose bytes cover ``normalized``."""
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    if normalized == text:
+        if unit == "bytes":
+            return starts, ends
+        character = _character_of_byte(text)
+        return character[starts], character[ends - 1] + 1
+    # Both texts fall into stretches that the normalizer maps one to one; a token has the place of those it touches.
+    size = (lambda part: len(part.encode())) if unit == "bytes" else len
+    first = np.empty(len(normalized.encode()), dtype=np.int64)
+    past = np.empty_like(first)
+    at = place = 0
+    for stretch in _stretches(text, normalized):
+        changed = unicodedata.normalize("NFC", stretch)
+        data = len(changed.encode())
+        if changed == stretch:
+            if unit == "bytes":
+                first[at : at + data] = np.arange(place, place + data)
+                past[at : at + data] = first[at : at + data] + 1
+            else:
+                first[at : at + data] = _character_of_byte(stretch) + place
+                past[at : at + data] = first[at : at + data] + 1
+        else:
+            first[at : at + data] = place
+            past[at : at + data] = place + size(stretch)
+        at += data
+        place += size(stretch)
+    return first[starts], past[ends - 1]
+
+
+def _character_of_byte(text: str) -> npt.NDArray[np.int64]:
+    data = np.frombuffer(text.encode(), dtype=np.uint8)
+    return np.cumsum((data & 0xC0) != 0x80) - 1
+
+
+def _stretches(text: str, normalized: str) -> list[str]:
+    """Cut a text before every character that no normalization joins to what stands before it."""
+    seconds = _composing_seconds()
+    cuts = [0]
+    for place, character in enumerate(text):
+        if place and character not in seconds and unicodedata.combining(character) == 0:
+            cuts.append(place)
+    stretches = [text[start:end] for start, end in zip(cuts, [*cuts[1:], len(text)], strict=True)]
+    if "".join(unicodedata.normalize("NFC", stretch) for stretch in stretches) != normalized:
+        return [text]  # cannot happen by the standard's definition; then one place for all is still true
+    return stretches
+
+
+@functools.cache
+def _composing_seconds() -> frozenset[str]:
+    """Characters that a composition may join to the one before: second parts, and what decomposes to begin with one."""
+    seconds = {chr(code) for code in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}  # Hangul vowels and finals
+    decomposed: dict[str, str] = {}
+    for code in range(0xC0, 0x30000):
+        character = chr(code)
+        mapping = unicodedata.decomposition(character)
+        if mapping and not mapping.startswith("<"):
+            parts = "".join(chr(int(part, 16)) for part in mapping.split())
+            decomposed[character] = parts
+            if len(parts) == 2:
+                seconds.add(parts[1])
+    seconds.update(
+        character
+        for character in decomposed
+        if unicodedata.normalize("NFD", character)[0] in seconds
+        or unicodedata.combining(unicodedata.normalize("NFD", character)[0])
+    )
+    return frozenset(seconds)
+
+
+# ---- Smaller vocabularies ----------------------------------------------------------------------------------------------
+
+
+def _truncated(vocabulary: Vocabulary, vocab_size: int) -> Vocabulary:
+    if type(vocab_size) is not int:
+        raise TypeError(f"vocab_size is an integer, not {vocab_size!r}")
+    made = _made_by_merges(vocabulary)
+    removed = vocabulary.vocab_size - vocab_size
+    if not 0 <= removed <= len(made):
+        raise ValueError(
+            f"vocab_size {vocab_size} is not between {vocabulary.vocab_size - len(made)} (bytes and special tokens) "
+            f"and {vocabulary.vocab_size} (this vocabulary)"
+        )
+    gone = set(made[len(made) - removed :])
+    tokens = {id: token for id, token in vocabulary.tokens.items() if id not in gone}
+    last = next(reversed(vocabulary.tokens), -1)
+    moved = {
+        special.id: special.id - removed if special.id > last else special.id for special in vocabulary.special_tokens
+    }
+    specials = [replace(special, id=moved[special.id]) for special in vocabulary.special_tokens]
+    template = Template(
+        tuple(moved.get(id, id) for id in vocabulary.template.before),
+        tuple(moved.get(id, id) for id in vocabulary.template.after),
+    )
+    changes: dict[str, Any] = {"tokens": tokens, "special_tokens": specials, "template": template}
+    if vocabulary.merges is not None:
+        changes["merges"] = vocabulary.merges[: len(vocabulary.merges) - removed]
+    else:
+        assert vocabulary.ranks is not None
+        changes["ranks"] = [id for id in vocabulary.ranks if id not in gone]
+    return vocabulary.replace(**changes)
+
+
+def _made_by_merges(vocabulary: Vocabulary) -> list[int]:
+    """The ids that merges made, by rank, where merge r made exactly token r and ids follow ranks."""
+    tokens, ids = vocabulary.tokens, vocabulary.ids
+    if vocabulary.merges is not None:
+        made = [ids[tokens[left] + tokens[right]] for left, right in vocabulary.merges]
+    else:
+        assert vocabulary.ranks is not None
+        made = [id for id in vocabulary.ranks if len(tokens[id]) > 1]
+    if any(first >= second for first, second in zip(made, made[1:], strict=False)):
+        raise ValueError(
+            "this vocabulary cannot be truncated: its merges do not make one token each in the order of ids, "
+            "so a prefix of them is not a smaller vocabulary"
+        )
+    return made

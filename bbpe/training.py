@@ -1,0 +1,608 @@
+"""Learn merges from counts, from scratch or on top of a base.
+
+What it does: checks options, lets the merge loop run in steps between which Ctrl-C and progress have their turn, and
+makes of its result a vocabulary and a record of how it came about. What it does not: read or count text
+(``counts.py``), merge (``_merge.pyx``), write files (``io.py``), or extend published vocabularies with guarantees
+(``extension.py``, which calls :func:`learn` with a base).
+
+Where to read next: :func:`train` is the whole way from a corpus to a tokenizer, :func:`learn` its second half;
+``reference.learn_merges`` says what the merges must be.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+import bbpe
+from bbpe._merge import MergeLearner
+from bbpe.corpus import Progress, Source, SourceLike
+from bbpe.counts import Counts, count_pretokens
+from bbpe.errors import FormatError, TrainingError
+from bbpe.patterns import Pattern, get_pattern
+from bbpe.tokenizer import Tokenizer
+from bbpe.unicode import unicode_version
+from bbpe.vocabulary import SpecialToken, Vocabulary
+
+__all__ = ["CurvePoint", "TrainingOptions", "TrainingRecord", "as_merge_list", "byte_ids", "learn", "train"]
+
+StopReason = Literal["vocab_size", "num_merges", "min_count"]
+ByteOrder = Literal["value", "gpt2"]
+
+MAX_CELLS = 2**32 - 2
+"""Symbols of distinct pretokens, and separators between them, that the merge loop can number: 17 GB of them."""
+MAX_TOTAL = 2**63 - 1
+
+_REPORT_SECONDS = 0.1
+_STEP = 1 << 20  # positions that one native step visits, about: some 50 ms
+_FORMAT = "bbpe-training"
+_FORMAT_VERSION = 1
+
+
+# --- options ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """Everything that decides the result of a training but the text itself.
+
+    Attributes:
+        vocab_size: Stop when there are so many entries: bytes, merges and special tokens.
+        num_merges: Stop after so many merges. One of the two has to be given; with both, whichever comes first.
+        min_count: Stop when no pair occurs so often.
+        pattern: What cuts text into pretokens: a name, a regex, a list of stages, or a ``Pattern``.
+        special_tokens: Strings cut out of the text; they get the last ids, in this order.
+        max_token_bytes: No merge makes a longer token.
+        max_pretoken_bytes: Longer pretokens are cut, between characters, before anything is counted.
+        byte_order: ``"value"``: byte *b* has id *b*. ``"gpt2"``: the permutation of OpenAI's and Hugging Face's files.
+        normalizer: ``"NFC"`` or None.
+        text_field: The field of JSON lines, or the column of Parquet, that holds the text.
+        lines: Each line of a text file is a document.
+        strict: Invalid UTF-8 is an error.
+
+    Raises:
+        TrainingError: A value out of its range, or options that contradict one another.
+        PatternError: A pattern that does not exist or compile.
+        TypeError: A value of the wrong type.
+    """
+
+    vocab_size: int | None = None
+    num_merges: int | None = None
+    min_count: int = 2
+    pattern: Pattern = field(default_factory=lambda: get_pattern("llama3"))
+    special_tokens: tuple[str, ...] = ()
+    max_token_bytes: int | None = None
+    max_pretoken_bytes: int | None = None
+    byte_order: ByteOrder = "value"
+    normalizer: str | None = None
+    text_field: str = "text"
+    lines: bool = False
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        checked: dict[str, object] = {
+            "vocab_size": _integer("vocab_size", self.vocab_size, 0),
+            "num_merges": _integer("num_merges", self.num_merges, 0),
+            "min_count": _integer("min_count", self.min_count, 1, none=False),
+            "max_token_bytes": _integer("max_token_bytes", self.max_token_bytes, 2),
+            "max_pretoken_bytes": _integer("max_pretoken_bytes", self.max_pretoken_bytes, 4),
+            "pattern": get_pattern(self.pattern),
+            "special_tokens": _special_tokens(self.special_tokens),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.byte_order not in ("value", "gpt2"):
+            raise TrainingError(f"byte_order is {self.byte_order!r}; expected 'value' or 'gpt2'")
+        if self.normalizer not in (None, "NFC"):
+            raise TrainingError(f"normalizer is {self.normalizer!r}; expected None or 'NFC'")
+        if not isinstance(self.text_field, str):
+            raise TypeError(f"text_field is a str, not {type(self.text_field).__name__}")
+        for name, flag in (("lines", self.lines), ("strict", self.strict)):
+            if not isinstance(flag, bool):
+                raise TypeError(f"{name} is True or False, not {flag!r}")
+        if self.vocab_size is None and self.num_merges is None:
+            raise TrainingError("neither vocab_size nor num_merges is given; one of them has to end the training")
+
+    def merges_wanted(self, base: Vocabulary | None = None) -> int:
+        """How many merges may be learned on top of ``base`` (None: the 256 bytes) before one of the two limits stops.
+
+        Raises:
+            TrainingError: ``vocab_size`` is less than there is to begin with.
+        """
+        wanted = self.num_merges if self.num_merges is not None else MAX_TOTAL
+        if self.vocab_size is not None:
+            entries = (256 if base is None else base.vocab_size) + len(self.special_tokens)
+            if self.vocab_size < entries:
+                what = "256 bytes" if base is None else f"{base.vocab_size:,} entries of the base"
+                raise TrainingError(
+                    f"vocab_size is {self.vocab_size:,}, but the {what} and {len(self.special_tokens)} special tokens "
+                    f"are {entries:,} entries already; give at least that"
+                )
+            wanted = min(wanted, self.vocab_size - entries)
+        return wanted
+
+
+def _integer(name: str, value: Any, least: int, *, none: bool = True) -> int | None:
+    """The value as an ``int``; Cython would take 1.9 for 1, and True for 1."""
+    if value is None and none:
+        return None
+    try:
+        number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise TypeError(f"{name} is an integer, not {value!r}")
+    if number < least:
+        why = "; a character has up to 4" if name == "max_pretoken_bytes" else ""
+        raise TrainingError(f"{name} is {number}; expected at least {least}{why}")
+    if number > MAX_TOTAL:
+        raise TrainingError(f"{name} is {number}; expected at most 2**63 - 1")
+    return number
+
+
+def _special_tokens(tokens: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(tokens, (str, bytes)):
+        raise TypeError("special_tokens is a list of str, not one")
+    checked: dict[str, int] = {}
+    for place, token in enumerate(tokens):
+        if not isinstance(token, str):
+            raise TypeError(f"special token {place} is a str, not {type(token).__name__}")
+        if not token:
+            raise TrainingError(f"special token {place} is empty; leave it out")
+        if token in checked:
+            raise TrainingError(f"special token {token!r} is given twice, at places {checked[token]} and {place}")
+        try:
+            token.encode()
+        except UnicodeEncodeError:
+            raise TrainingError(f"special token {token!r} holds a lone surrogate, which has no UTF-8") from None
+        checked[token] = place
+    return tuple(checked)
+
+
+# --- the record -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One vocabulary size on the way, a prefix of the merges.
+
+    Attributes:
+        vocab_size: Entries: bytes (or the base), merges so far, and all special tokens.
+        tokens: Tokens that the training text has with it.
+        bytes_per_token: Bytes of the training text ÷ tokens.
+        count: The count that the last merge won with; 0 before the first.
+    """
+
+    vocab_size: int
+    tokens: int
+    bytes_per_token: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """How a vocabulary came about: written as ``training.json``. The same training gives the same record, to the byte.
+
+    Attributes:
+        options: What was asked for.
+        sources: The files read, each with its size and sha256; empty for text from memory.
+        documents: Documents read.
+        bytes: Bytes counted: special tokens not among them, normalized where there is a normalizer.
+        characters: Characters counted, each invalid byte being one.
+        invalid_bytes: Bytes counted that are no part of valid UTF-8.
+        pretokens: Pretokens counted.
+        distinct_pretokens: Distinct ones among them.
+        base: The name of the base that was extended; None when training began with the 256 bytes.
+        base_size: Entries of the base: 256 without one.
+        merges: Merges learned.
+        vocab_size: Entries in the end.
+        stop: What ended the training: ``"vocab_size"``, ``"num_merges"``, or ``"min_count"`` when no pair was left that
+            occurs often enough. In that order where several hold.
+        versions: Of bbpe, of its Unicode tables (they decide pretokens), of Python (it decides nothing).
+        curve: Vocabulary size → tokens of the training text, from the start to the last merge. Thinned: kept are the
+            multiples of the largest power of two that is at most 1/32 of them (so at least 32 points a doubling, powers
+            of two included), multiples of 1,000, the first and the last.
+    """
+
+    options: TrainingOptions
+    sources: tuple[Source, ...]
+    documents: int
+    bytes: int
+    characters: int
+    invalid_bytes: int
+    pretokens: int
+    distinct_pretokens: int
+    base: str | None
+    base_size: int
+    merges: int
+    vocab_size: int
+    stop: StopReason
+    versions: dict[str, str]
+    curve: tuple[CurvePoint, ...]
+
+    __hash__ = None  # type: ignore[assignment]  # versions is a dict
+
+    def to_json(self) -> str:
+        """The record as JSON text, one point of the curve a line, ending in a newline."""
+        record: dict[str, Any] = {"format": _FORMAT, "format_version": _FORMAT_VERSION}
+        for each in fields(self):
+            record[each.name] = getattr(self, each.name)
+        pattern = self.options.pattern
+        options = {each.name: getattr(self.options, each.name) for each in fields(self.options)}
+        record["options"] = {**options, "pattern": {"name": pattern.name, "stages": list(pattern.stages)}}
+        record["sources"] = [asdict(source) for source in self.sources]
+        record["curve"] = []
+        rows = ",\n".join(f"    {json.dumps(asdict(point))}" for point in self.curve)
+        text = json.dumps(record, ensure_ascii=False, indent=2)
+        return text.removesuffix("[]\n}") + f"[\n{rows}\n  ]\n}}\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainingRecord:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            FormatError: The text is something else.
+        """
+        try:
+            record = json.loads(text)
+            if record.pop("format") != _FORMAT:
+                raise FormatError(f"this JSON is no training record: its format is not {_FORMAT!r}")
+            version = record.pop("format_version")
+            if version != _FORMAT_VERSION:
+                raise FormatError(f"training record of version {version!r}; this bbpe reads {_FORMAT_VERSION}")
+            options = record.pop("options")
+            options["pattern"] = Pattern(tuple(options["pattern"]["stages"]), options["pattern"]["name"])
+            return cls(
+                options=TrainingOptions(**options),
+                sources=tuple(Source(**source) for source in record.pop("sources")),
+                curve=tuple(CurvePoint(**point) for point in record.pop("curve")),
+                **record,
+            )
+        except FormatError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise FormatError(f"this is no training record: {type(error).__name__}: {error}") from None
+
+
+def _curve(
+    corpus_bytes: int, before: int, tokens: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+) -> list[CurvePoint]:
+    points = []
+    last = len(tokens) - 1
+    for merge in range(len(tokens)):
+        size = before + merge
+        stride = 1 << max(0, size.bit_length() - 6)  # the largest power of two at most size / 32
+        if merge in (0, last) or size % stride == 0 or size % 1000 == 0:
+            total = int(tokens[merge])
+            points.append(CurvePoint(size, total, corpus_bytes / total, int(counts[merge - 1]) if merge else 0))
+    return points
+
+
+# --- learning ---------------------------------------------------------------------------------------------------------
+
+
+def train(
+    source: SourceLike | Counts,
+    vocab_size: int | None = None,
+    *,
+    num_merges: int | None = None,
+    min_count: int = 2,
+    pattern: str | Sequence[str] | Pattern | None = None,
+    special_tokens: Sequence[str] | None = None,
+    max_token_bytes: int | None = None,
+    max_pretoken_bytes: int | None = None,
+    byte_order: ByteOrder = "value",
+    normalizer: str | None = None,
+    threads: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    text_field: str = "text",
+    lines: bool = False,
+    strict: bool = False,
+) -> Tokenizer:
+    """Train a byte-level BPE vocabulary.
+
+    The result depends on the text and on the options that :class:`TrainingOptions` describes, and on nothing else: not
+    on the order of files or documents, on threads, or on the machine.
+
+    Args:
+        source: Path(s), a folder, a glob, an iterable of documents (str or bytes), or ``Counts``.
+        vocab_size: Entries in the end: 256 bytes, merges, special tokens. Fewer when no pair is left that occurs
+            ``min_count`` times: the record says so, and nothing is padded.
+        num_merges: Merges to learn, instead or as a second limit.
+        min_count: Pairs that occur less often are not merged.
+        pattern: What cuts text into pretokens. None means ``"llama3"``, or that of the ``Counts``.
+        special_tokens: Strings cut out of the text; they get the last ids. None means none, or those of the ``Counts``.
+        max_token_bytes: No merge makes a longer token.
+        max_pretoken_bytes: Longer pretokens are cut.
+        byte_order: ``"gpt2"`` numbers bytes as OpenAI's and Hugging Face's files do.
+        normalizer: ``"NFC"`` or None.
+        threads: Threads for counting; as many as there are processors when None.
+        progress: Called now and then, in the calling thread: phase ``"counting"``, then ``"merging"``.
+        text_field: The field of JSON lines, or the column of Parquet, that holds the text.
+        lines: Each line of a text file is a document.
+        strict: Invalid UTF-8 is an error; otherwise its bytes are kept, and the record says how many there were.
+
+    Raises:
+        TrainingError: Options out of range or in contradiction, also with the ``Counts``; a corpus without text.
+        CorpusError: A corpus that cannot be read.
+        PatternError: A pattern that does not exist or compile.
+
+    >>> tok = train(["low lower lowest " * 9, "newer wider " * 9], 263, pattern="gpt2")
+    >>> tok.tokens("lower"), tok.training_record.stop
+    ([b'low', b'er'], 'vocab_size')
+    """
+    made: Counts | None = source if isinstance(source, Counts) else None
+    options = TrainingOptions(
+        vocab_size=vocab_size,
+        num_merges=num_merges,
+        min_count=min_count,
+        pattern=get_pattern(pattern if pattern is not None else made.pattern if made is not None else "llama3"),
+        special_tokens=_special_tokens(
+            special_tokens if special_tokens is not None else made.special_tokens if made is not None else ()
+        ),
+        max_token_bytes=max_token_bytes,
+        max_pretoken_bytes=max_pretoken_bytes
+        if max_pretoken_bytes is not None or made is None
+        else made.max_pretoken_bytes,
+        byte_order=byte_order,
+        normalizer=normalizer if normalizer is not None or made is None else made.normalizer,
+        text_field=text_field,
+        lines=lines,
+        strict=strict,
+    )
+    options.merges_wanted()  # refuse before a long count, not after it
+    if made is None:
+        counts = count_pretokens(
+            source,  # type: ignore[arg-type]  # not Counts
+            pattern=options.pattern,
+            special_tokens=options.special_tokens,
+            normalizer=options.normalizer,
+            max_pretoken_bytes=options.max_pretoken_bytes,
+            threads=threads,
+            progress=progress,
+            text_field=text_field,
+            lines=lines,
+            strict=strict,
+        )
+    else:
+        counts = made
+    run = _Run(counts, None, options)
+    del counts, made, source  # the merge loop has its own copy: the text's memory is free for it
+    vocabulary, record = run.finish(progress)
+    return Tokenizer(vocabulary, training_record=record)
+
+
+def learn(
+    counts: Counts,
+    base: Vocabulary | None,
+    options: TrainingOptions,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+) -> tuple[Vocabulary, TrainingRecord]:
+    """Learn merges on top of a base: training from scratch is the extension of the 256 bytes.
+
+    The base's tokens, ids and merges stay as they are; a rank table becomes the list of all its splits
+    (:func:`as_merge_list`). New tokens get the ids after the base's last one, special tokens included, and
+    ``options.special_tokens`` those after them. A pair whose bytes are a token already is never learned.
+
+    Args:
+        counts: The pretokens, counted with the pattern, special tokens and normalizer of ``options``.
+        base: What to extend; None for the 256 bytes.
+        options: ``vocab_size`` counts the entries of the base too. ``byte_order`` must be ``"value"`` with a base.
+        progress: Called now and then, in the calling thread, with the merges learned.
+
+    Raises:
+        TrainingError: Options that contradict the counts or the base, counts without text, or too large.
+        EncodeError: The base has no token for a byte of the text.
+    """
+    run = _Run(counts, base, options)
+    return run.finish(progress)
+
+
+class _Run:
+    """One training: construction checks and takes what it needs of the counts, ``finish`` does the rest."""
+
+    def __init__(self, counts: Counts, base: Vocabulary | None, options: TrainingOptions) -> None:
+        _check_agreement(counts, base, options)
+        self.options = options
+        self.wanted = options.merges_wanted(base)
+        self.base = None if base is None else as_merge_list(base)
+        self.facts: dict[str, Any] = {
+            name: getattr(counts, name)
+            for name in ("sources", "documents", "bytes", "characters", "invalid_bytes", "pretokens")
+        }
+        self.facts["distinct_pretokens"] = len(counts)
+        _check_size(counts)
+        taken = [token.encode() for token in options.special_tokens]
+        if self.base is None:
+            order = byte_ids(options.byte_order)
+            tokens: list[bytes | None] = [b""] * 256
+            for byte, id in enumerate(order.tolist()):
+                tokens[id] = bytes([byte])
+            self.first_id = 256
+            symbols: npt.NDArray[np.uint8] | npt.NDArray[np.uint32] = counts.data
+            offsets = counts.offsets
+        else:
+            order = None
+            self.first_id = self.base.id_space
+            tokens = [None] * self.first_id
+            for id, token in self.base.tokens.items():
+                tokens[id] = token
+            taken += [special.content.encode() for special in self.base.special_tokens]
+            symbols, offsets = _encoded(counts, self.base)
+        self.learner = MergeLearner(
+            symbols,
+            offsets,
+            counts.counts,
+            tokens,
+            byte_ids=order,
+            taken=taken,
+            first_id=self.first_id,
+            min_count=options.min_count,
+            max_token_bytes=None if options.max_token_bytes is None else min(options.max_token_bytes, 2**32 - 1),
+        )
+
+    def finish(self, progress: Callable[[Progress], None] | None) -> tuple[Vocabulary, TrainingRecord]:
+        """Learn all merges. Between native steps Python runs: an exception there ends the training, Ctrl-C included."""
+        learner = self.learner
+        total = None if self.wanted == MAX_TOTAL else self.wanted
+        due = 0.0
+        going = True
+        while going and len(learner) < self.wanted:
+            if progress is not None and time.monotonic() >= due:
+                due = time.monotonic() + _REPORT_SECONDS
+                progress(Progress("merging", len(learner), total, "merges"))
+            going = learner.learn(self.wanted, _STEP)
+        if progress is not None:
+            progress(Progress("merging", len(learner), total if going else len(learner), "merges"))
+        vocabulary = self._vocabulary()
+        return vocabulary, self._record(vocabulary)
+
+    def _vocabulary(self) -> Vocabulary:
+        options, base = self.options, self.base
+        merges: list[tuple[int, int]] = [(left, right) for left, right in self.learner.merges.tolist()]
+        if base is None:
+            tokens = {id: bytes([byte]) for byte, id in enumerate(byte_ids(options.byte_order).tolist())}
+            known: tuple[tuple[int, int], ...] = ()
+            specials: list[SpecialToken] = []
+        else:
+            assert base.merges is not None  # as_merge_list
+            tokens, known, specials = dict(base.tokens), base.merges, list(base.special_tokens)
+        for id, (left, right) in enumerate(merges, self.first_id):
+            tokens[id] = tokens[left] + tokens[right]
+        after = self.first_id + len(merges)
+        specials += [SpecialToken(content, after + place) for place, content in enumerate(options.special_tokens)]
+        if base is not None:
+            return base.replace(tokens=tokens, merges=(*known, *merges), special_tokens=specials, name=None)
+        return Vocabulary(
+            tokens, merges=merges, special_tokens=specials, pattern=options.pattern, normalizer=options.normalizer
+        )
+
+    def _record(self, vocabulary: Vocabulary) -> TrainingRecord:
+        base_size = 256 if self.base is None else self.base.vocab_size
+        merges = len(self.learner)
+        stop: StopReason = "min_count"
+        if vocabulary.vocab_size == self.options.vocab_size:
+            stop = "vocab_size"
+        elif merges == self.options.num_merges:
+            stop = "num_merges"
+        before = base_size + len(self.options.special_tokens)
+        return TrainingRecord(
+            options=self.options,
+            **self.facts,
+            base=None if self.base is None else self.base.name or "unnamed",
+            base_size=base_size,
+            merges=merges,
+            vocab_size=vocabulary.vocab_size,
+            stop=stop,
+            versions={
+                "bbpe": str(getattr(bbpe, "__version__", "unknown")),
+                "unicode": unicode_version(),
+                "python": platform.python_version(),
+            },
+            curve=tuple(_curve(self.facts["bytes"], before, self.learner.corpus_tokens, self.learner.counts)),
+        )
+
+
+def byte_ids(byte_order: ByteOrder = "value") -> npt.NDArray[np.uint32]:
+    """The id of each byte: uint32[256].
+
+    ``"gpt2"`` is the order of OpenAI's and Hugging Face's files: first the 188 bytes that are printable in Latin-1,
+    then the other 68, both ascending.
+
+    >>> byte_ids("gpt2")[[33, 255, 0, 32, 173]].tolist()
+    [0, 187, 188, 220, 255]
+    """
+    if byte_order == "value":
+        return np.arange(256, dtype=np.uint32)
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    order = printable + sorted(set(range(256)).difference(printable))
+    ids = np.empty(256, dtype=np.uint32)
+    ids[order] = np.arange(256, dtype=np.uint32)
+    return ids
+
+
+def as_merge_list(vocabulary: Vocabulary) -> Vocabulary:
+    """The vocabulary with a merge list; a rank table becomes the list of all splits of its tokens, by their ranks.
+
+    That is the same encoder, while the canonical split alone loses tokens (Llama 3: 107 of them).
+    """
+    if vocabulary.ranks is None:
+        return vocabulary
+    merges: list[tuple[int, int]] = []
+    tokens, ids = vocabulary.tokens, vocabulary.ids
+    for id in vocabulary.ranks:
+        token = tokens[id]
+        splits = []
+        for at in range(1, len(token)):
+            left = ids.get(token[:at])
+            if left is not None:
+                right = ids.get(token[at:])
+                if right is not None:
+                    splits.append((left, right))
+        merges += sorted(splits)
+    return vocabulary.replace(merges=merges, ranks=None)
+
+
+def _check_agreement(counts: Counts, base: Vocabulary | None, options: TrainingOptions) -> None:
+    for what, mine, theirs in (
+        ("pattern", options.pattern, counts.pattern),
+        ("special_tokens", set(options.special_tokens), set(counts.special_tokens)),
+        ("normalizer", options.normalizer, counts.normalizer),
+        ("max_pretoken_bytes", options.max_pretoken_bytes, counts.max_pretoken_bytes),
+    ):
+        if base is not None and what == "special_tokens" and isinstance(mine, set):
+            mine = mine | {special.content for special in base.special_tokens}
+        if mine != theirs:
+            raise TrainingError(
+                f"the counts were made with {what} {theirs!r}, not {mine!r}; leave it out or count again"
+            )
+    if base is not None:
+        if options.byte_order != "value":
+            raise TrainingError(f"byte_order is {options.byte_order!r}, but the base has its ids already; leave it out")
+        for what, mine, theirs in (
+            ("pattern", options.pattern, base.pattern),
+            ("normalizer", options.normalizer, base.normalizer),
+        ):
+            if mine != theirs:
+                raise TrainingError(f"{what} is {mine!r}, but that of the base is {theirs!r}; use the base's")
+        for special in base.special_tokens:
+            if special.content in options.special_tokens:
+                raise TrainingError(f"special token {special.content!r} is in the base already; leave it out")
+    if len(counts) == 0:
+        raise TrainingError("there is no text to learn from: the corpus is empty, or all of it is special tokens")
+
+
+def _check_size(counts: Counts) -> None:
+    lengths = np.diff(counts.offsets)
+    if len(counts.data) + len(counts) >= MAX_CELLS:
+        raise TrainingError(
+            f"{len(counts):,} distinct pretokens have {len(counts.data):,} bytes, and the merge loop can number 2**32; "
+            "train on a sample, or cut long pretokens with max_pretoken_bytes"
+        )
+    # In floating point first: the exact sum may not fit the integers that numpy would use.
+    if float(lengths.astype(np.float64) @ counts.counts.astype(np.float64)) > MAX_TOTAL / 2:
+        total = sum(length * count for length, count in zip(lengths.tolist(), counts.counts.tolist(), strict=True))
+        if total > MAX_TOTAL:
+            raise TrainingError(f"the counts stand for {total:,} bytes, more than 64 bits can count; scale them down")
+
+
+def _encoded(counts: Counts, base: Vocabulary) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """The pretokens as the base encodes them: ids, and where each pretoken begins among them."""
+    # Tokenizer has no public way to encode pretokens that are cut already, and should have none for text.
+    ids = Tokenizer(base)._encoder.encode_pretokens(counts.data.tobytes(), counts.offsets[1:].astype(np.uint64))
+    lengths = np.zeros(base.id_space, dtype=np.int64)
+    for id, token in base.tokens.items():
+        lengths[id] = len(token)
+    ends = np.cumsum(lengths[ids])
+    offsets = np.zeros(len(counts.offsets), dtype=np.int64)
+    offsets[1:] = np.searchsorted(ends, counts.offsets[1:]) + 1
+    return ids, offsets

@@ -1,0 +1,315 @@
+"""A vocabulary: tokens, merges or ranks, special tokens, pattern, normalizer, template.
+
+What it does: hold everything that decides which ids a text gets, immutably, and refuse what contradicts itself.
+What it does not: encode (``tokenizer.py``), read or write files (``formats/``), or check what needs the encoder, such as
+whether every token can be reached.
+
+Two kinds exist and both are exact. A *merge list* (Hugging Face) merges only the listed pairs, by their rank. A *rank
+table* (tiktoken) merges any pair whose concatenation is a token, at that token's rank. *Rank* and *id* are two things:
+a rank is a place in the order of merging, an id is what the model sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from bbpe.errors import VocabularyError
+from bbpe.patterns import Pattern
+
+MAX_ID = 2**32 - 2  # ids are uint32, and the last value marks a byte that has no token
+NORMALIZERS = ("NFC",)
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialToken:
+    """An atomic token outside merging.
+
+    Attributes:
+        content: Its text as it appears in documents.
+        id: Its id.
+        special: False for a token that a decoder shows even when it skips special tokens (Hugging Face's flag).
+        lstrip: Where it is allowed in text, it takes the white space before it.
+        rstrip: Where it is allowed in text, it takes the white space after it.
+        single_word: It is found only where no word character touches it.
+        normalized: It is looked for in normalized text (kept for writing; bbpe always looks in the text as given).
+    """
+
+    content: str
+    id: int
+    special: bool = True
+    lstrip: bool = False
+    rstrip: bool = False
+    single_word: bool = False
+    normalized: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The ids that a model's own tokenizer puts around a text; ``encode`` adds them only on request."""
+
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+
+
+class Vocabulary:
+    """Tokens and the rules by which text becomes their ids. Immutable, hashable, picklable.
+
+    Args:
+        tokens: Id to bytes, of every token but the special ones. Ids may have holes; all bytes are distinct. Some of the
+            256 single bytes may be missing: encoding such a byte is then an error.
+        merges: ``(left id, right id)`` by rank; the result is the token whose bytes are the concatenation.
+        ranks: For a rank table instead: the token ids in rank order. Neither given means a rank table in id order.
+        special_tokens: Atomic tokens outside merging.
+        pattern: What cuts text into pretokens.
+        normalizer: ``"NFC"`` or None: runs after special tokens are cut out and before the pattern.
+        whole_pretoken: A pretoken that is a token is taken whole, before any merge is tried (``ignore_merges``, tiktoken).
+        template: Ids around a text.
+        name: For messages and reports.
+
+    Raises:
+        VocabularyError: Contents that contradict one another: two ids for the same bytes, a merge of unknown tokens, …
+    """
+
+    __slots__ = (
+        "_ids",
+        "_merges",
+        "_name",
+        "_normalizer",
+        "_pattern",
+        "_ranks",
+        "_special_tokens",
+        "_template",
+        "_tokens",
+        "_whole_pretoken",
+    )
+
+    def __init__(
+        self,
+        tokens: Mapping[int, bytes],
+        *,
+        merges: Sequence[tuple[int, int]] | None = None,
+        ranks: Sequence[int] | None = None,
+        special_tokens: Iterable[SpecialToken] = (),
+        pattern: Pattern,
+        normalizer: str | None = None,
+        whole_pretoken: bool = False,
+        template: Template | None = None,
+        name: str | None = None,
+    ) -> None:
+        ordered = {id: tokens[id] for id in sorted(tokens)}
+        self._tokens = ordered
+        self._ids = _checked_ids(ordered)
+        if merges is not None and ranks is not None:
+            raise VocabularyError("a vocabulary is a merge list or a rank table: give merges or ranks, not both")
+        self._merges = None if merges is None else _checked_merges(merges, ordered, self._ids)
+        self._ranks = None if merges is not None else _checked_ranks(ranks, ordered)
+        self._special_tokens = _checked_special_tokens(special_tokens, ordered)
+        if not isinstance(pattern, Pattern):
+            raise TypeError(f"pattern is a bbpe.patterns.Pattern, not {type(pattern).__name__}; see get_pattern")
+        self._pattern = pattern
+        if normalizer is not None and normalizer not in NORMALIZERS:
+            raise VocabularyError(f"unknown normalizer {normalizer!r}; known: {', '.join(NORMALIZERS)}")
+        self._normalizer = normalizer
+        self._whole_pretoken = bool(whole_pretoken)
+        self._template = template if template is not None else Template()
+        known = self._special_ids() | ordered.keys()
+        for id in (*self._template.before, *self._template.after):
+            if id not in known:
+                raise VocabularyError(f"the template names id {id}, which is no token of this vocabulary")
+        self._name = name
+
+    def _special_ids(self) -> set[int]:
+        return {special.id for special in self._special_tokens}
+
+    @property
+    def tokens(self) -> Mapping[int, bytes]:
+        """Id to bytes of the ordinary tokens, ids ascending."""
+        return MappingProxyType(self._tokens)
+
+    @property
+    def ids(self) -> Mapping[bytes, int]:
+        """Bytes to id of the ordinary tokens."""
+        return MappingProxyType(self._ids)
+
+    @property
+    def merges(self) -> tuple[tuple[int, int], ...] | None:
+        """``(left id, right id)`` by rank, or None for a rank table."""
+        return self._merges
+
+    @property
+    def ranks(self) -> tuple[int, ...] | None:
+        """Token ids in rank order, or None for a merge list."""
+        return self._ranks
+
+    @property
+    def special_tokens(self) -> tuple[SpecialToken, ...]:
+        """The special tokens, by id."""
+        return self._special_tokens
+
+    @property
+    def pattern(self) -> Pattern:
+        """What cuts text into pretokens."""
+        return self._pattern
+
+    @property
+    def normalizer(self) -> str | None:
+        """``"NFC"`` or None."""
+        return self._normalizer
+
+    @property
+    def whole_pretoken(self) -> bool:
+        """Whether a pretoken that is a token is taken whole, before any merge."""
+        return self._whole_pretoken
+
+    @property
+    def template(self) -> Template:
+        """The ids that the model's own tokenizer puts around a text."""
+        return self._template
+
+    @property
+    def name(self) -> str | None:
+        """A name for messages and reports."""
+        return self._name
+
+    @property
+    def vocab_size(self) -> int:
+        """Entries: tokens and special tokens, each id once."""
+        return len(self._tokens.keys() | self._special_ids())
+
+    @property
+    def id_space(self) -> int:
+        """Last id + 1: the rows that an embedding needs."""
+        last = max(self._special_ids(), default=-1)
+        if self._tokens:
+            last = max(last, next(reversed(self._tokens)))
+        return last + 1
+
+    def __len__(self) -> int:
+        return self.vocab_size
+
+    def replace(self, **changes: Any) -> Vocabulary:
+        """A copy with some of the constructor's arguments changed."""
+        return Vocabulary(**{**self._arguments(), **changes})
+
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "tokens": self._tokens,
+            "merges": self._merges,
+            "ranks": self._ranks,
+            "special_tokens": self._special_tokens,
+            "pattern": self._pattern,
+            "normalizer": self._normalizer,
+            "whole_pretoken": self._whole_pretoken,
+            "template": self._template,
+            "name": self._name,
+        }
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when every text gets the same ids by the same rules; names do not count."""
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        mine, theirs = self._arguments(), other._arguments()
+        return all(mine[key] == theirs[key] for key in mine if key != "name")
+
+    def __hash__(self) -> int:
+        return hash((len(self._tokens), self._special_tokens, self._pattern, self._normalizer, self._whole_pretoken))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self._arguments(),)
+
+    def __repr__(self) -> str:
+        kind = "ranks" if self._merges is None else f"{len(self._merges):,} merges"
+        name = f" {self._name!r}" if self._name else ""
+        return f"<Vocabulary{name}: {self.vocab_size:,} entries, {kind}, {len(self._special_tokens)} special>"
+
+
+def _rebuild(arguments: dict[str, Any]) -> Vocabulary:
+    return Vocabulary(**arguments)
+
+
+def _checked_ids(tokens: Mapping[int, bytes]) -> dict[bytes, int]:
+    """Bytes to id, once every id and token is sound."""
+    ids = dict(zip(tokens.values(), tokens.keys(), strict=True))
+    for id, token in tokens.items():
+        if type(id) is not int or not 0 <= id <= MAX_ID:
+            raise VocabularyError(f"token id {id!r} is not an integer from 0 to {MAX_ID}")
+        if type(token) is not bytes or not token:
+            raise VocabularyError(f"token {id} is {token!r}; a token is one byte or more")
+    if len(ids) != len(tokens):
+        seen: dict[bytes, int] = {}
+        for id, token in tokens.items():
+            if token in seen:
+                raise VocabularyError(f"tokens {seen[token]} and {id} have the same bytes {token!r}")
+            seen[token] = id
+    return ids
+
+
+def _checked_merges(
+    merges: Sequence[tuple[int, int]], tokens: Mapping[int, bytes], ids: Mapping[bytes, int]
+) -> tuple[tuple[int, int], ...]:
+    checked = tuple((left, right) for left, right in merges)
+    try:
+        for left, right in checked:
+            ids[tokens[left] + tokens[right]]
+    except (KeyError, TypeError):
+        for rank, (left, right) in enumerate(checked):
+            for side in (left, right):
+                if side not in tokens:
+                    raise VocabularyError(f"merge {rank} names id {side}, which is no token") from None
+            result = tokens[left] + tokens[right]
+            if result not in ids:
+                raise VocabularyError(
+                    f"merge {rank} joins {tokens[left]!r} and {tokens[right]!r}, but {result!r} is no token"
+                ) from None
+        raise
+    if len(set(checked)) != len(checked):
+        first: dict[tuple[int, int], int] = {}
+        for rank, pair in enumerate(checked):
+            if pair in first:
+                raise VocabularyError(f"merges {first[pair]} and {rank} are the same pair {pair}")
+            first[pair] = rank
+    return checked
+
+
+def _checked_ranks(ranks: Sequence[int] | None, tokens: Mapping[int, bytes]) -> tuple[int, ...]:
+    if ranks is None:
+        return tuple(tokens)
+    checked = tuple(ranks)
+    if len(checked) != len(tokens) or set(checked) != tokens.keys():
+        raise VocabularyError("a rank table lists the id of every token exactly once")
+    return checked
+
+
+def _checked_special_tokens(
+    special_tokens: Iterable[SpecialToken], tokens: Mapping[int, bytes]
+) -> tuple[SpecialToken, ...]:
+    checked = tuple(sorted(special_tokens, key=lambda special: special.id))
+    contents: dict[str, int] = {}
+    taken: dict[int, str] = {}
+    for special in checked:
+        if not special.content:
+            raise VocabularyError(f"special token {special.id} is empty")
+        try:
+            encoded = special.content.encode()
+        except UnicodeEncodeError:
+            raise VocabularyError(f"special token {special.content!r} holds a lone surrogate") from None
+        if type(special.id) is not int or not 0 <= special.id <= MAX_ID:
+            raise VocabularyError(f"special token {special.content!r} has id {special.id!r}, not 0 to {MAX_ID}")
+        if special.content in contents:
+            raise VocabularyError(
+                f"special token {special.content!r} stands twice, as {contents[special.content]} and {special.id}"
+            )
+        if special.id in taken:
+            raise VocabularyError(
+                f"id {special.id} belongs to two special tokens, {taken[special.id]!r} and {special.content!r}"
+            )
+        if special.id in tokens and tokens[special.id] != encoded:
+            raise VocabularyError(
+                f"id {special.id} belongs to token {tokens[special.id]!r} and to special token {special.content!r}"
+            )
+        contents[special.content] = special.id
+        taken[special.id] = special.content
+    return checked
