@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.goals import GOALS
 from benchmarks.measure import digest_of_ids, digest_of_tokens, timed
 from benchmarks.render import BLOCKS, PAGE, filled, number
 from benchmarks.results import cells, equality, ratio, read_results
@@ -166,6 +167,13 @@ def test_cells_have_names_of_their_own_and_measurements_of_their_own() -> None:
     assert len({cell.name for cell in every}) == len(every)
     for cell in every:
         assert len({measurement.key for measurement in cell.measurements}) == len(cell.measurements)
+
+
+def test_every_goal_speaks_of_a_cell_and_a_library_in_it() -> None:
+    every = {cell.name: cell for cell in plan({"zh": "zh-web", "en": "en-web"}, FULL, ["cl100k_base"])}
+    for goal in GOALS:
+        libraries = {measurement.library for measurement in every[goal.cell].measurements}
+        assert {"bbpe", goal.peer or "bbpe"} <= libraries
 
 
 def test_the_page_has_the_markers_of_every_block_and_filling_it_twice_changes_nothing() -> None:
