@@ -1,6 +1,6 @@
 """Micro-benchmarks of bbpe alone, for whoever works on a loop and wants to know within a minute what a change did.
 
-    pytest benchmarks/test_micro.py --benchmark-autosave
+    pytest benchmarks/test_micro.py --benchmark-timer=time.process_time --benchmark-autosave
     pytest benchmarks/test_micro.py --benchmark-compare
 
 Not part of the default tests. They say nothing about other libraries: that is `sweep.py`'s part. Each runs on a slice
