@@ -1,33 +1,35 @@
 """From a pattern to an automaton over character classes: parser, compiler, and what cannot be compiled.
 
-A pattern can tell apart only a few sets of characters (cl100k's tells 16). ``compile_pattern`` finds these *classes* and
-turns the pattern into one table: state × class → next state, and whether the match may end before this character.
+A pattern can tell apart only a few sets of characters (cl100k's tells 11). ``compile_pattern`` finds these *classes*
+and turns the pattern into one table: state × class → next state, and whether the match may end before this character.
 Running it costs one class look-up and one table look-up per character, whatever the pattern (``_pretokenize.pyx``).
 
 **Which match is found** is what a backtracking engine finds: of all ways to match, the one it tries first
-(leftmost-first). A state is therefore the *ordered* list of positions in the pattern that are still alive, best first; a
-position that reaches the end of the pattern cuts off everything after it. This is Pike's simulation of a backtracking
+(leftmost-first). A state is therefore the *ordered* list of positions in the pattern that are still alive, best first;
+a position that reaches the end of the pattern cuts off everything after it. This is Pike's simulation of a backtracking
 matcher (R. Cox, "Regular Expression Matching: the Virtual Machine Approach", 2009) with the lists made into states
 beforehand. Where a match may end can depend on the next character (``\\s+(?!\\S)``), so ending is a bit on the
-transition, not on the state, and the end of the text is a class of its own.
+transition, not on the state, and the end of the text is a class of its own. The machine is then made the smallest one,
+in one numbering, so that two spellings of a pattern can be proven equal (``Machine.same_matches``).
 
 **What is compiled exactly**: alternation, groups, ``(?i:...)``, sets with ranges, properties and nested sets, greedy
 and lazy repetition, look-ahead of one character, ``\\Z``. A possessive or atomic group is compiled as a plain one where
-that is proven to be the same (``_check_possessive``), ``$`` as ``\\Z`` likewise. Everything else (back-references,
-look-behind, longer look-ahead, ``^``, ``\\b``) raises ``Inexpressible`` with the reason; ``patterns.Pretokenizer``
-then runs the pattern on the ``regex`` package, spelled by ``spell_out`` so that its sets stay those of ``unicode.py``.
+that is proven to be the same (``_Builder.check_possessive``), ``$`` as ``\\Z`` likewise. Everything else
+(back-references, look-behind, longer look-ahead, ``^``, ``\\b``) raises ``Inexpressible`` with the reason;
+``patterns.Pretokenizer`` then runs the pattern on the ``regex`` package, spelled by ``spell_out`` so that its sets stay
+those of ``unicode.py``.
 
 **Time.** Each pretoken is scanned from its beginning to the point where the automaton dies, which can be past its end.
 All named patterns look at most a bounded number of characters, or one run of white space, past the end, and never
 twice: linear. A user's pattern can be made to rescan: ``a*b|a`` on a text of *n* times ``a`` looks for the ``b`` from
 every position and takes n²/2 steps. The bound that always holds is (length of text) × (longest scan of one pretoken).
 
-Compiling is bounded by ``MAX_POSITIONS``, ``MAX_STATES`` and ``MAX_CLASSES``; beyond them a pattern is ``Inexpressible``.
+Compiling is bounded by the ``MAX_`` numbers below; beyond them a pattern is ``Inexpressible``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -126,6 +128,11 @@ Node: TypeAlias = Characters | Sequence | Choice | Repeat | Look | Anchor | Grou
 _SIMPLE_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v", "a": "\a"}
 _HEX_ESCAPES = {"x": 2, "u": 4, "U": 8}
 _SET_OPERATORS = ("&&", "||", "--", "~~")
+_SET_OPERATORS_OF: dict[str, tuple[str, ...]] = {
+    "regex": (),  # all of them after (?V1)
+    "tiktoken": ("&&", "--", "~~"),
+    "oniguruma": ("&&",),
+}
 
 
 @dataclass(slots=True)
@@ -141,8 +148,8 @@ class _Flags:
 class _Parser:
     """Recursive descent over one of the three dialects; that of ``regex`` is version 0, or 1 after a leading ``(?V1)``.
 
-    They differ in what ``$``, ``\\Z`` and ``{1,3}+`` mean and in what a set may hold. Where one of them reads something in
-    a way that nobody can mean (a bare ``[`` inside a set, a lone ``{``), the parser refuses and says how to write it.
+    They differ in what ``$``, ``\\Z`` and ``{1,3}+`` mean and in what a set may hold. Where one of them reads something
+    in a way that nobody can mean (a bare ``[`` inside a set, a lone ``{``), the parser refuses and says what to write.
     """
 
     def __init__(self, text: str, dialect: Dialect) -> None:
@@ -150,7 +157,7 @@ class _Parser:
         self.dialect = dialect
         self.at = 0
         self.depth = 0
-        self.set_operators: tuple[str, ...] = {"regex": (), "tiktoken": ("&&", "--", "~~"), "oniguruma": ("&&",)}[dialect]
+        self.set_operators = _SET_OPERATORS_OF[dialect]
         self.nested_sets = dialect != "regex"
         self.flags = _Flags()
         self.previous_folded = ""  # the character just before, if it was a literal under (?i)
@@ -415,7 +422,9 @@ class _Parser:
             return self._folded_property(self._property(c == "P", begin)), None
         if c in ("w", "W") and self.dialect == "oniguruma":
             raise self.fail(r"\w is another set in Oniguruma (it has U+00B2, no U+200D)", begin)
-        classes = {"s": unicode.space, "d": unicode.digit, "w": unicode.word}
+        classes: dict[str, Callable[[], CharacterSet]] = {
+            "s": unicode.space, "d": unicode.digit, "w": unicode.word
+        }  # fmt: skip
         if c and c.lower() in classes:
             members = self._folded_property(classes[c.lower()]())
             return (~members if c.isupper() else members), None
@@ -514,7 +523,8 @@ class _Parser:
                             "character, or begin the pattern with (?V1) for nested sets")  # fmt: skip
         begin = self.at
         members, low = self._set_character()
-        if not (self.looking_at("-") and self.text[self.at + 1 : self.at + 2] not in ("]", "")) or self.looking_at("--"):
+        is_range = self.looking_at("-") and self.text[self.at + 1 : self.at + 2] not in ("]", "-", "")
+        if not is_range:
             return members
         if low is None:
             raise self.fail("a range must begin with a character", begin)
@@ -1085,9 +1095,11 @@ def _spell(node: Node) -> str:
 
 
 def _spell_set(members: CharacterSet) -> str:
+    """``regex`` tries the ranges of a set one after another, so those that most text is in stand first."""
     if not len(members):
         return "(?!)"
-    return f"[{''.join(_spell_range(low, high) for low, high in members.ranges())}]"
+    ranges = sorted(members.ranges(), key=lambda r: (r[0] >= 0x80, r[0] - r[1]))
+    return f"[{''.join(_spell_range(low, high) for low, high in ranges)}]"
 
 
 def _spell_range(low: int, high: int) -> str:

@@ -1,19 +1,20 @@
 """Patterns by name, their spelling in four dialects, and ``Pretokenizer``, which splits text with one.
 
 A pattern decides where merges can never cross. It is written as a regular expression, or as several that are applied
-one after another (*stages*: each splits every piece of the stage before as if it were a whole text). Every stage isolates
-its matches; what stands between two matches is a pretoken too.
+one after another (*stages*: each splits every piece of the stage before as if it were a whole text). Every stage
+isolates its matches; what stands between two matches is a pretoken too.
 
 **One pattern, four dialects.** A pattern is carried to other programs as text, and these read the same text
 differently: ``$`` is the end of the text in tiktoken, also before a last newline in ``regex``, the end of any line in
-Oniguruma; ``{1,3}+`` takes nothing back in ``regex`` and tiktoken, and repeats in Oniguruma; Oniguruma's ``\\w`` is another
-set. ``Pattern.spelling`` gives the text for each dialect. Nothing is copied in good faith: the spelling is parsed as its
-dialect reads it, compiled, and the automaton compared with the pattern's own (``Machine.same_matches``, which decides
-equality). For llama.cpp there is only a name; its code for that name is not checked here.
+Oniguruma; ``{1,3}+`` takes nothing back in ``regex`` and tiktoken, and repeats in Oniguruma; Oniguruma's ``\\w`` is
+another set. ``Pattern.spelling`` gives the text for each dialect. Nothing is copied in good faith: the spelling is
+parsed as its dialect reads it, compiled, and the automaton compared with the pattern's own (``Machine.same_matches``,
+which decides equality). For llama.cpp there is only a name; its code for that name is not checked here.
 
 **The named patterns** and where they come from are in ``_NAMED`` below. Falcon's pre-tokenizer has no pattern: its last
-two stages (``Digits`` and ``[0-9][0-9][0-9]``) run after the bytes have become the characters of GPT-2's alphabet, in which
-for example the bytes B2, B3 and B9 are the digits ² ³ ¹, so they cut inside characters. No pattern over text says that.
+two stages (``Digits`` and ``[0-9][0-9][0-9]``) run after the bytes have become the characters of GPT-2's alphabet, in
+which for example the bytes B2, B3 and B9 are the digits ² ³ ¹, so they cut inside characters. No pattern over text says
+that.
 
 How a pattern is compiled is in ``automaton.py``; running it, in ``_pretokenize.pyx``.
 """
@@ -25,9 +26,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib import import_module
 from itertools import pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,9 +37,6 @@ import numpy.typing as npt
 from bbpe._pretokenize import Automaton, Cascade
 from bbpe.automaton import Dialect, Inexpressible, Machine, compile_pattern, spell_out
 from bbpe.errors import PatternError
-
-if TYPE_CHECKING:
-    import regex
 
 MAX_STAGES = 16
 
@@ -86,7 +85,7 @@ class Pattern:
             return self._llama_cpp_name()
         if dialect == "tiktoken":
             if len(self.stages) > 1:
-                raise PatternError(f"pattern {self} has {len(self.stages)} stages; a tiktoken pattern is one expression")
+                raise PatternError(f"pattern {self} has {len(self.stages)} stages; tiktoken takes one expression")
             if not self.covers_everything:
                 raise PatternError(
                     f"pattern {self} leaves some text between its matches, which tiktoken would drop in silence"
@@ -99,7 +98,7 @@ class Pattern:
     def _llama_cpp_name(self) -> str:
         named = _by_stages().get(self.stages)
         if named is None or named.llama_cpp is None:
-            raise PatternError(f"llama.cpp has no name for the pattern {self}; it knows " + ", ".join(llama_cpp_names()))
+            raise PatternError(f"llama.cpp has no name for the pattern {self}; known: {', '.join(llama_cpp_names())}")
         return named.llama_cpp
 
     @property
@@ -267,8 +266,8 @@ def named_patterns() -> Mapping[str, Pattern]:
 def llama_cpp_names() -> Mapping[str, Pattern]:
     """llama.cpp's names (``tokenizer.ggml.pre``) and the patterns that these stand for.
 
-    llama.cpp writes some of them differently (it has no ``\\p{Lu}``, so its gpt-4o and tekken treat other letters than A–Z
-    as both cases); what is given is the pattern that the vocabulary was made with.
+    llama.cpp writes some of them differently (it has no ``\\p{Lu}``, so its gpt-4o and tekken treat other letters than
+    A–Z as both cases); what is given is the pattern that the vocabulary was made with.
     """
     return MappingProxyType({n.llama_cpp: named_patterns()[n.name] for n in _NAMED if n.llama_cpp is not None})
 
@@ -321,11 +320,9 @@ def get_pattern(name_or_regex: str | Sequence[str] | Pattern) -> Pattern:
         name_or_regex = (name_or_regex,)
     elif not isinstance(name_or_regex, Sequence) or not all(isinstance(stage, str) for stage in name_or_regex):
         raise TypeError(f"a pattern is a name, a regular expression or a sequence of these, not {name_or_regex!r}")
-    return identify(name_or_regex) if _is_named(name_or_regex) else Pattern(tuple(name_or_regex))
-
-
-def _is_named(stages: Sequence[str]) -> bool:
-    return tuple(stages) in _by_stages()
+    stages = tuple(name_or_regex)
+    named = _by_stages().get(stages)
+    return named_patterns()[named.name] if named is not None else Pattern(stages)
 
 
 def from_spelling(spelling: str | Sequence[str], dialect: Dialect) -> Pattern:
@@ -367,13 +364,20 @@ def _translated(stage: str, source: Dialect, target: Dialect) -> str:
         raise PatternError(f"pattern {stage!r} cannot be carried from {source} to {target}: {error}") from None
     reasons = []
     for candidate in _candidates(stage, target):
-        try:
-            if compile_pattern(candidate, target).same_matches(meant):
-                return candidate
-            reasons.append(f"{target} reads {candidate!r} differently")
-        except (PatternError, Inexpressible) as error:
-            reasons.append(str(error))
+        reason = _difference(candidate, target, meant)
+        if reason is None:
+            return candidate
+        reasons.append(reason)
     raise PatternError(f"pattern {stage!r} has no spelling for {target} that is proven the same: {reasons[0]}")
+
+
+def _difference(candidate: str, dialect: Dialect, meant: Machine) -> str | None:
+    """Why an expression does not mean the same in a dialect; None if it does."""
+    try:
+        same = compile_pattern(candidate, dialect).same_matches(meant)
+    except (PatternError, Inexpressible) as error:
+        return str(error)
+    return None if same else f"{dialect} reads {candidate!r} differently"
 
 
 _END_OF_TEXT: Mapping[str, str] = {"regex": r"\Z", "tiktoken": "$", "oniguruma": r"\z"}
@@ -394,13 +398,13 @@ def _candidates(stage: str, target: Dialect) -> list[str]:
 @lru_cache(maxsize=32)
 def _machines(stages: tuple[str, ...]) -> tuple[Machine, ...] | str:
     """The compiled stages, or why they cannot be compiled."""
-    machines = []
-    for stage in stages:
-        try:
-            machines.append(compile_pattern(stage))
-        except Inexpressible as error:
-            _regex_of(stage)
-            return f"{stage!r}: {error}"
+    stage = ""
+    try:
+        machines = []
+        for stage in stages:
+            machines.append(compile_pattern(stage))  # `stage` is named in the message
+    except Inexpressible as error:
+        return f"{stage!r}: {error}"
     return tuple(machines)
 
 
@@ -412,10 +416,9 @@ def _automata(stages: tuple[str, ...]) -> tuple[Automaton, ...]:
 
 
 @lru_cache(maxsize=32)
-def _regex_of(stage: str) -> regex.Pattern[str]:
-    """The stage for the ``regex`` package, its sets spelled out."""
-    import regex
-
+def _regex_of(stage: str) -> Any:
+    """The stage for the ``regex`` package, its sets spelled out. It is imported only here: few patterns need it."""
+    regex: Any = import_module("regex")
     try:
         compiled = regex.compile(spell_out(stage), regex.VERSION0)
     except regex.error as error:
@@ -504,7 +507,7 @@ class Pretokenizer:
         return np.cumsum(lengths, dtype=np.uint64)
 
 
-def _isolated(stage: regex.Pattern[str], piece: str) -> list[str]:
+def _isolated(stage: Any, piece: str) -> list[str]:
     """The matches of a stage in a piece and what stands between them."""
     parts = []
     at = 0

@@ -17,7 +17,7 @@ Parsing of patterns is in ``automaton.py``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -159,7 +159,8 @@ _LONG_CATEGORY_NAMES = {
 }  # fmt: skip
 _BINARY_ALIASES = {"space": "whitespace", "wspace": "whitespace", "alpha": "alphabetic", "upper": "uppercase",
                    "lower": "lowercase", "joinc": "joincontrol", "ideo": "ideographic", "uideo": "unifiedideograph",
-                   "epres": "emojipresentation", "emod": "emojimodifier", "extpict": "extendedpictographic"}  # fmt: skip
+                   "epres": "emojipresentation", "emod": "emojimodifier", "extpict": "extendedpictographic",
+                   }  # fmt: skip
 
 
 def _category(name: str) -> CharacterSet | None:
@@ -172,8 +173,11 @@ def _category(name: str) -> CharacterSet | None:
         return union([property_set("cc"), property_set("cf"), property_set("co"), property_set("cn")])
     if name == "cs":
         return EMPTY
-    wanted = ("Lu", "Ll", "Lt") if name == "lc" else tuple(c for c in CATEGORIES if c.lower().startswith(name))
-    return union(_parse(CATEGORIES[c]) for c in wanted) if wanted and len(name) <= 2 else None
+    if name == "lc":
+        wanted = ["Lu", "Ll", "Lt"]
+    else:
+        wanted = [category for category in CATEGORIES if name and category.lower().startswith(name)]
+    return union(_parse(CATEGORIES[category]) for category in wanted) if wanted else None
 
 
 def _script(name: str) -> CharacterSet | None:
@@ -198,7 +202,7 @@ def _binary(name: str) -> CharacterSet | None:
     return _parse(ranges) if ranges is not None else None
 
 
-@lru_cache(maxsize=None)
+@cache
 def property_set(name: str) -> CharacterSet:
     """The characters that have a property, by any of the names that ``\\p{...}`` takes.
 
@@ -244,7 +248,7 @@ def digit() -> CharacterSet:
     return property_set("Nd")
 
 
-@lru_cache(maxsize=1)
+@cache
 def word() -> CharacterSet:
     """What ``\\w`` matches in ``regex`` and tiktoken: Alphabetic, M, Nd, Pc and Join_Control.
 
@@ -253,7 +257,7 @@ def word() -> CharacterSet:
     return union(map(property_set, ("Alphabetic", "M", "Nd", "Pc", "Join_Control")))
 
 
-@lru_cache(maxsize=1)
+@cache
 def _case_variants() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """(characters, number of the orbit of each)."""
     from bbpe._unicode_tables import CASES

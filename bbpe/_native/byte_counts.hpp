@@ -474,8 +474,7 @@ public:
         std::vector<Item>& items = sorted_[bucket];
         int64_t offset = 0;
         for (size_t i = 0; i < items.size(); i++) {
-            // Strings lie in the order of arrival: ask for them ahead.
-            if (i + 8 < items.size()) prefetch(reinterpret_cast<const void*>(items[i + 8].where & ~uintptr_t{1}));
+            if (i + 16 < items.size()) prefetch_item(items[i + 16]);  // strings lie in the order of arrival
             ByteCounts::copy(items[i], data + offset);
             offset += static_cast<int64_t>(ByteCounts::length(items[i]));
             ends[i] = base + offset;
@@ -493,32 +492,66 @@ private:
             size_t begin, end, depth;
         };
         std::vector<Range> stack{{0, items.size(), 0}};
+        std::vector<Item> scratch;
         while (!stack.empty()) {
             const Range range = stack.back();
             stack.pop_back();
-            std::sort(items.begin() + static_cast<std::ptrdiff_t>(range.begin),
-                      items.begin() + static_cast<std::ptrdiff_t>(range.end),
-                      [](const Item& a, const Item& b) { return a.prefix < b.prefix; });
+            sort_by_prefix(items.data() + range.begin, range.end - range.begin, scratch);
             const size_t next = range.depth + 8;
+            size_t asked = range.begin;
             for (size_t first = range.begin; first < range.end;) {
+                for (; asked < range.end && asked < first + 24; asked++) {  // ask for what must be compared further
+                    const uint64_t prefix = items[asked].prefix;
+                    if ((asked > first && prefix == items[asked - 1].prefix) ||
+                        (asked + 1 < range.end && prefix == items[asked + 1].prefix)) {
+                        prefetch_item(items[asked]);
+                    }
+                }
                 size_t last = first + 1;
                 while (last < range.end && items[last].prefix == items[first].prefix) last++;
                 if (last - first > 1) {
-                    const auto begin = items.begin() + static_cast<std::ptrdiff_t>(first);
-                    const auto end = items.begin() + static_cast<std::ptrdiff_t>(last);
-                    const auto ended = std::partition(
+                    Item* const begin = items.data() + first;
+                    Item* const end = items.data() + last;
+                    Item* const ended = std::partition(
                         begin, end, [next](const Item& item) { return ByteCounts::length(item) <= next; });
                     std::sort(begin, ended, [](const Item& a, const Item& b) {
                         return ByteCounts::length(a) < ByteCounts::length(b);
                     });
-                    if (end - ended > 1) {
-                        for (auto item = ended; item != end; ++item) item->prefix = ByteCounts::prefix(*item, next);
-                        stack.push_back({static_cast<size_t>(ended - items.begin()), last, next});
-                    }
+                    for (Item* item = ended; item != end; item++) item->prefix = ByteCounts::prefix(*item, next);
+                    if (end - ended > 1) stack.push_back({static_cast<size_t>(ended - items.data()), last, next});
                 }
                 first = last;
             }
         }
+    }
+
+    // Many are sorted by counting their bytes, from the lowest to the highest, which mispredicts no branch: a third of
+    // std::sort's time on a million prefixes.
+    static void sort_by_prefix(Item* items, size_t size, std::vector<Item>& scratch) {
+        if (size < 1024) {
+            std::sort(items, items + size, [](const Item& a, const Item& b) { return a.prefix < b.prefix; });
+            return;
+        }
+        if (scratch.size() < size) scratch.resize(size);
+        std::vector<size_t> starts(8 * 256, 0);
+        for (size_t i = 0; i < size; i++) {
+            for (size_t digit = 0; digit < 8; digit++) starts[digit * 256 + (items[i].prefix >> 8 * digit & 0xFF)]++;
+        }
+        Item* from = items;
+        Item* to = scratch.data();
+        for (size_t digit = 0; digit < 8; digit++) {
+            size_t* const start = starts.data() + digit * 256;
+            if (start[from[0].prefix >> 8 * digit & 0xFF] == size) continue;  // all have the same
+            size_t sum = 0;
+            for (size_t value = 0; value < 256; value++) sum += std::exchange(start[value], sum);
+            for (size_t i = 0; i < size; i++) to[start[from[i].prefix >> 8 * digit & 0xFF]++] = from[i];
+            std::swap(from, to);
+        }
+        if (from != items) std::copy(from, from + size, items);
+    }
+
+    static void prefetch_item(const Item& item) noexcept {
+        prefetch(reinterpret_cast<const void*>(item.where & ~uintptr_t{1}));
     }
 
     std::vector<ByteCounts*> tables_;

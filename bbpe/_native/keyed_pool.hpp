@@ -72,6 +72,19 @@ public:
 
     void prefetch_key(std::uint64_t key) noexcept { prefetch(slots_.data() + (mix64(key) & mask_)); }
 
+    // Fetches the record that the key's first slot names: nearly always the right one.
+    void prefetch_record(std::uint64_t key) noexcept {
+        const std::uint32_t number = static_cast<std::uint32_t>(slots_.data()[mix64(key) & mask_]);
+        if (number < count_) prefetch(records_.data() + number);
+    }
+
+    void clear() {
+        records_.release();
+        free_.clear();
+        live_ = count_ = 0;
+        rebuild(0);
+    }
+
     Record* data() noexcept { return records_.data(); }
     std::uint32_t numbers() const noexcept { return count_; }  // every number is below this; erased ones included
     std::uint64_t size() const noexcept { return live_; }

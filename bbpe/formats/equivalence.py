@@ -35,6 +35,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from bbpe.errors import FormatError
+from bbpe.training import as_merge_list
 from bbpe.vocabulary import Vocabulary
 
 MAX_CHECKED_TOKEN_BYTES = 20_000  # the run on one token is quadratic in its length
@@ -42,31 +43,11 @@ _NO_MERGE = 1 << 62
 _NEVER_IN_UTF8 = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
 
 
-def merges_of_ranks(vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:
-    """Every split of every token into two tokens, by the rank of the result: the same encoder as the rank table.
-
-    Splits of one token are ordered by the ranks of their parts, as transformers' converter writes them (any order would
-    do). A merge list is returned as it is. Time: one look-up for each byte of the vocabulary.
-    """
-    if vocabulary.merges is not None:
-        return vocabulary.merges
-    assert vocabulary.ranks is not None
-    ids = vocabulary.ids
-    rank_of = {id: rank for rank, id in enumerate(vocabulary.ranks)}
-    merges: list[tuple[int, int]] = []
-    for id in vocabulary.ranks:
-        token = vocabulary.tokens[id]
-        splits = []
-        for middle in range(1, len(token)):
-            left = ids.get(token[:middle])
-            if left is not None:
-                right = ids.get(token[middle:])
-                if right is not None:
-                    splits.append((left, right))
-        if len(splits) > 1:
-            splits.sort(key=lambda pair: (rank_of[pair[0]], rank_of[pair[1]]))
-        merges += splits
-    return tuple(merges)
+def listed_merges(vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:
+    """The merges of a merge list; of a rank table, all splits by the rank of the result: the same encoder."""
+    merges = as_merge_list(vocabulary).merges
+    assert merges is not None
+    return merges
 
 
 class _Alone:
@@ -74,7 +55,7 @@ class _Alone:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         tokens, ids = vocabulary.tokens, vocabulary.ids
-        self.merges = merges_of_ranks(vocabulary)
+        self.merges = listed_merges(vocabulary)
         self._place = {pair: place for place, pair in enumerate(self.merges)}
         self._results = [ids[tokens[left] + tokens[right]] for left, right in self.merges]
         self._byte_ids = {token[0]: id for id, token in tokens.items() if len(token) == 1}

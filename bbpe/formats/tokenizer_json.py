@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from bbpe.errors import FormatError, PatternError
 from bbpe.formats.byte_text import is_spelling, to_bytes, to_text
-from bbpe.formats.equivalence import merges_of_ranks
+from bbpe.formats.equivalence import listed_merges
 from bbpe.formats.files import expect, member, parse_json, read_bytes
 from bbpe.formats.sidecar import build, special_from_record, special_record
 from bbpe.patterns import Pattern, Pretokenizer, from_spelling, get_pattern
@@ -336,9 +337,9 @@ def ordinary_tokens(
         FormatError: A token that spells no bytes, or whose id is not the one that the special token of this name has.
     """
     merged: set[str] = set()
-    if special:
-        for left, right in pairs:
-            merged.update((left, right, left + right))
+    if not special.keys().isdisjoint(texts):
+        merged.update(chain.from_iterable(pairs))
+        merged.update([left + right for left, right in pairs])
     tokens: dict[int, bytes] = {}
     for text, id in texts.items():
         if text in special:
@@ -375,9 +376,9 @@ def write(vocabulary: Vocabulary, path: Path) -> None:
         FormatError: The format cannot say this vocabulary exactly; the message says why.
         OSError: The file cannot be written.
     """
-    merges = merges_of_ranks(vocabulary)
+    merges = listed_merges(vocabulary)
     texts = spelled_tokens(vocabulary)
-    in_model = texts
+    in_model: Mapping[str, int] = texts
     if vocabulary.whole_pretoken:
         in_model = _without_special_pretokens(vocabulary, texts)
     path.write_text("".join(_lines(vocabulary, in_model, merges)), encoding="utf-8", newline="\n")

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bbpe.errors import FormatError
 from bbpe.formats.byte_text import is_spelling, to_text
-from bbpe.formats.equivalence import merges_of_ranks
+from bbpe.formats.equivalence import listed_merges
 from bbpe.formats.files import decode_utf8, expect, parse_json, read_bytes
 from bbpe.formats.sidecar import build, read_sidecar, special_tokens_from_caller, write_sidecar
 from bbpe.formats.tokenizer_json import ids_of_pairs, ordinary_tokens, read_texts, spelled_tokens
@@ -147,7 +147,7 @@ def write(vocabulary: Vocabulary, path: Path) -> None:
     """
     vocab_path, merges_path = paths_of_pair(path)
     texts = spelled_tokens(vocabulary)
-    merges = merges_of_ranks(vocabulary)
+    merges = listed_merges(vocabulary)
     spelled = {id: to_text(token) for id, token in vocabulary.tokens.items()}
     for left, _ in merges:
         if spelled[left].startswith("#version"):
