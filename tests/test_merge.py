@@ -286,7 +286,9 @@ def like_chinese(seed: int, distinct: int = 4000) -> dict[bytes, int]:
 
 @pytest.mark.parametrize(("seed", "least"), [(0, 400), (1, 0), (2, 40), (5, 300), (10, 20), (14, 10)])
 @pytest.mark.parametrize("options", [{}, {"max_token_bytes": 3}, {"min_count": 7}], ids=str)
-def test_characters_first_or_bytes_first_is_the_same_for_thousands_of_pairs(seed: int, options: dict[str, int]) -> None:
+def test_characters_first_or_bytes_first_is_the_same_for_thousands_of_pairs(
+    seed: int, least: int, options: dict[str, int]
+) -> None:
     """Against the learner that begins with bytes, which equals the specification: large enough for every branch."""
     pretokens = like_chinese(seed)
     characters, plain = (run(by_character(pretokens, choice, **options), 2500, 5000) for choice in (True, False))
