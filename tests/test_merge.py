@@ -301,9 +301,11 @@ def test_characters_first_or_bytes_first_is_the_same_for_thousands_of_pairs(
 
 
 def test_the_learner_begins_with_characters_where_that_pays() -> None:
+    rng = random.Random(1)
+    chinese = {"".join(rng.choices("一丁七万三上下不与丑专世业东两严中串临为主丽举乃久么义之", k=4)).encode(): 1 for _ in range(200)}
     english = {b"the": 5, b" quick": 3}
     russian = {text.encode(): 3 for text in (" слово", " дело", " море", " или")}
-    assert isinstance(by_character(like_chinese(0), None), CharacterLearner)
-    assert not isinstance(by_character({**like_chinese(0), b"\xe4\xb8": 1}, None), CharacterLearner)
+    assert isinstance(by_character(chinese, None), CharacterLearner)
+    assert not isinstance(by_character({**chinese, b"\xe4\xb8": 1}, None), CharacterLearner)
     assert not isinstance(by_character(english, None), CharacterLearner)
     assert not isinstance(by_character(russian, None), CharacterLearner)
