@@ -1,8 +1,8 @@
 """The ids of a corpus to a file, and from a file back to text, in bounded memory and on all cores.
 
-What it does: reads documents (``corpus.py``), hands them to the tokenizer in batches, and writes the ids in the order of
-the documents, so that the output is the same, byte for byte, with any number of threads. A document larger than a batch
-is encoded in parts, cut only where that is proven to change nothing (:class:`_Cutter`); where no such place is known (a
+What it does: reads documents (``corpus.py``), hands them to the tokenizer in batches, and writes the ids in the order
+of the documents, so that the output is the same, byte for byte, with any number of threads. A document larger than a
+batch is encoded in parts, cut only where that is proven to change nothing (:class:`_Cutter`); where no such place is known (a
 pattern that runs on ``regex``) the document is held in memory whole. The ids never are.
 
 What it does not: encode (``tokenizer.py``), print, or know a vocabulary's file formats (``formats/``).
@@ -140,7 +140,7 @@ def encode_corpus(
 ) -> EncodedCorpus:
     """Write the ids of all documents of a corpus.
 
-    Memory: some 10 MB a thread beside the tokenizer, whatever the size of the corpus or of a document; but the largest
+    Memory: some 30 MB a thread beside the tokenizer, whatever the size of the corpus or of a document; but the largest
     document where it cannot be cut, which is so with a pattern that has no automaton.
 
     Args:

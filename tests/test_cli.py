@@ -127,10 +127,7 @@ def test_every_option_of_train_reaches_the_library(tmp_path: Path, capsys: pytes
     assert notes == f"bbpe: note: {record['vocab_size']} entries of 300: no pair is left that occurs 3 times\n"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [b"Hello, \xe4\xb8\x96\xe7\x95\x8c!\n", b"no newline", b"\xff broken \xe4\xb8", b"\r\n\r\n  ", b"<|endoftext|>"],
-)
+@pytest.mark.parametrize("text", [b"Hello, \xe4\xb8\x96!\n", b"\xff\r\n\r\n  <|endoftext|> broken \xe4\xb8"])
 def test_decode_of_encode_is_the_identity(folder: Path, bbpe_process: Run, text: bytes) -> None:
     """One document from standard input, byte for byte."""
     encoded = bbpe_process("encode", "-", "-t", folder, "-q", input=text)
