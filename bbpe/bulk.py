@@ -2,8 +2,8 @@
 
 What it does: reads documents (``corpus.py``), hands them to the tokenizer in batches, and writes the ids in the order
 of the documents, so that the output is the same, byte for byte, with any number of threads. A document larger than a
-batch is encoded in parts, cut only where that is proven to change nothing (:class:`_Cutter`); where no such place is known (a
-pattern that runs on ``regex``) the document is held in memory whole. The ids never are.
+batch is encoded in parts, cut only where that is proven to change nothing (:class:`_Cutter`); where no such place is
+known (a pattern that runs on ``regex``) the document is held in memory whole. The ids never are.
 
 What it does not: encode (``tokenizer.py``), print, or know a vocabulary's file formats (``formats/``).
 
