@@ -25,7 +25,7 @@ from typing import Any
 from bbpe.errors import FormatError, PatternError
 from bbpe.formats.byte_text import is_spelling, to_bytes, to_text
 from bbpe.formats.equivalence import listed_merges
-from bbpe.formats.files import expect, member, parse_json, read_bytes
+from bbpe.formats.files import expect, member, parse_json, read_bytes, shortened
 from bbpe.formats.sidecar import build, special_from_record, special_record
 from bbpe.patterns import Pattern, Pretokenizer, from_spelling, get_pattern
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
@@ -186,7 +186,7 @@ def _from_oniguruma(stages: tuple[str, ...], place: str) -> Pattern:
     try:
         return from_spelling(stages, "oniguruma")
     except PatternError as error:
-        raise FormatError(f"{place}: {error}") from None
+        raise FormatError(f"{place}: {shortened(error)}") from None
 
 
 # --- other components ---
