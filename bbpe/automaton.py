@@ -761,7 +761,7 @@ def _without_final_dollar(branch: Node) -> Node:
 
 
 def _nullable(node: Node) -> bool:
-    if isinstance(node, Characters):
+    if isinstance(node, Characters | Reference):  # a reference is given up for other reasons
         return False
     if isinstance(node, Sequence):
         return all(map(_nullable, node.items))
