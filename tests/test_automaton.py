@@ -306,6 +306,10 @@ def test_what_means_different_things_to_different_programs_is_refused(pattern: s
         (r"[^(\s|[.,])]", "oniguruma", r"[^(\s|.,)]"),
         (r"[\p{L}&&[^a-z]]", "tiktoken", r"(?V1)[\p{L}--[a-z]]"),
         (r"(?i:'s|'ll)", "oniguruma", r"(?i:'s|'ll)"),
+        (r"(?i:\p{L})", "tiktoken", r"[\p{L}\u0345]"),
+        (r"(?i:\p{L})", "oniguruma", r"\p{L}"),
+        (r"(?i:[\p{L}])", "oniguruma", r"[\p{L}\u0345]"),
+        (r"(?i:[\p{L}])", "regex", r"\p{L}"),
         (r"\p{L}++|\P{L}", "oniguruma", r"\p{L}+|\P{L}"),
     ],
 )
