@@ -453,7 +453,7 @@ class _Parser:
         """A property under ``(?i)``. tiktoken folds it, ``regex`` does not, Oniguruma does inside a set.
 
         Of properties that do not speak of case the difference is one character or three (``\\p{L}``: U+0345, a mark
-        that is a case variant of iota); of ``\\p{Lu}`` it is half of all letters, and ``regex`` has an answer of its own.
+        that is a case variant of iota). Of ``\\p{Lu}`` it is half of all letters, and ``regex`` has its own answer.
         """
         if not self.flags.ignore_case:
             return members
@@ -943,7 +943,7 @@ def _minimal(
     """
     # States are told apart by how far the next possible end is, to begin with: that is true of no two equal states,
     # and a long chain (``a{900}``) then needs one round instead of one for each state.
-    block = accept.any(axis=1).astype(np.int64)
+    block: npt.NDArray[np.int64] = np.where(accept.any(axis=1), 1, 0).astype(np.int64)
     for distance in range(2, len(next_state) + 2):
         nearer = (block == 0) & (block[next_state] != 0).any(axis=1)
         if not nearer.any():
@@ -1073,8 +1073,8 @@ def spell_out(pattern: str) -> str:
     """The pattern for the ``regex`` package with every set written as ranges, so that its Unicode version is of no
     account. Invalid bytes are expected as the surrogates of ``surrogateescape``.
 
-    >>> spell_out(r"(?i:'s)|\\d(?<=1)")
-    "(?:'[Ss\\\\u017f]|...)"
+    >>> spell_out(r"(?i:k)+(?<=a)")
+    '(?:[\\\\U0000004b\\\\U0000006b\\\\U0000212a]){1,}(?<=[\\\\U00000061])'
     """
     return _spell(parse(pattern))
 

@@ -76,7 +76,7 @@ class Pattern:
         Raises:
             PatternError: that dialect has none that is proven to give the same pretokens; the message says why.
 
-        >>> get_pattern("cl100k").spelling("oniguruma")[0][-32:]
+        >>> get_pattern("cl100k").spelling("oniguruma")[0][-28:]
         '\\\\s+\\\\z|\\\\s*[\\\\r\\\\n]|\\\\s+(?!\\\\S)|\\\\s'
         """
         if dialect == "regex":
