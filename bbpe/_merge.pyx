@@ -57,7 +57,6 @@ cdef extern from "_native/keyed_pool.hpp" namespace "bbpe" nogil:
         uint32_t insert(uint64_t) except +
         void erase(uint32_t) except +
         void prefetch_key(uint64_t) noexcept
-        void prefetch_record(uint64_t) noexcept
         void clear() except +
         R* data() noexcept
         uint32_t numbers() noexcept
@@ -348,8 +347,10 @@ cdef class MergeLearner:
             if counts[dense] >= self.min_count and self.length[left] + self.length[right] <= self.max_token_bytes:
                 self.add_pair(pair_key(left, right), counts[dense], live[dense])
                 total += HEADER + <uint64_t> live[dense]
-        self.lay_out_blocks(total)
+        self.pool.resize(total + total // 8 + 1024)
+        self.pool_used = 0
         for number in range(self.pairs.numbers()):
+            self.new_block(number, self.pairs.data()[number].live)
             dense = <uint32_t> ((self.pairs.data()[number].key >> 32) << 8 | <uint32_t> self.pairs.data()[number].key)
             cursors[dense] = self.pairs.data()[number].block
             self.pairs.data()[number].entries = self.pairs.data()[number].live
@@ -365,90 +366,122 @@ cdef class MergeLearner:
         return 0
 
     cdef int count_any_pairs(self) except -1 nogil:
-        """The same, for symbols of any number.
+        """The same, for symbols of any number: by left symbol, so that only dense tables are touched at random.
 
-        A first pass takes an upper bound of each pair's count in a table without keys, so that pairs under ``min_count``
-        (two thirds of the distinct ones) hardly ever get a record.
+        A counting sort puts the positions of each left symbol together, ascending, at the end of the pool; from there
+        they go, one left symbol after the other, into blocks at its beginning. (A hash look-up a position and pass took
+        three times as long on Chinese.)
         """
         cdef const token_id_t* cells = self.cells.data()
         cdef uint64_t last = self.used_cells - 1   # the last separator
-        cdef uint64_t size = 1 << 10, mask, i, slot, bound, g = 0
-        cdef BigArray[uint32_t] bounds
-        while size < last and size < <uint64_t> 1 << 23:
-            size *= 2
-        mask = size - 1
-        bounds.resize(size)
-        for i in range(size):
-            bounds.data()[i] = 0
+        cdef vector[uint64_t] ends                 # by left symbol: end of its positions, among the sorted ones
+        cdef uint64_t total = 0, i, source
+        cdef uint32_t n
+        cdef token_id_t left
+        cdef uint32_t* sorted_positions
+        ends.resize(self.width.size(), 0)
         for i in range(1, last):
-            if i >= self.groups[g].end:
-                g += 1
-            if i + AHEAD < last:
-                prefetch(bounds.data() + (mix64(pair_key(cells[i + AHEAD], cells[i + AHEAD + 1])) & mask))
-            if cells[i] == SEPARATOR or cells[i + 1] == SEPARATOR:
-                continue
-            slot = mix64(pair_key(cells[i], cells[i + 1])) & mask
-            bound = bounds.data()[slot] + <uint64_t> self.groups[g].count
-            bounds.data()[slot] = <uint32_t> min(bound, <uint64_t> 0xFFFFFFFF)
-        self.tally(bounds.data(), mask)
-        bounds.release()
-        return self.store_positions()
-
-    cdef int tally(self, const uint32_t* bounds, uint64_t mask) except -1 nogil:
-        """Count the pairs; those whose bound is under ``min_count`` are left out, none where there are no bounds."""
-        cdef const token_id_t* cells = self.cells.data()
-        cdef uint64_t last = self.used_cells - 1
-        cdef uint64_t i, key, g = 0
-        cdef uint32_t limit = <uint32_t> min(self.min_count, <count_t> 0xFFFFFFFF)
-        cdef uint32_t number
-        cdef pair_t* record
+            if cells[i] != SEPARATOR and cells[i + 1] != SEPARATOR:
+                ends[cells[i]] += 1
+                total += 1
+        self.pool.resize(total + total // 8 + 1024)
+        self.pool_used = 0
+        source = self.pool.capacity() - total
+        sorted_positions = self.pool.data() + source
+        i = 0
+        for left in range(<token_id_t> ends.size()):  # starts first; filling makes them ends
+            n = <uint32_t> ends[left]
+            ends[left] = i
+            i += n
         for i in range(1, last):
-            if i >= self.groups[g].end:
-                g += 1
-            if i + 2 * AHEAD < last:
-                self.pairs.prefetch_key(pair_key(cells[i + 2 * AHEAD], cells[i + 2 * AHEAD + 1]))
-                self.pairs.prefetch_record(pair_key(cells[i + AHEAD], cells[i + AHEAD + 1]))
-            if cells[i] == SEPARATOR or cells[i + 1] == SEPARATOR:
-                continue
-            key = pair_key(cells[i], cells[i + 1])
-            if bounds != NULL and bounds[mix64(key) & mask] < limit:
-                continue
-            number = self.pairs.find(key)
-            if number == NONE:
-                number = self.add_pair(key, 0, 0)
-            record = self.pairs.data() + number
-            record.count += self.groups[g].count
-            record.live += 1
+            if cells[i] != SEPARATOR and cells[i + 1] != SEPARATOR:
+                sorted_positions[ends[cells[i]]] = <uint32_t> i
+                ends[cells[i]] += 1
+        i = 0
+        for left in range(<token_id_t> ends.size()):
+            n = <uint32_t> (ends[left] - i)
+            if n:
+                self.count_right_of(left, source + i, n, total - ends[left])
+                source = self.pool.capacity() - total  # it moves when the pool has to grow
+            i = ends[left]
         return 0
 
-    cdef int store_positions(self) except -1 nogil:
-        """Drop the pairs that can never be merged, and note where the others occur."""
+    cdef int count_right_of(self, token_id_t left, uint64_t begin, uint32_t positions, uint64_t rest) except -1 nogil:
+        """Count and store the pairs with a left symbol, whose positions stand in the pool, before ``rest`` others."""
         cdef const token_id_t* cells = self.cells.data()
-        cdef uint64_t last = self.used_cells - 1
-        cdef uint64_t i, total = 0
-        cdef uint32_t number, n
+        cdef seen_t* seen
+        cdef neighbour_t* right_of = self.right_of.data()
+        cdef neighbour_t* at
         cdef pair_t* record
-        for n in range(self.pairs.numbers()):
-            record = self.pairs.data() + n
-            if (record.count < self.min_count or <uint64_t> self.length[record.key >> 32]
-                    + self.length[<token_id_t> record.key] > self.max_token_bytes):
-                record.count = 0
-                self.pairs.erase(n)
+        cdef uint32_t i, p
+        cdef token_id_t y
+        cdef uint64_t g = 0, need = 0, capacity
+        cdef uint32_t* pool
+        self.seen_right.reserve(positions)
+        seen = self.seen_right.data()
+        pool = self.pool.data() + begin
+        for i in range(positions):
+            seen[i].position = pool[i]
+        for i in range(positions):
+            if i + AHEAD < positions:
+                prefetch(cells + seen[i + AHEAD].position)
+            p = seen[i].position
+            if p >= self.groups[g].end:
+                g = self.group_after(p, g)
+            y = cells[p + 1]
+            seen[i].neighbour = y
+            at = right_of + y
+            if at.positions == 0:
+                self.rights.push_back(y)
+            at.count += self.groups[g].count
+            at.positions += 1
+        for i in range(<uint32_t> self.rights.size()):
+            y = self.rights[i]
+            at = right_of + y
+            self.note_pair(left, y, at.count)
+            if (at.count < self.min_count
+                    or <uint64_t> self.length[left] + self.length[y] > self.max_token_bytes):
+                at.number = NONE
             else:
-                total += HEADER + <uint64_t> record.live
-        self.lay_out_blocks(total)
-        for i in range(1, last):
-            if i + 2 * AHEAD < last:
-                self.pairs.prefetch_key(pair_key(cells[i + 2 * AHEAD], cells[i + 2 * AHEAD + 1]))
-                self.pairs.prefetch_record(pair_key(cells[i + AHEAD], cells[i + AHEAD + 1]))
-            if cells[i] == SEPARATOR or cells[i + 1] == SEPARATOR:
-                continue
-            number = self.pairs.find(pair_key(cells[i], cells[i + 1]))
-            if number != NONE:
-                record = self.pairs.data() + number
-                self.pool.data()[record.block + record.entries] = <uint32_t> i
-                record.entries += 1
+                at.number = self.add_pair(pair_key(left, y), at.count, at.positions)
+                need += HEADER + <uint64_t> at.positions
+        capacity = self.pool.capacity()
+        if self.pool_used + need + rest > capacity:  # many pairs with few positions: their headers need more room
+            self.pool.resize(capacity + capacity // 4 + need)
+            memmove(self.pool.data() + self.pool.capacity() - rest, self.pool.data() + capacity - rest,
+                    rest * sizeof(uint32_t))
+        for i in range(<uint32_t> self.rights.size()):
+            at = right_of + self.rights[i]
+            if at.number != NONE:
+                self.new_block(at.number, at.positions)
+                record = self.pairs.data() + at.number
+                record.entries = at.positions
+                at.cursor = record.block
+        pool = self.pool.data()
+        for i in range(positions):
+            at = right_of + seen[i].neighbour
+            if at.number != NONE:
+                pool[at.cursor] = seen[i].position
+                at.cursor += 1
+        for i in range(<uint32_t> self.rights.size()):
+            right_of[self.rights[i]] = NOTHING
+        self.rights.clear()
         return 0
+
+    cdef int note_pair(self, token_id_t left, token_id_t right, count_t count) except -1 nogil:
+        """Called for every pair there is before the first merge, also for those that are not kept."""
+        return 0
+
+    cdef inline uint64_t group_after(self, uint64_t position, uint64_t group) noexcept nogil:
+        """The group of a position that is past the end of ``group``."""
+        cdef uint64_t low = group + 1, high = self.groups.size(), half
+        while low < high:
+            half = (low + high) // 2
+            if self.groups[half].end <= position:
+                low = half + 1
+            else:
+                high = half
+        return low
 
     cdef uint32_t add_pair(self, uint64_t key, count_t count, uint32_t live) except 0xFFFFFFFF nogil:
         """A new record, without a block."""
@@ -459,16 +492,6 @@ cdef class MergeLearner:
         record.entries = 0
         record.live = live
         return number
-
-    cdef int lay_out_blocks(self, uint64_t total) except -1 nogil:
-        """An empty block of its exact size for every pair; an eighth more for those to come."""
-        cdef uint32_t n
-        self.pool.resize(total + total // 8 + 1024)
-        self.pool_used = 0
-        for n in range(self.pairs.numbers()):
-            if self.pairs.data()[n].count:
-                self.new_block(n, self.pairs.data()[n].live)
-        return 0
 
     # ---- blocks of positions ---------------------------------------------------------------------
 
@@ -623,7 +646,7 @@ cdef class MergeLearner:
         cdef uint32_t entries = merged.entries
         cdef uint32_t i, n, p, middle, end
         cdef token_id_t x, y
-        cdef uint64_t g = 0, low, high, half, total
+        cdef uint64_t g = 0, total
         cdef count_t weight = 0, replaced = 0
         cdef uint64_t group_end = 0
         cdef neighbour_t* left_of
@@ -651,16 +674,8 @@ cdef class MergeLearner:
                 continue
             end = middle + width_b
             if p >= group_end:
-                if p >= self.groups[g].end:  # the first group that ends after p
-                    low = g + 1
-                    high = self.groups.size()
-                    while low < high:
-                        half = (low + high) // 2
-                        if self.groups[half].end <= p:
-                            low = half + 1
-                        else:
-                            high = half
-                    g = low
+                if p >= self.groups[g].end:
+                    g = self.group_after(p, g)
                 group_end = self.groups[g].end
                 weight = self.groups[g].count
             x = cells[p - 1]
@@ -913,11 +928,11 @@ cdef class CharacterLearner(MergeLearner):
     cdef bint in_vain                    # no pair in the heap until another character is one token
 
     cdef vector[uint64_t] row_starts
-    cdef BigArray[token_id_t] row_others
-    cdef BigArray[count_t] row_counts
+    cdef vector[token_id_t] row_others
+    cdef vector[count_t] row_counts
     cdef vector[uint64_t] column_starts
-    cdef BigArray[token_id_t] column_others
-    cdef BigArray[count_t] column_counts
+    cdef vector[token_id_t] column_others
+    cdef vector[count_t] column_counts
     cdef KeyedPool[bound_t] bounds       # of mixed pairs, by tokens
     cdef priority_queue[pair[count_t, uint64_t]] highest  # of them; counts may be out of date
     cdef count_t cut                     # lower bounds are not kept, and the stage ends with it
@@ -1014,47 +1029,39 @@ cdef class CharacterLearner(MergeLearner):
         """Count the pairs of characters, and the bounds of mixed pairs."""
         cdef uint32_t n
         cdef count_t best = 0
-        cdef pair_t* record
-        cdef token_id_t left, right
-        cdef uint64_t characters = self.ids.size(), u
+        cdef uint64_t characters = self.ids.size(), u, k
+        cdef token_id_t right
         inside.count_pairs()
         inside.stage = COUNTED
         for n in range(inside.pairs.numbers()):
             best = max(best, inside.pairs.data()[n].count)
         self.cut = max(self.min_count, best >> 12)
-        self.tally(NULL, 0)
         self.row_starts.resize(characters + 1, 0)
         self.column_starts.resize(characters + 1, 0)
-        for n in range(self.pairs.numbers()):
-            record = self.pairs.data() + n
-            left = <token_id_t> (record.key >> 32)
-            right = <token_id_t> record.key
-            if left >= self.first_symbol or right >= self.first_symbol:
-                self.row_starts[left] += 1
-                self.column_starts[right] += 1
-                self.gain(pair_key(self.last[left], self.first[right]), record.count)
-        for u in range(1, characters + 1):  # ends first; filling from the end makes them starts
-            self.row_starts[u] += self.row_starts[u - 1]
+        self.count_pairs()
+        for u in range(1, characters + 1):  # `note_pair` has put ends of rows, where there are any, and sizes of columns
+            self.row_starts[u] = max(self.row_starts[u], self.row_starts[u - 1])
             self.column_starts[u] += self.column_starts[u - 1]
-        self.row_others.resize(self.row_starts[characters] + 1)
-        self.row_counts.resize(self.row_starts[characters] + 1)
-        self.column_others.resize(self.row_starts[characters] + 1)
-        self.column_counts.resize(self.row_starts[characters] + 1)
-        for n in range(self.pairs.numbers()):
-            record = self.pairs.data() + n
-            left = <token_id_t> (record.key >> 32)
-            right = <token_id_t> record.key
-            if left >= self.first_symbol or right >= self.first_symbol:
-                self.row_starts[left] -= 1
-                self.row_others.data()[self.row_starts[left]] = right
-                self.row_counts.data()[self.row_starts[left]] = record.count
+        self.column_others.resize(self.row_others.size())
+        self.column_counts.resize(self.row_others.size())
+        for u in range(characters):
+            for k in range(self.row_starts[u], self.row_starts[u + 1]):
+                right = self.row_others[k]
                 self.column_starts[right] -= 1
-                self.column_others.data()[self.column_starts[right]] = left
-                self.column_counts.data()[self.column_starts[right]] = record.count
+                self.column_others[self.column_starts[right]] = <token_id_t> u
+                self.column_counts[self.column_starts[right]] = self.row_counts[k]
         for n in range(self.bounds.numbers()):
             self.note_bound(n)
-        self.store_positions()
-        self.floor = 0
+        return 0
+
+    cdef int note_pair(self, token_id_t left, token_id_t right, count_t count) except -1 nogil:
+        """Pairs of characters, left ones ascending: the rows; and the first bounds."""
+        if self.by_character and (left >= self.first_symbol or right >= self.first_symbol):
+            self.row_others.push_back(right)
+            self.row_counts.push_back(count)
+            self.row_starts[left + 1] = self.row_others.size()
+            self.column_starts[right] += 1
+            self.gain(pair_key(self.last[left], self.first[right]), count)
         return 0
 
     cdef int gain(self, uint64_t key, count_t count) except -1 nogil:
@@ -1149,8 +1156,8 @@ cdef class CharacterLearner(MergeLearner):
         for i in range(lasts.size()):
             u = lasts[i]
             for k in range(self.row_starts[u], self.row_starts[u + 1]):
-                v = self.row_others.data()[k]
-                self.shift(self.first[v], self.row_counts.data()[k], self.length[u] > length or self.ids[v] == NONE)
+                v = self.row_others[k]
+                self.shift(self.first[v], self.row_counts[k], self.length[u] > length or self.ids[v] == NONE)
             self.last[u] = z
         for i in range(self.touched.size()):
             v = self.touched[i]
@@ -1168,8 +1175,8 @@ cdef class CharacterLearner(MergeLearner):
         for i in range(firsts.size()):
             u = firsts[i]
             for k in range(self.column_starts[u], self.column_starts[u + 1]):
-                v = self.column_others.data()[k]
-                self.shift(self.last[v], self.column_counts.data()[k], self.ids[u] == NONE or self.ids[v] == NONE)
+                v = self.column_others[k]
+                self.shift(self.last[v], self.column_counts[k], self.ids[u] == NONE or self.ids[v] == NONE)
             self.first[u] = z
         for i in range(self.touched.size()):
             v = self.touched[i]
@@ -1283,10 +1290,10 @@ cdef class CharacterLearner(MergeLearner):
         self.pairs.clear()
         self.pool.release()
         self.heap = priority_queue[pair[count_t, uint64_t]]()
-        self.row_others.release()
-        self.row_counts.release()
-        self.column_others.release()
-        self.column_counts.release()
+        vector[token_id_t]().swap(self.row_others)  # clear() would keep the memory
+        vector[count_t]().swap(self.row_counts)
+        vector[token_id_t]().swap(self.column_others)
+        vector[count_t]().swap(self.column_counts)
         self.bounds.clear()
         for u in range(<token_id_t> self.ids.size()):
             pieces.push_back(1)

@@ -284,7 +284,7 @@ cdef inline const uint8_t* safe_cut(const automaton_t* machine, const uint8_t* b
         # A byte 80-BF may be the inside of a character; any other byte begins one.
         if (at[0] & 0xC0) != 0x80:
             right = column_at(machine, at, end, &length)
-            if not (right == machine.invalid and at[0] >= 0xC2 and end - at < 4):  # may be cut off by `end`
+            if length > 1 or at[0] < 0x80 or end - at >= 4:  # else it may be a character that `end` cuts
                 before = at - 1
                 while before > begin and (before[0] & 0xC0) == 0x80 and at - before < 4:
                     before -= 1

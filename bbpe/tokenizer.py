@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -592,7 +593,7 @@ def _truncated(vocabulary: Vocabulary, vocab_size: int) -> Vocabulary:
     gone = set(made[len(made) - removed :])
     tokens = {id: token for id, token in vocabulary.tokens.items() if id not in gone}
     # Special tokens behind the removed ids close the gap, as training with the smaller size would have placed them.
-    last = next(reversed(vocabulary.tokens), -1)
+    last = max(vocabulary.tokens, default=-1)
     closes = gone == set(range(last - removed + 1, last + 1))
     moved = {
         special.id: special.id - removed if closes and special.id > last else special.id
@@ -620,7 +621,7 @@ def _made_by_merges(vocabulary: Vocabulary) -> list[int]:
     else:
         assert vocabulary.ranks is not None
         made = [id for id in vocabulary.ranks if len(tokens[id]) > 1]
-    if any(first >= second for first, second in zip(made, made[1:], strict=False)):
+    if any(first >= second for first, second in pairwise(made)):
         raise ValueError(
             "this vocabulary cannot be truncated: its merges do not make one token each in the order of ids, "
             "so a prefix of them is not a smaller vocabulary"
