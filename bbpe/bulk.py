@@ -1,9 +1,9 @@
 """The ids of a corpus to a file, and from a file back to text, in bounded memory and on all cores.
 
-What it does: reads documents (``corpus.py``), hands them to the tokenizer in batches, and writes the ids in the order of
-the documents, so that the output is the same, byte for byte, with any number of threads. A document larger than a batch
-is encoded in parts, cut only where that is proven to change nothing (:class:`_Cutter`); where no such place is known (a
-pattern that runs on ``regex``) the document is held in memory whole. The ids never are.
+What it does: reads documents (``corpus.py``), hands them to the tokenizer in batches, and writes the ids in the order
+of the documents, so that the output is the same, byte for byte, with any number of threads. A document larger than a
+batch is encoded in parts, cut only where that is proven to change nothing (:class:`_Cutter`); where no such place is
+known (a pattern that runs on ``regex``) the document is held in memory whole. The ids never are.
 
 What it does not: encode (``tokenizer.py``), print, or know a vocabulary's file formats (``formats/``).
 
@@ -39,8 +39,9 @@ import numpy.typing as npt
 
 from bbpe._count import PADDING, all_inert, count_characters
 from bbpe.corpus import BLOCK_BYTES, Corpus, Progress, SourceLike, open_corpus
-from bbpe.errors import BbpeError, CorpusError, EncodeError, FormatError, OutputError
+from bbpe.errors import CorpusError, EncodeError, FormatError
 from bbpe.io import atomic_write
+from bbpe.normalizer import normalize
 from bbpe.patterns import Pretokenizer
 from bbpe.tokenizer import Allowed, Tokenizer
 
@@ -139,7 +140,7 @@ def encode_corpus(
 ) -> EncodedCorpus:
     """Write the ids of all documents of a corpus.
 
-    Memory: some 10 MB a thread beside the tokenizer, whatever the size of the corpus or of a document; but the largest
+    Memory: some 30 MB a thread beside the tokenizer, whatever the size of the corpus or of a document; but the largest
     document where it cannot be cut, which is so with a pattern that has no automaton.
 
     Args:
@@ -161,11 +162,11 @@ def encode_corpus(
         CorpusError: Something cannot be read, or there is no text in it.
         EncodeError: A special token that the vocabulary has not, or a byte for which it has no token.
         FormatError: The format is unknown, or ids do not fit in ``dtype``.
-        OutputError: The output exists or cannot be written.
+        OutputError: The output exists or cannot be written. (A stream raises what it raises.)
     """
     chosen = _checked_format(format, output)
     last = _special_id(tokenizer, end_of_text)
-    _check_allowed(tokenizer, allowed_special)
+    tokenizer.encode_bytes(b"", allowed_special=allowed_special)  # unknown ones are refused before any file is touched
     threads = _checked_threads(threads)
     binary = chosen in ("npy", "bin")
     kind = _checked_dtype(dtype, tokenizer) if binary else None
@@ -173,7 +174,7 @@ def encode_corpus(
     render = _Numbers(kind) if kind is not None else _Lines(tokenizer, chosen)
     job = _Encoding(tokenizer, allowed_special, last, render)
     try:
-        with _output_errors(output), contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
             writer = _Writer(output, chosen, kind, force, stack)
             results = _in_order(_batches(corpus, job), job.encode, threads, _Report(corpus, progress))
             for result in stack.enter_context(contextlib.closing(results)):
@@ -262,14 +263,16 @@ class _Encoding:
 def _encode_parts(
     tokenizer: Tokenizer, parts: list[bytes], allowed: Allowed
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """The ids of every text in one array, and where each text's begin, as ``encode_batch_to_numpy`` does for str."""
-    if allowed or not Pretokenizer(tokenizer.pattern).automata:
-        arrays = [tokenizer._to_array(part, allowed) for part in parts]
+    """The ids of every text in one array, and where each text's begin: ``encode_batch_to_numpy`` for bytes."""
+    if allowed or Pretokenizer(tokenizer.pattern).automata is None:
+        arrays = [tokenizer._to_array(part.decode("utf-8", "surrogateescape"), allowed, escaped=True) for part in parts]
         offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
         np.cumsum([len(array) for array in arrays], out=offsets[1:])
         return np.concatenate(arrays), offsets
-    if tokenizer.vocabulary.normalizer:
-        parts = [tokenizer._normalized(part) for part in parts]
+    if tokenizer.vocabulary.normalizer is not None:
+        parts = [
+            normalize(part.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape") for part in parts
+        ]
     return tokenizer._encoder.encode_batch(parts, 1)  # type: ignore[arg-type]  # bytes are taken as well
 
 
@@ -517,18 +520,6 @@ class _Writer:
         )
 
 
-@contextlib.contextmanager
-def _output_errors(output: str | os.PathLike[str] | IO[bytes]) -> Iterator[None]:
-    """The system's complaints about an output; those about an input are ``CorpusError`` already."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, (BbpeError, BrokenPipeError)):
-            raise
-        name = os.fspath(output) if isinstance(output, (str, os.PathLike)) else "the output stream"
-        raise OutputError(f"{name}: cannot be written: {error.strerror or error}") from error
-
-
 class _Numbers:
     """Renders ids as an array's bytes."""
 
@@ -640,14 +631,6 @@ def _checked_threads(threads: int | None) -> int:
     return threads
 
 
-def _check_allowed(tokenizer: Tokenizer, allowed: Allowed) -> None:
-    """Ask for nothing that the vocabulary has not, before any file is touched."""
-    tokenizer.encode_bytes(b"", allowed_special=allowed)
-    if not isinstance(allowed, str):
-        for content in allowed:
-            _special_id(tokenizer, content)
-
-
 def _special_id(tokenizer: Tokenizer, content: str | None) -> int | None:
     if content is None:
         return None
@@ -698,7 +681,7 @@ def decode_ids(
         CorpusError: The file cannot be read, is truncated, or is not of this format.
         EncodeError: An id that the vocabulary has not (with its place), or ``strict`` and invalid UTF-8.
         FormatError: The format is unknown.
-        OutputError: The output exists or cannot be written.
+        OutputError: The output exists or cannot be written. (A stream raises what it raises.)
     """
     if errors not in ("keep", "replace", "strict"):
         raise ValueError(f"errors is 'keep', 'replace' or 'strict', not {errors!r}")
@@ -727,7 +710,6 @@ def decode_ids(
             runs = _read_numbers(reader, kind, path, last)
         else:
             raise FormatError(f"unknown format of ids {chosen!r}; known: ids, json, npy, bin")
-        stack.enter_context(_output_errors(output))
         if isinstance(output, (str, os.PathLike)):
             return _decode_runs(
                 tokenizer, runs, stack.enter_context(atomic_write(output, force=force)), lines, errors, last

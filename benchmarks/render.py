@@ -59,8 +59,8 @@ def markdown(head: Sequence[str], rows: Table) -> str:
 
 
 def faster(peer: Runs, base: Runs | None, field: str = "cpu_seconds") -> str:
-    """How many times as fast as the peer bbpe is, round by round."""
-    if base is None or peer is base:
+    """How many times as fast as the peer bbpe is, round by round; nothing where the peer's result is wrong."""
+    if base is None or peer is base or equality(peer, base).startswith("**"):
         return "–"
     return shown(ratio(peer, base, field), " ×")
 
@@ -136,7 +136,8 @@ def glance(found: dict[str, Cell]) -> str:
         if base is None or cell.name.startswith("threads/"):
             continue
         field = "wall_seconds" if cell.name.startswith(("import", "load")) else "cpu_seconds"
-        peers = [runs for runs in cell.runs if runs.records and runs is not base]
+        others = [runs for runs in cell.runs if runs.records and runs is not base]
+        peers = [runs for runs in others if not equality(runs, base).startswith("**")]
         if not peers:
             continue
         best = min(peers, key=lambda runs: runs.spread(field).median)
@@ -304,7 +305,16 @@ def side_by_side(stem: str, here: dict[str, Cell], head: list[str], *, memory: b
 def threads(found: dict[str, Cell]) -> str:
     """The same library with one thread and with two, by the clock."""
     rows: Table = []
-    head = ["text", "task", "library", "one thread, s", "two, s", "two are as fast as", "result equal"]
+    head = [
+        "text",
+        "task",
+        "library",
+        "one thread, s",
+        "two, s",
+        "two are as fast as",
+        "CPU, two by one",
+        "result equal",
+    ]
     for cell in chosen(found, "threads"):
         good = {runs.threads: runs for runs in cell.runs if runs.records}
         if not {1, 2} <= good.keys():
@@ -312,7 +322,8 @@ def threads(found: dict[str, Cell]) -> str:
         one, two = good[1], good[2]
         _, short, task, _ = cell.name.split("/")
         row = [short, task, label(one), shown(one.spread("wall_seconds")), shown(two.spread("wall_seconds"))]
-        rows.append([*row, shown(ratio(one, two, "wall_seconds"), " ×"), equality(two, one)])
+        row += [shown(ratio(one, two, "wall_seconds"), " ×"), shown(ratio(two, one, "cpu_seconds"))]
+        rows.append([*row, equality(two, one)])
     return markdown(head, rows)
 
 
@@ -322,13 +333,14 @@ def start(found: dict[str, Cell]) -> str:
     for cell in found.values():
         if not cell.name.startswith(("import", "load")):
             continue
-        head = ["library", "ids equal", "ms", "bbpe is as fast", "resident MB afterwards"]
+        head = ["library", "ids equal", "ms", "bbpe is as fast", "CPU ms", "peak MB"]
         rows = []
         for runs in (runs for runs in cell.runs if runs.records):
             time = runs.spread("wall_seconds").scaled(1000)
             peak = number(runs.spread("rss_peak").median / MEGABYTE)
             verdict = equality(runs, cell.bbpe)
-            rows.append([label(runs), verdict, shown(time), faster(runs, cell.bbpe, "wall_seconds"), peak])
+            row = [label(runs), verdict, shown(time), faster(runs, cell.bbpe, "wall_seconds")]
+            rows.append([*row, number(runs.spread("cpu_seconds").median * 1000), peak])
         parts.append(f"**{cell.name.replace('/', ' ')}**\n\n" + markdown(head, rows + failures(cell, len(head))))
     return "\n\n".join(parts) or "Not measured yet."
 

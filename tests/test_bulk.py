@@ -37,7 +37,7 @@ def documents() -> list[bytes]:
     """Ordinary documents, an empty one, broken UTF-8, a long one."""
     text = (TINY / "eval" / "mixed.txt").read_bytes()
     lines = text.splitlines()[:60]
-    return [*lines, b"", b"\xff broken \xe4\xb8", text * 3, b"", "最后".encode(), b""]
+    return [b"", *lines, b"", b"\xff broken \xe4\xb8", text * 3, b"", "最后".encode(), b""]
 
 
 def encoded(tokenizer: Tokenizer, documents: list[bytes], format: IdFormat, **options: object) -> tuple[bytes, bytes]:

@@ -9,8 +9,8 @@ import pty
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -68,7 +68,13 @@ def test_train_writes_a_folder_and_prints_one_line(
     )
     assert printed.err == ""
     names = {path.name for path in (tmp_path / "zh-600").iterdir()}
-    assert names == {"tokenizer.json", "tokenizer_config.json", "vocab.tiktoken", "vocab.tiktoken.json", "training.json"}
+    assert names == {
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.tiktoken",
+        "vocab.tiktoken.json",
+        "training.json",
+    }
     assert len(bbpe.io.load(tmp_path / "zh-600")) == 600
 
 
@@ -79,7 +85,12 @@ def test_train_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     result = json.loads(capsys.readouterr().out)
     data = corpus.read_bytes()
     assert result["path"] == str(out)
-    assert (result["vocab_size"], result["merges"], result["special_tokens"], result["stop"]) == (357, 100, 1, "num_merges")
+    assert (result["vocab_size"], result["merges"], result["special_tokens"], result["stop"]) == (
+        357,
+        100,
+        1,
+        "num_merges",
+    )
     assert (result["documents"], result["bytes"], result["characters"]) == (1, len(data), len(data.decode()))
     assert result["tokens"] == bbpe.io.load(out).count(data.decode())
     assert result["bytes_per_token"] == result["bytes"] / result["tokens"]
@@ -116,9 +127,7 @@ def test_every_option_of_train_reaches_the_library(tmp_path: Path, capsys: pytes
     assert notes == f"bbpe: note: {record['vocab_size']} entries of 300: no pair is left that occurs 3 times\n"
 
 
-@pytest.mark.parametrize(
-    "text", [b"Hello, \xe4\xb8\x96\xe7\x95\x8c!\n", b"no newline", b"\xff broken \xe4\xb8", b"\r\n\r\n  ", b"<|endoftext|>"]
-)
+@pytest.mark.parametrize("text", [b"Hello, \xe4\xb8\x96!\n", b"\xff\r\n\r\n  <|endoftext|> broken \xe4\xb8"])
 def test_decode_of_encode_is_the_identity(folder: Path, bbpe_process: Run, text: bytes) -> None:
     """One document from standard input, byte for byte."""
     encoded = bbpe_process("encode", "-", "-t", folder, "-q", input=text)
@@ -143,7 +152,7 @@ def test_encode_to_files_of_every_format(folder: Path, tmp_path: Path, capsys: p
     assert [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()] == expected
     ids, index = np.load(tmp_path / "out.npy"), np.load(tmp_path / "out.npy.index.npy")
     assert ids.dtype == np.uint16
-    assert ids.tolist() == sum(expected, [])
+    assert ids.tolist() == list(chain(*expected))
     assert index.tolist() == np.cumsum([0, *map(len, expected)]).tolist()
     assert (tmp_path / "out.bin").read_bytes() == ids.tobytes()
     assert (tmp_path / "out.bin.index.npy").read_bytes() == (tmp_path / "out.npy.index.npy").read_bytes()
@@ -154,11 +163,15 @@ def test_encode_to_files_of_every_format(folder: Path, tmp_path: Path, capsys: p
     assert capsys.readouterr().err == ""
 
 
-def test_lines_and_end_of_text_on_both_sides(folder: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_lines_and_end_of_text_on_both_sides(
+    folder: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
     source = tmp_path / "lines.txt"
     source.write_text("one\n\n三\n")
     options = ["-t", str(folder), "--lines", "--end-of-text", END]
-    assert run(["encode", str(source), *options, "--format", "bin", "--dtype", "uint32", "-o", str(tmp_path / "x")]) == 0
+    assert (
+        run(["encode", str(source), *options, "--format", "bin", "--dtype", "uint32", "-o", str(tmp_path / "x")]) == 0
+    )
     ids = np.fromfile(tmp_path / "x", "<u4")
     assert (ids == bbpe.io.load(folder).special_tokens[END]).sum() == 3
     capsysbinary.readouterr()
@@ -166,7 +179,9 @@ def test_lines_and_end_of_text_on_both_sides(folder: Path, tmp_path: Path, capsy
     assert capsysbinary.readouterr().out == source.read_bytes()
 
 
-def test_special_tokens_are_text_unless_allowed(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_special_tokens_are_text_unless_allowed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source = tmp_path / "a.txt"
     source.write_text(f"a{END}b")
     tokenizer = bbpe.io.load(folder)
@@ -202,7 +217,15 @@ def test_what_is_written_is_the_same_with_any_number_of_threads(tmp_path: Path, 
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("32000", 32000), ("32k", 32000), ("32K", 32000), ("1.5k", 1500), ("1m", 1_000_000), ("32_000", 32000), ("32,000", 32000)],
+    [
+        ("32000", 32000),
+        ("32k", 32000),
+        ("32K", 32000),
+        ("1.5k", 1500),
+        ("1m", 1_000_000),
+        ("32_000", 32000),
+        ("32,000", 32000),
+    ],
 )
 def test_sizes(text: str, number: int) -> None:
     assert size(text) == number
@@ -273,7 +296,9 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
 def test_documentation_is_current() -> None:
     """``docs/cli.md`` is what ``scripts/make_cli_docs.py`` makes of the help texts."""
     script = ROOT / "scripts" / "make_cli_docs.py"
-    subprocess.run([sys.executable, script, "--check"], check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    subprocess.run(
+        [sys.executable, script, "--check"], check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
 
 
 def test_every_command_has_help_and_an_example_that_runs(
@@ -288,7 +313,9 @@ def test_every_command_has_help_and_an_example_that_runs(
         command = group.get_command(context, name)
         assert command is not None
         assert command.short_help
-        examples = re.findall(r"^  bbpe (.+)$", inspect.cleandoc(command.help or "").partition("Example:\n")[2], re.MULTILINE)
+        examples = re.findall(
+            r"^  bbpe (.+)$", inspect.cleandoc(command.help or "").partition("Example:\n")[2], re.MULTILINE
+        )
         assert examples, name
         for example in examples:
             assert run(example.split()) == 0, capsys.readouterr().err
@@ -343,7 +370,9 @@ def test_a_bar_on_a_terminal(folder: Path, tmp_path: Path) -> None:
     assert out.read_bytes().startswith(f"{tmp_path / 'x'}: 1,000 entries".encode())
 
 
-def test_bytes_are_not_shown_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bytes_are_not_shown_on_a_terminal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert run(["encode", str(TINY / "eval"), "-t", str(folder), "--format", "bin"]) == 2
     assert "name a file with -o, or redirect" in capsys.readouterr().err

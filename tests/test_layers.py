@@ -17,7 +17,7 @@ PACKAGE = Path(bbpe.__file__).parent
 LAYERS = [
     ["errors", "_types"],
     ["_pretokenize"],
-    ["_count", "_merge", "_encode"],
+    ["_count", "_encode", "_json_lines", "_merge"],
     ["reference"],
     ["_unicode_tables"],
     ["unicode"],

@@ -157,8 +157,9 @@ public:
         const size_t expected = (part.short_used + part.long_used) / buckets.size();
         for (auto& bucket : buckets) bucket.reserve(expected + expected / 8 + 1);
         part.each([&](const Item& item) {
-            const auto bucket = std::upper_bound(pivots.begin(), pivots.end(), item.prefix) - pivots.begin();
-            buckets[static_cast<size_t>(bucket)].push_back(item);
+            size_t bucket = 0;  // a few dozen comparisons without a branch: a search would mispredict each of its own
+            for (const uint64_t pivot : pivots) bucket += item.prefix >= pivot;
+            buckets[bucket].push_back(item);
         });
         part.longs.reset();
     }
@@ -338,8 +339,10 @@ private:
             return chunks.size() - 1;
         }
 
-        void grow_shorts() {
-            const size_t mask = short_mask * 2 + 1;
+        void grow_shorts() { resize_shorts(short_mask * 2 + 1); }
+        void grow_longs() { resize_longs(long_mask * 2 + 1); }
+
+        void resize_shorts(size_t mask) {
             std::unique_ptr<Short[]> grown(new Short[mask + 1]());
             for (size_t i = 0; i <= short_mask; i++) {
                 if (shorts[i].high == 0) continue;
@@ -351,8 +354,7 @@ private:
             short_mask = mask;
         }
 
-        void grow_longs() {
-            const size_t mask = long_mask * 2 + 1;
+        void resize_longs(size_t mask) {
             std::unique_ptr<Long[]> grown(new Long[mask + 1]());
             for (size_t i = 0; i <= long_mask; i++) {
                 if (longs[i].unit == 0) continue;
@@ -366,6 +368,10 @@ private:
 
         // The other's long strings stay where they are: its chunks move over, and only the slots are made anew.
         void absorb(Partition& other) {
+            size_t mask = std::max(short_mask, other.short_mask);  // at least that many slots are needed in the end
+            if (mask > short_mask) resize_shorts(mask);
+            mask = std::max(long_mask, other.long_mask);
+            if (mask > long_mask) resize_longs(mask);
             for (size_t i = 0; i <= other.short_mask; i++) {
                 const Short& slot = other.shorts[i];
                 if (slot.high) add_short(slot.low, slot.high, hash_key(slot.low, slot.high), slot.count);
@@ -374,6 +380,7 @@ private:
             if ((base + other.chunks.size()) >> (32 - chunk_bits)) throw std::bad_alloc();
             for (auto& chunk : other.chunks) chunks.push_back(std::move(chunk));
             for (size_t i = 0; i <= other.long_mask; i++) {
+                if (i + 16 <= other.long_mask) prefetch(&longs[other.longs[i + 16].hash & long_mask]);
                 const Long& slot = other.longs[i];
                 if (slot.unit == 0) continue;
                 const uint32_t unit = slot.unit + static_cast<uint32_t>(base << chunk_bits);

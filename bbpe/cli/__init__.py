@@ -29,7 +29,7 @@ from typing import NoReturn
 
 import click
 
-from bbpe.cli.output import finish_result, say
+from bbpe.cli.output import say
 from bbpe.errors import BbpeError
 
 __all__ = ["COMMANDS", "group", "main", "run"]
@@ -88,7 +88,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         with _termination_raised():
             status = group.main(arguments, prog_name="bbpe", standalone_mode=False)
-            finish_result()
+            sys.stdout.flush()
     except click.Abort:  # what click makes of Ctrl-C
         say("interrupted")
         status = 130
@@ -102,6 +102,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         status = error.exit_code
     except BbpeError as error:
         say(f"error: {error}")
+        status = 1
+    except OSError as error:
+        if error.filename is not None:  # not about standard output, and so not foreseen
+            raise
+        say(f"error: standard output: cannot be written: {error.strerror or error}")
         status = 1
     if status:
         _let_go_of_stdout()

@@ -89,4 +89,4 @@ def paths(corpus: tuple[str, ...]) -> list[Path]:
 
 def allowed(tokens: tuple[str, ...]) -> Allowed:
     """The special tokens allowed in text; ``all`` among them means all."""
-    return "all" if "all" in tokens else frozenset(tokens)
+    return "all" if "all" in tokens else tokens

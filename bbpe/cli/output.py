@@ -6,12 +6,9 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
 from typing import IO, Any
 
 import click
-
-from bbpe.errors import OutputError
 
 STANDARD_OUTPUT = "-"
 
@@ -36,28 +33,13 @@ def note_invalid(count: int, quiet: bool) -> None:
 
 
 def print_result(text: str) -> None:
-    """Text on standard output.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    with _stdout_errors():
-        click.echo(text)
+    """Text on standard output."""
+    click.echo(text)
 
 
 def print_json(value: Any) -> None:
     """A value as JSON on standard output."""
     print_result(json.dumps(value, ensure_ascii=False, indent=2))
-
-
-def finish_result() -> None:
-    """Write what standard output still holds back.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    with _stdout_errors():
-        sys.stdout.flush()
 
 
 def stdout_or_path(path: str) -> str | IO[bytes]:
@@ -68,16 +50,6 @@ def stdout_or_path(path: str) -> str | IO[bytes]:
 def stdout_is_terminal() -> bool:
     """Whether somebody would see what is written, bytes and all."""
     return sys.stdout.isatty()
-
-
-@contextlib.contextmanager
-def _stdout_errors() -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"standard output: cannot be written: {error.strerror or error}") from error
 
 
 def check_folder(path: str | os.PathLike[str], force: bool) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 from bbpe.errors import FormatError, PatternError
 from bbpe.formats.byte_text import is_spelling, to_bytes, to_text
 from bbpe.formats.equivalence import listed_merges
-from bbpe.formats.files import expect, member, parse_json, read_bytes
+from bbpe.formats.files import expect, member, parse_json, read_bytes, shortened
 from bbpe.formats.sidecar import build, special_from_record, special_record
 from bbpe.patterns import Pattern, Pretokenizer, from_spelling, get_pattern
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
@@ -186,7 +186,7 @@ def _from_oniguruma(stages: tuple[str, ...], place: str) -> Pattern:
     try:
         return from_spelling(stages, "oniguruma")
     except PatternError as error:
-        raise FormatError(f"{place}: {error}") from None
+        raise FormatError(f"{place}: {shortened(error)}") from None
 
 
 # --- other components ---
@@ -283,15 +283,22 @@ def read_texts(vocab: dict[str, Any], place: str) -> dict[str, int]:
 
 
 def _read_pairs(merges: list[Any], place: str) -> list[tuple[str, str]]:
-    pairs: list[tuple[str, str]] = []
+    """Merges as pairs of texts; all at once (a published list has 300,000), one by one only to say where a fault is."""
+    kinds = set(map(type, merges))
+    if kinds <= {str}:
+        pairs: list[Any] = [tuple(merge.split(" ")) for merge in merges]
+    else:
+        pairs = list(map(tuple, merges)) if kinds == {list} else []
+    sound = len(pairs) == len(merges) and set(map(len, pairs)) <= {2}
+    if sound and set(map(type, chain.from_iterable(pairs))) <= {str}:
+        return pairs
     for index, merge in enumerate(merges):
         parts = merge.split(" ") if type(merge) is str else merge
-        if type(parts) is not list or len(parts) != 2 or type(parts[0]) is not str or type(parts[1]) is not str:
+        if type(parts) is not list or list(map(type, parts)) != [str, str]:
             raise FormatError(
                 f"{place}[{index}]: {str(merge)[:80]!r}; expected two tokens, as a list or with one space between"
             )
-        pairs.append((parts[0], parts[1]))
-    return pairs
+    return [tuple(merge.split(" ") if type(merge) is str else merge) for merge in merges]  # both spellings mixed
 
 
 def ids_of_pairs(
