@@ -300,6 +300,19 @@ def test_what_lies_behind_the_end_of_a_text_decides_nothing() -> None:
             assert tokenizer.encode_bytes(longer[:length]) == reference.encode(longer[:length], vocabulary)
 
 
+@pytest.mark.parametrize("count", [1, 62, 63, 64, 65, 66, 127, 128, 129, 193])
+def test_as_many_segments_as_the_queue_holds_and_more(count: int) -> None:
+    # Each character is a segment: from the table of characters, from the cache, unknown, and 文 unreachable, so unknown
+    # every time. The two behind 文 and 丁 in the table are in the text too.
+    vocabulary = reference.Vocabulary(
+        BYTES | {256: "文".encode(), 257: "中a".encode(), 258: "a中".encode()}, merges=(), pattern=(r"[^,]+|,+",),
+        whole_pretoken=True,
+    )  # fmt: skip
+    for characters in ("丁", "丁七文斈", "文", "丁a七b文", "é丁", "文,", "丁七,文,文文,"):
+        text = (characters * count)[:count].encode()
+        assert_as_the_reference(vocabulary, [text, b"x" + text, text + b"x"])
+
+
 def test_long_clauses_of_chinese() -> None:
     rng = random.Random(3)
     counts = {"".join(rng.choices(CHINESE[:20], k=6)).encode(): 2 for _ in range(60)}
