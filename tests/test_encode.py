@@ -219,21 +219,46 @@ def test_a_published_vocabulary_equals_tiktoken(name: str, bbpe_home: Path, read
 # ---- the claim: a cut is where no token bridges -------------------------------------------------------
 
 
+def joined(left: bytes, right: bytes) -> reference.Vocabulary:
+    """The 256 bytes, the two parts grown byte by byte, and what they are side by side: the only token across the seam."""
+    tokens = [*grown(left), *grown(right), left + right]
+    ids = {token: id for id, token in enumerate([*BYTES.values(), *tokens])}
+    merges = [(ids[token[:-1]], ids[token[-1:]]) for token in tokens[:-1]]
+    return reference.Vocabulary(
+        {id: token for token, id in ids.items()}, merges=(*merges, (ids[left], ids[right])), pattern=ANYTHING
+    )
+
+
 @pytest.mark.parametrize(("before", "after"), list(product(range(1, 5), range(1, 5))))
 def test_a_token_that_spans_a_boundary_with_any_part_of_the_two_characters(before: int, after: int) -> None:
     # The token has the last `before` bytes of 中 (e4 b8 ad) and the first `after` of U+5F40 (e5 bd 80); 4 reaches into
     # a third character. It also lies between others that have those bytes: some share two with 中 or U+5F40, some one.
+    # Alone it must be found as what it is; grown byte by byte, its beginnings span the boundary as well.
     text = "\u6c1a\u4e2d\u5f40\u8083".encode()
     spanning = text[6 - before : 6 + after]
     lefts = "\u4e2d\u7e2d\u4e6d\u4e2e\u5e6e"
     rights = "\u5f40\u5f41\u5f80\u6f40\u4e2d"
     texts = ["".join(pair).encode() for pair in product(lefts, rights)]
     texts += [f"\u6c1a{pair}\u8083".encode() for pair in map("".join, product(lefts, rights))]
-    vocabulary = merge_list(*grown(spanning))
-    assert_as_the_reference(vocabulary, texts)
-    formed = [text for text in texts if vocabulary.ids[spanning] in reference.encode(text, vocabulary)]
-    assert formed == [text for text in texts if spanning in text]
-    assert formed
+    for vocabulary in (joined(spanning[:before], spanning[before:]), merge_list(*grown(spanning))):
+        assert_as_the_reference(vocabulary, texts)
+        formed = [text for text in texts if vocabulary.ids[spanning] in reference.encode(text, vocabulary)]
+        assert formed == [text for text in texts if spanning in text]
+        assert formed
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(range(1, 5), range(1, 5))))
+def test_a_token_that_spans_a_boundary_is_found_beside_any_character_with_its_bytes(before: int, after: int) -> None:
+    # The same token between every two of 60 characters, of which most have none, some all of its bytes at that end.
+    text = "\u6c1a\u4e2d\u5f40\u8083".encode()
+    vocabulary = joined(text[6 - before : 6], text[6 : 6 + after])
+    rng = random.Random(before * 10 + after)
+    lefts = [0x4E2D, *(0x4E2D ^ 1 << bit for bit in range(13)), *rng.sample(range(0x1000, 0xD000), 8)]
+    rights = [0x5F40, *(0x5F40 ^ 1 << bit for bit in range(13)), *rng.sample(range(0x1000, 0xD000), 8)]
+    texts = [(chr(left) + chr(right)).encode() for left, right in product(lefts, rights)]
+    tokenizer = tokenizer_of(vocabulary)
+    for text in texts:
+        assert tokenizer.encode_bytes(text) == reference.encode(text, vocabulary), text
 
 
 def test_more_sets_of_leads_than_a_byte_can_number() -> None:
