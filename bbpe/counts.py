@@ -199,7 +199,8 @@ def count_pretokens(
     """Count the pretokens of a corpus.
 
     Memory follows the distinct pretokens and not the corpus: at its peak about 90 bytes and its own length for each
-    (30 MB of Chinese, 924 k distinct: 110 MB), and 4 MB a thread. (A pattern that runs on ``regex`` instead of an automaton needs one whole document at a time, too.)
+    (30 MB of Chinese, 924 k distinct: 110 MB), and 4 MB a thread. A pattern that runs on ``regex`` instead of an
+    automaton needs one whole document at a time, too.
 
     Args:
         source: What to read: see :func:`bbpe.corpus.open_corpus`.
