@@ -139,16 +139,20 @@ cdef class Automaton:
         self.machine.word_row = word << 8
         self.machine.word_ranges = self.machine.run_ranges[<uint32_t>word]
 
-    def ends(self, data: bytes, plain: bool = False):
+    def ends(self, data: bytes, plain: bool = False, size: int | None = None):
         """The end offset in bytes of each pretoken, uint64.
 
         Args:
             data: the text.
             plain: take the loop that is the definition, one character at a time; for tests.
+            size: the text is only this many bytes of ``data``, and the rest what happens to stand after it; for tests.
         """
+        cdef Py_ssize_t length_of_text = len(data) if size is None else size
+        if not 0 <= length_of_text <= len(data):
+            raise ValueError(f"size {size} is not within the text of {len(data)} bytes")
         cdef bytes padded = data + bytes(PADDING)
         cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(padded)
-        cdef const uint8_t* end = begin + PyBytes_GET_SIZE(data)
+        cdef const uint8_t* end = begin + length_of_text
         cdef const uint8_t* at = begin
         cdef const uint8_t* found
         cdef bint plainly = plain

@@ -495,7 +495,9 @@ SCRIPTS: dict[str, str] = {
     "bamum bamu": "a6a0-a6f7 16800-16a38",
     "bassavah bass": "16ad0-16aed 16af0-16af5",
     "batak batk": "1bc0-1bf3 1bfc-1bff",
-    "bengali beng": "980-983 985-98c 98f-990 993-9a8 9aa-9b0 9b2 9b6-9b9 9bc-9c4 9c7-9c8 9cb-9ce 9d7 9dc-9dd 9df-9e3 9e6-9fe",
+    "bengali beng": """
+980-983 985-98c 98f-990 993-9a8 9aa-9b0 9b2 9b6-9b9 9bc-9c4 9c7-9c8 9cb-9ce 9d7 9dc-9dd 9df-9e3 9e6-9fe
+""",
     "bhaiksuki bhks": "11c00-11c08 11c0a-11c36 11c38-11c45 11c50-11c6c",
     "bopomofo bopo": "2ea-2eb 3105-312f 31a0-31bf",
     "brahmi brah": "11000-1104d 11052-11075 1107f",
@@ -531,10 +533,14 @@ ff01-ff20 ff3b-ff40 ff5b-ff65 ff70 ff9e-ff9f ffe0-ffe6 ffe8-ffee fff9-fffd 10100
     "cuneiform xsux": "12000-12399 12400-1246e 12470-12474 12480-12543",
     "cypriot cprt": "10800-10805 10808 1080a-10835 10837-10838 1083c 1083f",
     "cyprominoan cpmn": "12f90-12ff2",
-    "cyrillic cyrl": "400-484 487-52f 1c80-1c8a 1d2b 1d78 2de0-2dff a640-a69f fe2e-fe2f 1e030-1e06d 1e08f",
+    "cyrillic cyrl": """
+400-484 487-52f 1c80-1c8a 1d2b 1d78 2de0-2dff a640-a69f fe2e-fe2f 1e030-1e06d 1e08f
+""",
     "deseret dsrt": "10400-1044f",
     "devanagari deva": "900-950 955-963 966-97f a8e0-a8ff 11b00-11b09",
-    "divesakuru diak": "11900-11906 11909 1190c-11913 11915-11916 11918-11935 11937-11938 1193b-11946 11950-11959",
+    "divesakuru diak": """
+11900-11906 11909 1190c-11913 11915-11916 11918-11935 11937-11938 1193b-11946 11950-11959
+""",
     "dogra dogr": "11800-1183b",
     "duployan dupl": "1bc00-1bc6a 1bc70-1bc7c 1bc80-1bc88 1bc90-1bc99 1bc9c-1bc9f",
     "egyptianhieroglyphs egyp": "13000-13455 13460-143fa",
@@ -559,7 +565,9 @@ ff01-ff20 ff3b-ff40 ff5b-ff65 ff70 ff9e-ff9f ffe0-ffe6 ffe8-ffee fff9-fffd 10100
 1f00-1f15 1f18-1f1d 1f20-1f45 1f48-1f4d 1f50-1f57 1f59 1f5b 1f5d 1f5f-1f7d 1f80-1fb4 1fb6-1fc4 1fc6-1fd3
 1fd6-1fdb 1fdd-1fef 1ff2-1ff4 1ff6-1ffe 2126 ab65 10140-1018e 101a0 1d200-1d245
 """,
-    "gujarati gujr": "a81-a83 a85-a8d a8f-a91 a93-aa8 aaa-ab0 ab2-ab3 ab5-ab9 abc-ac5 ac7-ac9 acb-acd ad0 ae0-ae3 ae6-af1 af9-aff",
+    "gujarati gujr": """
+a81-a83 a85-a8d a8f-a91 a93-aa8 aaa-ab0 ab2-ab3 ab5-ab9 abc-ac5 ac7-ac9 acb-acd ad0 ae0-ae3 ae6-af1 af9-aff
+""",
     "gunjalagondi gong": "11d60-11d65 11d67-11d68 11d6a-11d8e 11d90-11d91 11d93-11d98 11da0-11da9",
     "gurmukhi guru": """
 a01-a03 a05-a0a a0f-a10 a13-a28 a2a-a30 a32-a33 a35-a36 a38-a39 a3c a3e-a42 a47-a48 a4b-a4d a51 a59-a5c a5e
@@ -590,14 +598,18 @@ ffca-ffcf ffd2-ffd7 ffda-ffdc
     "inscriptionalparthian prti": "10b40-10b55 10b58-10b5f",
     "javanese java": "a980-a9cd a9d0-a9d9 a9de-a9df",
     "kaithi kthi": "11080-110c2 110cd",
-    "kannada knda": "c80-c8c c8e-c90 c92-ca8 caa-cb3 cb5-cb9 cbc-cc4 cc6-cc8 cca-ccd cd5-cd6 cdd-cde ce0-ce3 ce6-cef cf1-cf3",
+    "kannada knda": """
+c80-c8c c8e-c90 c92-ca8 caa-cb3 cb5-cb9 cbc-cc4 cc6-cc8 cca-ccd cd5-cd6 cdd-cde ce0-ce3 ce6-cef cf1-cf3
+""",
     "katakana kana": """
 30a1-30fa 30fd-30ff 31f0-31ff 32d0-32fe 3300-3357 ff66-ff6f ff71-ff9d 1aff0-1aff3 1aff5-1affb 1affd-1affe
 1b000 1b120-1b122 1b155 1b164-1b167
 """,
     "kawi": "11f00-11f10 11f12-11f3a 11f3e-11f5a",
     "kayahli kali": "a900-a92d a92f",
-    "kharoshthi khar": "10a00-10a03 10a05-10a06 10a0c-10a13 10a15-10a17 10a19-10a35 10a38-10a3a 10a3f-10a48 10a50-10a58",
+    "kharoshthi khar": """
+10a00-10a03 10a05-10a06 10a0c-10a13 10a15-10a17 10a19-10a35 10a38-10a3a 10a3f-10a48 10a50-10a58
+""",
     "khitansmallscript kits": "16fe4 18b00-18cd5 18cff",
     "khmer khmr": "1780-17dd 17e0-17e9 17f0-17f9 19e0-19ff",
     "khojki khoj": "11200-11211 11213-11241",
@@ -613,7 +625,9 @@ ab30-ab5a ab5c-ab64 ab66-ab69 fb00-fb06 ff21-ff3a ff41-ff5a 10780-10785 10787-10
     "lepcha lepc": "1c00-1c37 1c3b-1c49 1c4d-1c4f",
     "limbu limb": "1900-191e 1920-192b 1930-193b 1940 1944-194f",
     "lineara lina": "10600-10736 10740-10755 10760-10767",
-    "linearb linb": "10000-1000b 1000d-10026 10028-1003a 1003c-1003d 1003f-1004d 10050-1005d 10080-100fa",
+    "linearb linb": """
+10000-1000b 1000d-10026 10028-1003a 1003c-1003d 1003f-1004d 10050-1005d 10080-100fa
+""",
     "lisu": "a4d0-a4ff 11fb0",
     "lycian lyci": "10280-1029c",
     "lydian lydi": "10920-10939 1093f",
@@ -675,7 +689,9 @@ b66-b77
     "shavian shaw": "10450-1047f",
     "siddham sidd": "11580-115b5 115b8-115dd",
     "signwriting sgnw": "1d800-1da8b 1da9b-1da9f 1daa1-1daaf",
-    "sinhala sinh": "d81-d83 d85-d96 d9a-db1 db3-dbb dbd dc0-dc6 dca dcf-dd4 dd6 dd8-ddf de6-def df2-df4 111e1-111f4",
+    "sinhala sinh": """
+d81-d83 d85-d96 d9a-db1 db3-dbb dbd dc0-dc6 dca dcf-dd4 dd6 dd8-ddf de6-def df2-df4 111e1-111f4
+""",
     "sogdian sogd": "10f30-10f59",
     "sorasompeng sora": "110d0-110e8 110f0-110f9",
     "soyombo soyo": "11a50-11aa2",
@@ -695,7 +711,9 @@ be6-bfa 11fc0-11ff1 11fff
 """,
     "tangsa tnsa": "16a70-16abe 16ac0-16ac9",
     "tangut tang": "16fe0 17000-187f7 18800-18aff 18d00-18d08",
-    "telugu telu": "c00-c0c c0e-c10 c12-c28 c2a-c39 c3c-c44 c46-c48 c4a-c4d c55-c56 c58-c5a c5d c60-c63 c66-c6f c77-c7f",
+    "telugu telu": """
+c00-c0c c0e-c10 c12-c28 c2a-c39 c3c-c44 c46-c48 c4a-c4d c55-c56 c58-c5a c5d c60-c63 c66-c6f c77-c7f
+""",
     "thaana thaa": "780-7b1",
     "thai": "e01-e3a e40-e5b",
     "tibetan tibt": "f00-f47 f49-f6c f71-f97 f99-fbc fbe-fcc fce-fd4 fd9-fda",
@@ -703,10 +721,14 @@ be6-bfa 11fc0-11ff1 11fff
     "tirhuta tirh": "11480-114c7 114d0-114d9",
     "todhri todr": "105c0-105f3",
     "toto": "1e290-1e2ae",
-    "tulutigalari tutg": "11380-11389 1138b 1138e 11390-113b5 113b7-113c0 113c2 113c5 113c7-113ca 113cc-113d5 113d7-113d8 113e1-113e2",
+    "tulutigalari tutg": """
+11380-11389 1138b 1138e 11390-113b5 113b7-113c0 113c2 113c5 113c7-113ca 113cc-113d5 113d7-113d8 113e1-113e2
+""",
     "ugaritic ugar": "10380-1039d 1039f",
     "vai vaii": "a500-a62b",
-    "vithkuqi vith": "10570-1057a 1057c-1058a 1058c-10592 10594-10595 10597-105a1 105a3-105b1 105b3-105b9 105bb-105bc",
+    "vithkuqi vith": """
+10570-1057a 1057c-1058a 1058c-10592 10594-10595 10597-105a1 105a3-105b1 105b3-105b9 105bb-105bc
+""",
     "wancho wcho": "1e2c0-1e2f9 1e2ff",
     "warangciti wara": "118a0-118f2 118ff",
     "yezidi yezi": "10e80-10ea9 10eab-10ead 10eb0-10eb1",

@@ -76,7 +76,7 @@ class Pattern:
         Raises:
             PatternError: that dialect has none that is proven to give the same pretokens; the message says why.
 
-        >>> get_pattern("cl100k").spelling("oniguruma")[0][-32:]
+        >>> get_pattern("cl100k").spelling("oniguruma")[0][-28:]
         '\\\\s+\\\\z|\\\\s*[\\\\r\\\\n]|\\\\s+(?!\\\\S)|\\\\s'
         """
         if dialect == "regex":
@@ -150,6 +150,18 @@ _DEEPSEEK_LETTERS = (
 )
 _BLOOM_STOPS = ".,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c"
 
+
+def _deepseek(newlines: str, spaces_at_the_end: str) -> tuple[str, ...]:
+    return (
+        newlines,
+        rf"\s?[{_DEEPSEEK_LETTERS}]+",
+        "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+",
+        spaces_at_the_end,
+        "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+",
+        r"\p{N}+",
+    )
+
+
 _NAMED = (
     _Named(
         "gpt2",
@@ -217,36 +229,14 @@ _NAMED = (
         "deepseek-v2",
         f"{_LLAMA_CPP} (deepseek-llm); also DeepSeek-LLM. Its vocabulary has no token of two digits, so whether a "
         "run of digits is one pretoken changes no id",
-        (
-            r"[\r\n]",
-            rf"\s?[{_DEEPSEEK_LETTERS}]+",
-            "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+",
-            r"\s+$",
-            "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+",
-            r"\p{N}+",
-        ),
-        # The first stage leaves no newline beside anything else, so the end of a line is the end of a piece.
-        oniguruma=(
-            r"[\r\n]",
-            rf"\s?[{_DEEPSEEK_LETTERS}]+",
-            "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+",
-            r"\s+\z",
-            "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+",
-            r"\p{N}+",
-        ),
+        _deepseek(r"[\r\n]", r"\s+$"),
+        # The first stage leaves no newline beside anything else, so the end of a line is the end of a piece; but only
+        # \z is the end of the text wherever it stands.
+        oniguruma=_deepseek(r"[\r\n]", r"\s+\z"),
         llama_cpp="deepseek-llm",
         published=(
-            (
-                "oniguruma",
-                (
-                    r"[\r\n]",
-                    rf"\s?[{_DEEPSEEK_LETTERS}]+",
-                    "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+",
-                    r"\s+$",
-                    "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+",
-                    r"\p{N}+",
-                ),
-            ),
+            ("oniguruma", _deepseek(r"[\r\n]", r"\s+$")),
+            ("oniguruma", _deepseek("[\r\n]", r"\s+$")),
         ),
     ),
 )
@@ -312,7 +302,7 @@ def get_pattern(name_or_regex: str | Sequence[str] | Pattern) -> Pattern:
         known = named_patterns().get(name_or_regex)
         if known is not None:
             return known
-        if re.fullmatch(r"[\w.-]*", name_or_regex) and not name_or_regex.strip(".") == "":
+        if re.fullmatch(r"(?:[\w.-]*\w[\w.-]*)?", name_or_regex):
             raise PatternError(
                 f"unknown pattern {name_or_regex!r}; known: {', '.join(sorted(named_patterns()))}. "
                 f"For the expression that matches this word write (?:{name_or_regex})"

@@ -130,13 +130,13 @@ def ranges(members: Iterable[int]) -> str:
 
 def literal(text: str) -> str:
     lines = textwrap.wrap(text, 110)
-    if len(lines) <= 1:
+    if len(text) <= 80:
         return f'"{text}"'
     return '"""\n' + "\n".join(lines) + '\n"""'
 
 
-def table(name: str, sets: dict[str, set[int]]) -> str:
-    rows = "".join(f'    "{key}": {literal(ranges(members))},\n' for key, members in sets.items())
+def table(name: str, sets: dict[str, str]) -> str:
+    rows = "".join(f'    "{key}": {literal(members)},\n' for key, members in sets.items())
     return f"{name}: dict[str, str] = {{\n{rows}}}\n"
 
 
@@ -160,11 +160,11 @@ def render() -> str:
         '"""\n\n'
         f'VERSION = "{unicode_version}"\n'
         f'ASKED = "{asked}"\n\n'
-        + table("CATEGORIES", categories)
+        + table("CATEGORIES", {name: ranges(members) for name, members in categories.items()})
         + "\n"
-        + table("BINARY", binary)
+        + table("BINARY", {name: ranges(members) for name, members in binary.items()})
         + "\n# Long name and short name.\n"
-        + table("SCRIPTS", scripts())
+        + table("SCRIPTS", {name: ranges(members) for name, members in scripts().items()})
         + "\n# Characters that are one another's case variants (simple case folding).\n"
         + f"CASES: str = {literal(orbits)}\n"
     )
