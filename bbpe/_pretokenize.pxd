@@ -1,5 +1,5 @@
-# Running a compiled pattern over bytes: the scan functions, inline so that counting and encoding compile them into their
-# loops.
+# Running a compiled pattern over bytes: the scan functions, inline so that counting and encoding compile them into
+# their loops.
 #
 # `pretoken_end` finds one pretoken, `cascade_end` one pretoken of a pattern of several stages, `safe_cut` a place where
 # a big document may be cut. The tables come from bbpe/automaton.py; `Automaton` in _pretokenize.pyx lays them out and
