@@ -1,5 +1,76 @@
-"""bbpe: train, use, compare and extend byte-level BPE vocabularies, with Chinese and English as equals."""
+"""bbpe: train, use, compare and extend byte-level BPE vocabularies, with Chinese and English as equals.
 
-from bbpe.patterns import Pattern, get_pattern
-from bbpe.tokenizer import Decoder, Tokenizer
-from bbpe.vocabulary import SpecialToken, Template, Vocabulary
+>>> import bbpe
+>>> tok = bbpe.train(["low lower lowest", "new newer newest"], num_merges=8)
+>>> tok.decode(tok.encode("newest lowest"))
+'newest lowest'
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bbpe.corpus import Progress
+    from bbpe.counts import Counts, count_pretokens
+    from bbpe.errors import BbpeError
+    from bbpe.io import load, save
+    from bbpe.patterns import Pattern, get_pattern, named_patterns
+    from bbpe.tokenizer import Decoder, Tokenizer
+    from bbpe.training import TrainingOptions, TrainingRecord, train
+    from bbpe.vocabulary import SpecialToken, Template, Vocabulary
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BbpeError",
+    "Counts",
+    "Decoder",
+    "Pattern",
+    "Progress",
+    "SpecialToken",
+    "Template",
+    "Tokenizer",
+    "TrainingOptions",
+    "TrainingRecord",
+    "Vocabulary",
+    "count_pretokens",
+    "get_pattern",
+    "load",
+    "named_patterns",
+    "save",
+    "train",
+]
+
+# Where each public name lives. They are imported when first asked for, so that `import bbpe` and the command line are
+# quick whatever part is used.
+_HOMES = {
+    "BbpeError": "errors",
+    "Counts": "counts",
+    "Decoder": "tokenizer",
+    "Pattern": "patterns",
+    "Progress": "corpus",
+    "SpecialToken": "vocabulary",
+    "Template": "vocabulary",
+    "Tokenizer": "tokenizer",
+    "TrainingOptions": "training",
+    "TrainingRecord": "training",
+    "Vocabulary": "vocabulary",
+    "count_pretokens": "counts",
+    "get_pattern": "patterns",
+    "load": "io",
+    "named_patterns": "patterns",
+    "save": "io",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bbpe' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"bbpe.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,9 +1,10 @@
+# cython: auto_pickle=False
 """Count pretokens: run an automaton over text and count what it cuts off, without the GIL.
 
 What it does: :class:`PretokenCounter` holds how often each distinct pretoken occurred; :func:`plan` finds where the
 text of a chunk may be cut and which parts of it are no text (special tokens); :func:`sorted_counts` turns several
-counters into arrays in byte order. What it does not: read files, start threads, normalize, check its arguments more than memory
-safety needs. ``counts.py`` does all of that; read it first. The tables are in ``_native/byte_counts.hpp``.
+counters into arrays in byte order. What it does not: read files, start threads, normalize, check its arguments more
+than memory safety needs. ``counts.py`` does all of that; read it first. The tables are in ``_native/byte_counts.hpp``.
 
 Text is always a ``bytes`` object that ends with :data:`PADDING` bytes more than the text: scanners read ahead.
 """
@@ -223,8 +224,10 @@ cdef class PretokenCounter:
     cdef int64_t longest
     cdef readonly int64_t cut
 
-    def __cinit__(self, max_pretoken_bytes=None):
+    def __cinit__(self, *args, **kwargs):
         self.table = new ByteCounts()
+
+    def __init__(self, max_pretoken_bytes=None):
         self.longest = 0x7FFFFFFFFFFFFFFF if max_pretoken_bytes is None else max_pretoken_bytes
         self.cut = 0
         if self.longest < 4:

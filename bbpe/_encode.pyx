@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from bbpe.errors import EncodeError, VocabularyError
+from bbpe.errors import EncodeError, MissingByteError, VocabularyError
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
@@ -41,7 +41,7 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_S
 from cpython.long cimport PyLong_CheckExact, PyLong_FromUnsignedLong
 from cpython.ref cimport Py_INCREF
 
-from bbpe._pretokenize cimport Automaton, automaton_t, pretoken_end
+from bbpe._pretokenize cimport MAX_STAGES, Automaton, automaton_t, pretoken_end
 from bbpe._types cimport token_id_t
 
 cdef extern from "Python.h":
@@ -82,6 +82,7 @@ cdef extern from *:
         size_t fetch_add(size_t) nogil
         void store(size_t) nogil
 
+cdef int MAX_SPACES = os.cpu_count() or 1
 cdef object new_array = np.empty
 cdef object uint32 = np.dtype(np.uint32)
 
@@ -172,7 +173,7 @@ cdef struct tables_t:      # all that encoding reads and never writes; shared by
     const token_id_t* token_ids      # place -> id
     uint64_t longest_token           # in bytes
     const uint8_t* reached           # place -> whether its bytes alone become it by merging
-    const automaton_t* stages[8]
+    const automaton_t* stages[MAX_STAGES]
     int stage_count
 
 cdef struct document_t:
@@ -616,7 +617,7 @@ cdef document_t as_document(object text) except *:
 
 
 cdef class Workspace:
-    """What one thread needs to encode: caches, the text at hand, its ids. At most about 3 MiB beside text and ids."""
+    """What one thread needs to encode: caches, the text at hand, its ids. 5 MiB of caches, beside the text and its ids."""
 
     cdef Buffer[cache_slot] cache
     cdef Buffer[long_slot] long_cache
@@ -714,8 +715,6 @@ cdef class Encoder:
         self._find_bridges()
         self._encode_characters()
         cdef Automaton automaton
-        if len(self.automata) > 8:
-            raise ValueError("a pattern has at most 8 stages")
         self.tables.stage_count = <int>len(self.automata)
         for stage, automaton in enumerate(self.automata):
             self.tables.stages[<int>stage] = &automaton.machine
@@ -1110,6 +1109,13 @@ cdef class Encoder:
 
     # ---- encoding ----
 
+    cdef int _give_back(self, Workspace space) except -1:
+        """Keep a workspace for the next call, but not more of them than a machine of this size uses at once."""
+        space.trim()
+        if len(self.spaces) < MAX_SPACES:
+            self.spaces.append(space)
+        return 0
+
     cdef Workspace _take(self):
         try:
             return self.spaces.pop()
@@ -1141,9 +1147,8 @@ cdef class Encoder:
         cdef uint32_t entry
         for i in range(count):
             if ids[i] == MISSING:
-                data = text.encode() if isinstance(text, str) else bytes(text)
-                place = f"byte {offset}" if number is None else f"byte {offset} of text {number}"
-                raise EncodeError(f"this vocabulary has no token for byte 0x{data[offset]:02X} ({place})")
+                data = text.encode() if isinstance(text, str) else text
+                raise MissingByteError(data[offset], offset, number)
             entry = self._entry(ids[i])
             offset += self.token_starts.data()[entry] - self.token_starts.data()[entry - 1]
         return 0
@@ -1176,8 +1181,7 @@ cdef class Encoder:
             self._encode(text, space)
             return self._list(space.ids.data(), space.used)
         finally:
-            space.trim()
-            self.spaces.append(space)
+            self._give_back(space)
 
     def encode_to_numpy(self, text):
         """The ids of a str or bytes, as a new uint32 array."""
@@ -1186,8 +1190,7 @@ cdef class Encoder:
             self._encode(text, space)
             return id_array(space.ids.data(), space.used)
         finally:
-            space.trim()
-            self.spaces.append(space)
+            self._give_back(space)
 
     def count(self, text):
         """How many ids a str or bytes has."""
@@ -1196,8 +1199,7 @@ cdef class Encoder:
             self._encode(text, space)
             return space.used
         finally:
-            space.trim()
-            self.spaces.append(space)
+            self._give_back(space)
 
     def encode_pretokens(self, bytes data, const uint64_t[::1] ends):
         """The ids of bytes whose pretokens end at the given offsets, as a new uint32 array."""
@@ -1223,13 +1225,13 @@ cdef class Encoder:
                 self._refuse_missing(space.ids.data(), space.used, data, None)
             return id_array(space.ids.data(), space.used)
         finally:
-            space.trim()
-            self.spaces.append(space)
+            self._give_back(space)
 
     def encode_batch(self, list texts, int threads):
         """The ids of every text: ``(ids, offsets)``, uint32 and int64; text i is ``ids[offsets[i]:offsets[i + 1]]``."""
         cdef Batch batch = Batch(self, texts)
-        if threads > 1 and batch.chunk_starts.size() > 2:
+        threads = min(threads, <int>batch.results.size())
+        if threads > 1:
             with ThreadPoolExecutor(threads) as pool:
                 for done in [pool.submit(batch.work) for _ in range(threads)]:
                     done.result()
@@ -1271,7 +1273,7 @@ cdef class Encoder:
                 value = value.__index__()
             number = PyLong_AsLongLongAndOverflow(value, &overflow)
             if overflow != 0 or number < 0 or number >= MISSING:
-                raise EncodeError(f"id {value} at position {i} is not an id of this vocabulary (0 to {self.id_space - 1})")
+                raise EncodeError(f"id {value} at position {i} is not an id of this vocabulary")
             buffer.data()[i] = <token_id_t>number
         return self._decode(buffer.data(), count)
 
@@ -1288,8 +1290,7 @@ cdef class Encoder:
         for i in range(count):
             entry = (entries[ids[i]] if ids[i] < self.id_space else 0) if dense else self._entry(ids[i])
             if entry == 0:
-                why = "is not an id of this vocabulary" if ids[i] < self.id_space else f"is past the last id {self.id_space - 1}"
-                raise EncodeError(f"id {ids[i]} at position {i} {why}")
+                raise EncodeError(f"id {ids[i]} at position {i} is not an id of this vocabulary")
             size += starts[entry] - starts[entry - 1]
         cdef bytes result = PyBytes_FromStringAndSize(NULL, size)
         out = <uint8_t*>PyBytes_AS_STRING(result)
@@ -1316,8 +1317,7 @@ cdef class Batch:
     cdef vector[vector[token_id_t]] results    # ids of each chunk
     cdef vector[int64_t] counts                # ids of each document
     cdef atomic_size next_chunk
-    cdef size_t bad_document
-    cdef int64_t bad_place
+    cdef list bad                              # (document, place) of lone surrogates
 
     def __init__(self, Encoder encoder, list texts):
         cdef document_t document
@@ -1325,7 +1325,7 @@ cdef class Batch:
         self.encoder = encoder
         self.texts = texts
         self.next_chunk.store(0)
-        self.bad_place = -1
+        self.bad = []
         self.documents.reserve(len(texts))
         for text in texts:
             self.documents.push_back(as_document(text))
@@ -1346,8 +1346,7 @@ cdef class Batch:
             with nogil:
                 self._work(space)
         finally:
-            space.trim()
-            self.encoder.spaces.append(space)
+            self.encoder._give_back(space)
 
     cdef int _work(self, Workspace space) except -1 nogil:
         cdef size_t chunk, i, before
@@ -1361,13 +1360,19 @@ cdef class Batch:
                 before = space.used
                 status = encode_document(&self.encoder.tables, space, &self.documents[i])
                 if status < 0:
+                    # All chunks before this one are taken and will be finished, so the first bad text will be known.
+                    self.next_chunk.store(self.chunk_starts.size())
                     with gil:
-                        raise_surrogate(self.texts[i], -2 - status, i)
+                        self.bad.append((i, -2 - status))
+                    return 0
                 self.counts[i] = space.used - before
             self.results[chunk].assign(space.ids.data(), space.ids.data() + space.used)
 
     cdef tuple gather(self):
         cdef size_t i, total = 0
+        if self.bad:
+            number, place = min(self.bad)
+            raise_surrogate(self.texts[number], place, number)
         offsets = np.empty(len(self.texts) + 1, dtype=np.int64)
         cdef int64_t[::1] offset = offsets
         offset[0] = 0

@@ -225,18 +225,30 @@ cdef inline const uint8_t* match_end(const automaton_t* machine, const uint8_t* 
 cdef inline const uint8_t* gap_end(const automaton_t* machine, const uint8_t* begin, const uint8_t* end) noexcept nogil:
     """Where the text that no match begins in ends: the first place after `begin` where a match begins, or `end`.
 
-    The run of the dead state is the characters that no match begins with.
+    The run of the dead state is the characters that no match begins with. Where a match was tried in vain, its first
+    state's run is remembered: a later try that comes to the same state inside that run goes the same way from there, in
+    vain again. (Without this, the spaces of `\s+$` before a word would each be scanned to the last.)
     """
     cdef const uint8_t* at = begin
+    cdef const uint8_t* vain_end = begin
+    cdef uint32_t vain_row = DEAD
     cdef uint32_t length = 0
+    cdef uint32_t row, skipped
     column_at(machine, at, end, &length)
     at += length
     while at < end:
         at = skip_run(machine, DEAD, at, end, &length)
         if at < end:
-            if (machine.transitions[START | column_at(machine, at, end, &length)] & ROW) != DEAD:
+            row = machine.transitions[START | column_at(machine, at, end, &length)] & ROW
+            if row != DEAD and not (row == vain_row and at + length <= vain_end):
                 if match_end(machine, at, end) != NULL:
                     break
+                vain_row = row
+                vain_end = at + length
+                while vain_end < end and (machine.transitions[row | column_at(machine, vain_end, end, &skipped)] & ROW) == row:
+                    vain_end += skipped
+                    if vain_end < end:
+                        vain_end = skip_run(machine, row, vain_end, end, &skipped)
             at += length
     return at
 

@@ -33,6 +33,7 @@ from typing import IO, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bbpe._json_lines import take_documents
 from bbpe.errors import CorpusError, MissingExtraError
 
 if sys.version_info >= (3, 14):  # pragma: no cover
@@ -670,39 +671,52 @@ def _lines(pieces: Iterable[bytes], block_bytes: int) -> Iterator[Block]:
 
 def _json_lines(pieces: Iterable[bytes], name: str, field: str, block_bytes: int) -> Iterator[Block]:
     """Each line is a JSON object whose ``field`` is a document. Blank lines are passed over."""
-    decode = json.JSONDecoder().decode
-    batch: list[bytes] = []
+    key = field.encode("utf-8", "surrogatepass")
+    number = 0  # lines done
+    texts: list[bytes] = []
+    ends: list[npt.NDArray[np.int64]] = []
     size = 0
-    for number, line in enumerate(_split_lines(pieces), start=1):
-        try:
-            document: bytes = decode(line.decode())[field].encode()
-        except Exception:  # rare: find out what was wrong, with care
-            if not line.strip() or (number == 1 and line.strip() == codecs.BOM_UTF8):
-                continue
-            document = _json_document(line, f"{name}:{number}", field)
-        batch.append(document)
-        size += len(document) + 16
-        if size >= block_bytes:
-            yield _block_of(batch)
-            batch, size = [], 0
-    if batch:
-        yield _block_of(batch)
+    for data in _whole_lines(pieces):
+        at = 0
+        while at < len(data):
+            text, found, at, lines = take_documents(data, at, key, block_bytes)
+            number += lines
+            if len(found):
+                texts.append(text)
+                ends.append(found + size)
+                size += len(text)
+            if at < len(data) and size < block_bytes:  # a line that is wrong, or unusual
+                end = data.find(b"\n", at) + 1 or len(data)
+                number += 1
+                line = data[at:end].removesuffix(b"\n")
+                at = end
+                if line.strip() and not (number == 1 and line.strip() == codecs.BOM_UTF8):
+                    texts.append(_json_document(line, f"{name}:{number}", field))
+                    size += len(texts[-1])
+                    ends.append(_offsets(size))
+            if size >= block_bytes:
+                yield _joined(texts, ends)
+                texts, ends, size = [], [], 0
+    if ends:
+        yield _joined(texts, ends)
 
 
-def _split_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _joined(texts: list[bytes], ends: list[npt.NDArray[np.int64]]) -> Block:
+    all_ends = np.concatenate(ends)
+    return Block(b"".join(texts), np.concatenate([_offsets(0), all_ends[:-1]]), all_ends, True)
+
+
+def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, cut after newlines only."""
     parts: list[bytes] = []
     for piece in pieces:
-        lines = piece.split(b"\n")
-        if len(lines) > 1:
-            parts.append(lines[0])
-            lines[0] = b"".join(parts)
-            parts = []
-            last = lines.pop()
-            yield from lines
-        else:
-            last = piece
-        if last:
-            parts.append(last)
+        cut = piece.rfind(b"\n") + 1
+        if cut:
+            parts.append(piece[:cut])
+            yield b"".join(parts)
+            parts.clear()
+        if cut < len(piece):
+            parts.append(piece[cut:])
     if parts:
         yield b"".join(parts)
 
@@ -724,7 +738,7 @@ def _json_document(line: bytes, place: str, field: str) -> bytes:
     except RecursionError:
         raise CorpusError(f"{place}: JSON nested too deeply to read; repair or remove this line") from None
     except ValueError as error:
-        what = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+        what = f"{error.msg} (column {error.colno})" if isinstance(error, json.JSONDecodeError) else str(error)
         raise CorpusError(f"{place}: not valid JSON: {what}; each line must be one JSON object") from None
     if not isinstance(record, dict):
         raise CorpusError(f"{place}: JSON {_json_kind(record)}, not an object; each line must be one JSON object")

@@ -18,7 +18,6 @@ import builtins
 import os
 import threading
 import time
-import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ import numpy.typing as npt
 from bbpe._count import PADDING, PretokenCounter, SpecialStrings, all_inert, plan, sorted_counts
 from bbpe.corpus import BLOCK_BYTES, Block, Corpus, Progress, Source, SourceLike, Stream, open_corpus
 from bbpe.errors import TrainingError, VocabularyError
+from bbpe.normalizer import normalize
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
 
 __all__ = ["Counts", "count_pretokens"]
@@ -395,7 +395,7 @@ def _normalized(chunk: _Chunk) -> _Chunk:
     last = len(chunk.starts) - 1
     for index, (start, end) in enumerate(zip(chunk.starts.tolist(), chunk.ends.tolist(), strict=True)):
         text = chunk.data[start : chunk.stop if index == last else end].decode("utf-8", "surrogateescape")
-        texts.append(unicodedata.normalize("NFC", text).encode("utf-8", "surrogateescape"))
+        texts.append(normalize(text).encode("utf-8", "surrogateescape"))
         starts.append(size)
         size += len(texts[-1])
         if index == last:

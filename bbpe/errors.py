@@ -8,6 +8,7 @@
     ├── CorpusError       text that cannot be read: missing, empty, binary, truncated, malformed (ValueError)
     ├── TrainingError     options or counts from which nothing can be learned (ValueError)
     ├── EncodeError       text or ids that this vocabulary cannot encode or decode (ValueError)
+    │   └── MissingByteError  a byte for which the vocabulary has no token
     ├── FormatError       a vocabulary file that cannot be read, or cannot say what is to be written (ValueError)
     ├── OutputError       an output that exists already or cannot be written (OSError)
     └── MissingExtraError a feature whose optional dependency is not installed (ImportError)
@@ -41,6 +42,21 @@ class TrainingError(BbpeError, ValueError):
 
 class EncodeError(BbpeError, ValueError):
     """Text or ids that the vocabulary at hand cannot encode or decode."""
+
+
+class MissingByteError(EncodeError):
+    """A byte for which the vocabulary has no token.
+
+    Attributes:
+        byte: Its value.
+        offset: Its place, in bytes from the start of the text.
+    """
+
+    def __init__(self, byte: int, offset: int, text: int | None = None) -> None:
+        where = f"offset {offset}" if text is None else f"offset {offset} of text {text}"
+        super().__init__(f"this vocabulary has no token for byte 0x{byte:02X}, which stands at {where}")
+        self.byte = byte
+        self.offset = offset
 
 
 class FormatError(BbpeError, ValueError):

@@ -24,10 +24,11 @@ from typing import IO
 from bbpe import catalogue
 from bbpe.errors import FormatError, OutputError
 from bbpe.formats import FORMATS, detect, known_formats, tiktoken_file, tokenizer_json, vocab_merges
-from bbpe.formats.files import read_bytes
+from bbpe.formats.files import decode_utf8, read_bytes
 from bbpe.formats.sidecar import sidecar_path
 from bbpe.patterns import Pattern, get_pattern
 from bbpe.tokenizer import Tokenizer
+from bbpe.training import TrainingRecord
 from bbpe.vocabulary import Template, Vocabulary
 
 TOKENIZER_JSON = "tokenizer.json"
@@ -78,10 +79,23 @@ def load(
         raise FormatError(f"unknown format {format!r}; bbpe knows {known_formats()}")
     wanted = get_pattern(pattern) if pattern is not None else None
     path = _find(path_or_name)
-    if path.is_dir():
-        path = _file_in_folder(path, format)
-    chosen = format or detect(path)
-    return Tokenizer(_read(path, chosen, wanted, special_tokens))
+    folder = path if path.is_dir() else None
+    if folder is not None:
+        path = _file_in_folder(folder, format)
+    vocabulary = _read(path, format or detect(path), wanted, special_tokens)
+    return Tokenizer(vocabulary, training_record=None if folder is None else _record_of(folder, vocabulary))
+
+
+def _record_of(folder: Path, vocabulary: Vocabulary) -> TrainingRecord | None:
+    """The record in a folder that :func:`save` wrote; None where ``training.json`` is missing or of something else."""
+    path = folder / TRAINING
+    if not path.exists():
+        return None
+    try:
+        record = TrainingRecord.from_json(decode_utf8(read_bytes(path), path))
+    except (FormatError, RecursionError):
+        return None  # other programs use this name too, and the record decides no id
+    return record if record.vocab_size == vocabulary.vocab_size else None
 
 
 def _read(path: Path, format: str, pattern: Pattern | None, special_tokens: Mapping[str, int] | None) -> Vocabulary:
@@ -324,9 +338,10 @@ def atomic_directory(
         temporary.mkdir()
         try:
             yield temporary
-            for name in sorted(os.listdir(temporary)):
-                _sync_file(temporary / name)
-            _sync_folder(temporary)
+            for folder, _, names in os.walk(temporary):
+                for name in names:
+                    _sync_file(Path(folder, name))
+                _sync_folder(Path(folder))
             _refuse_existing_folder(target, force, replaceable)
             if final.exists():
                 _exchange(temporary, final)

@@ -54,7 +54,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import regex
@@ -155,11 +155,14 @@ class Vocabulary:
     def _rank_of_id(self) -> dict[int, int]:
         return {token_id: rank for rank, token_id in enumerate(self.ranks or ())}
 
-    def rank(self, left: int, right: int) -> int | None:
-        """The rank at which two adjacent ids merge; None when they do not."""
+    def rank(self, left: bytes, right: bytes) -> int | None:
+        """The rank at which two adjacent parts merge; None when they do not.
+
+        A byte without a token is a part, too: a rank table may still merge it into a token (as tiktoken does).
+        """
         if self.ranks is None:
-            return self._rank_of_pair.get((left, right))
-        token_id = self.ids.get(self.tokens[left] + self.tokens[right])
+            return self._rank_of_pair.get((self.ids.get(left, -1), self.ids.get(right, -1)))
+        token_id = self.ids.get(left + right)
         return None if token_id is None else self._rank_of_id[token_id]
 
 
@@ -410,19 +413,21 @@ def encode_pretoken(pretoken: bytes, vocabulary: Vocabulary) -> list[int]:
     """
     if vocabulary.whole_pretoken and pretoken in vocabulary.ids:
         return [vocabulary.ids[pretoken]]
-    ids: list[int] = []
-    for offset, byte in enumerate(pretoken):
-        if bytes([byte]) not in vocabulary.ids:
-            raise MissingByteError(byte, offset)
-        ids.append(vocabulary.ids[bytes([byte])])
+    parts = [bytes([byte]) for byte in pretoken]
     while True:
         ranked = [
-            (rank, at) for at in range(len(ids) - 1) if (rank := vocabulary.rank(ids[at], ids[at + 1])) is not None
+            (rank, at)
+            for at in range(len(parts) - 1)
+            if (rank := vocabulary.rank(parts[at], parts[at + 1])) is not None
         ]
         if not ranked:
-            return ids
+            break
         _, at = min(ranked)
-        ids[at : at + 2] = [vocabulary.ids[vocabulary.tokens[ids[at]] + vocabulary.tokens[ids[at + 1]]]]
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
+    for offset, part in zip(accumulate(map(len, parts), initial=0), parts, strict=False):
+        if part not in vocabulary.ids:
+            raise MissingByteError(part[0], offset)
+    return [vocabulary.ids[part] for part in parts]
 
 
 # ---- text ----------------------------------------------------------------------------------------

@@ -11,16 +11,18 @@ import codecs
 import functools
 import os
 import re
-import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from bbpe import unicode
 from bbpe._encode import Encoder
-from bbpe.errors import EncodeError
+from bbpe.errors import EncodeError, MissingByteError
+from bbpe.normalizer import normalize, stretches
 from bbpe.patterns import Pattern, Pretokenizer
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
@@ -34,8 +36,8 @@ IdArray: TypeAlias = npt.NDArray[np.uint32]
 class Piece(NamedTuple):
     """A stretch of a text: plain, or one special token (with the white space that it takes)."""
 
-    text: str | bytes
-    start: int  # in characters of a str, in bytes of bytes
+    text: str
+    start: int  # in characters
     special: SpecialToken | None
 
 
@@ -132,10 +134,10 @@ class Tokenizer:
         _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if self._direct and not allowed_special:
+        if self._direct and allowed_special == ():
             ids = self._encoder.encode(text)
         else:
-            ids = self._to_array(text, allowed_special).tolist()
+            ids = _as_list(self._to_array(text, allowed_special))
         return self._with_template(ids) if add_template else ids
 
     def encode_to_numpy(self, text: str, *, allowed_special: Allowed = (), errors: str = "strict") -> IdArray:
@@ -143,7 +145,7 @@ class Tokenizer:
         _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if self._direct and not allowed_special:
+        if self._direct and allowed_special == ():
             return self._encoder.encode_to_numpy(text)
         return self._to_array(text, allowed_special)
 
@@ -154,7 +156,10 @@ class Tokenizer:
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data is bytes, not {type(data).__name__}")
-        return self._to_array(bytes(data), allowed_special).tolist()  # type: ignore[no-any-return]
+        data = bytes(data)
+        if self._direct and allowed_special == ():
+            return self._encoder.encode(data)
+        return _as_list(self._to_array(data.decode("utf-8", "surrogateescape"), allowed_special, escaped=True))
 
     def encode_batch(
         self,
@@ -187,14 +192,20 @@ class Tokenizer:
         batch = _text_list(texts)
         if errors != "strict":
             batch = [_repaired(text, errors) for text in batch]
-        if allowed_special or not self._pretokenizer.automata:
-            arrays = [self._to_array(text, allowed_special) for text in batch]
+        if allowed_special != () or self._pretokenizer.automata is None:
+            allowed = self._allowed(allowed_special)
+            arrays = [self._to_array(text, allowed) for text in batch]
             offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
             np.cumsum([len(array) for array in arrays], out=offsets[1:])
             return (np.concatenate(arrays) if arrays else np.empty(0, dtype=np.uint32)), offsets
-        if self._vocabulary.normalizer:
-            batch = [self._normalized(text) for text in batch]
-        return self._encoder.encode_batch(batch, _thread_count(threads))
+        if self._direct:
+            return self._encoder.encode_batch(batch, _thread_count(threads))
+        try:
+            return self._encoder.encode_batch([self._normalized(text) for text in batch], _thread_count(threads))
+        except EncodeError:
+            for text in batch:  # the place in the normalized text is not the place in the text as given
+                self._to_array(text, ())
+            raise
 
     def encode_with_offsets(
         self,
@@ -219,17 +230,18 @@ class Tokenizer:
         if unit not in ("characters", "bytes"):
             raise ValueError(f"unit is 'characters' or 'bytes', not {unit!r}")
         text = _repaired(text, errors) if errors != "strict" else text
+        if surrogate := _SURROGATE.search(text):
+            raise _surrogate_error(text, surrogate.start())
         ids: list[int] = []
         places: list[tuple[int, int]] = []
         base = 0  # in the unit asked for
-        for piece in self._pieces(text, allowed_special):
-            assert isinstance(piece.text, str)
+        for piece in self._pieces(text, self._allowed(allowed_special)):
             length = len(piece.text) if unit == "characters" else len(piece.text.encode())
             if piece.special is not None:
                 ids.append(piece.special.id)
                 places.append((base, base + length))
             else:
-                found = self._plain_to_array(piece.text)
+                found = self._piece_to_array(text, piece, escaped=False)
                 ids.extend(found.tolist())
                 starts, ends = _places(piece.text, self._normalized(piece.text), self._lengths(found), unit)
                 places.extend(zip((starts + base).tolist(), (ends + base).tolist(), strict=True))
@@ -241,7 +253,7 @@ class Tokenizer:
         _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if self._direct and not allowed_special:
+        if self._direct and allowed_special == ():
             return self._encoder.count(text)
         return len(self._to_array(text, allowed_special))
 
@@ -263,6 +275,12 @@ class Tokenizer:
         """The bytes of some ids: the exact inverse of encoding where there is no normalizer."""
         if isinstance(ids, np.ndarray):
             return self._encoder.decode_array(_id_array(ids))
+        if (
+            isinstance(ids, (str, bytes, bytearray, memoryview))
+            or not isinstance(ids, Iterable)
+            or isinstance(ids, Mapping)
+        ):
+            raise TypeError(f"ids are a sequence of integers, not {type(ids).__name__}")
         return self._encoder.decode_list(ids if type(ids) is list else list(ids))
 
     def decoder(self, errors: str = "replace") -> Decoder:
@@ -292,44 +310,42 @@ class Tokenizer:
         template: Template = self._vocabulary.template
         return [*template.before, *ids, *template.after]
 
-    def _to_array(self, text: str | bytes, allowed_special: Allowed) -> IdArray:
+    def _to_array(self, text: str, allowed_special: Allowed, *, escaped: bool = False) -> IdArray:
+        """The ids of a text with special tokens; ``escaped``: its lone surrogates stand for invalid bytes."""
         parts = [
-            np.array([piece.special.id], dtype=np.uint32) if piece.special is not None else self._plain_to_array(piece.text)
-            for piece in self._pieces(text, allowed_special)
+            np.array([piece.special.id], dtype=np.uint32)
+            if piece.special is not None
+            else self._piece_to_array(text, piece, escaped)
+            for piece in self._pieces(text, self._allowed(allowed_special))
         ]
         if len(parts) == 1:
             return parts[0]
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint32)
 
-    def _plain_to_array(self, text: str | bytes) -> IdArray:
-        """The ids of text without special tokens."""
-        normalized = self._normalized(text)
-        if self._pretokenizer.automata:
-            return self._encoder.encode_to_numpy(normalized)
-        data = normalized if isinstance(normalized, bytes) else _utf8(normalized)
-        return self._encoder.encode_pretokens(data, self._pretokenizer.ends(data))
+    def _piece_to_array(self, text: str, piece: Piece, escaped: bool) -> IdArray:
+        """The ids of a plain piece; what cannot be encoded is named with its place in the whole text as given."""
+        coding = "surrogateescape" if escaped else "strict"
+        normalized = self._normalized(piece.text)
+        try:
+            data = normalized.encode("utf-8", coding)
+        except UnicodeEncodeError:
+            raise _surrogate_error(text, next(_SURROGATE.finditer(text)).start()) from None
+        try:
+            if self._pretokenizer.automata is not None:
+                return self._encoder.encode_to_numpy(data)
+            return self._encoder.encode_pretokens(data, self._pretokenizer.ends(data))
+        except MissingByteError as error:
+            before = len(text[: piece.start].encode("utf-8", coding))
+            starts, _ = _places(piece.text, normalized, np.ones(len(data), dtype=np.int64), "bytes")
+            raise MissingByteError(error.byte, before + int(starts[error.offset])) from None
 
-    @overload
-    def _normalized(self, text: str) -> str: ...
-    @overload
-    def _normalized(self, text: bytes) -> bytes: ...
-    def _normalized(self, text: str | bytes) -> str | bytes:
-        form = self._vocabulary.normalizer
-        if form is None or text.isascii():
-            return text
-        if isinstance(text, str):
-            return unicodedata.normalize(form, text)
-        return unicodedata.normalize(form, text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    def _normalized(self, text: str) -> str:
+        return text if self._vocabulary.normalizer is None else normalize(text)
 
-    def _pieces(self, text: str | bytes, allowed_special: Allowed) -> Iterator[Piece]:
+    def _pieces(self, text: str, allowed: frozenset[str]) -> Iterator[Piece]:
         """Cut a text at its allowed special tokens."""
-        if not text:
-            return
-        if not allowed_special:
-            yield Piece(text, 0, None)
-            return
         done = 0
-        for start, end, special in self._find_special(text, self._allowed(allowed_special)):
+        for start, end, special in self._find_special(text, allowed):
             if start > done:
                 yield Piece(text[done:start], done, None)
             yield Piece(text[start:end], start, special)
@@ -338,38 +354,36 @@ class Tokenizer:
             yield Piece(text[done:], done, None)
 
     def _allowed(self, allowed_special: Allowed) -> frozenset[str]:
+        """The allowed special tokens as a set, each of them known."""
         if isinstance(allowed_special, str):
             if allowed_special != "all":
                 raise ValueError(f"allowed_special is a set of special tokens or 'all', not {allowed_special!r}")
             return frozenset(self._special_by_content)
         allowed = frozenset(allowed_special)
-        for content in allowed:
-            if content not in self._special_by_content:
-                known = ", ".join(map(repr, list(self._special_by_content)[:8])) or "none"
-                raise EncodeError(f"{content!r} is no special token of this vocabulary; it has: {known}")
+        for content in allowed - self._special_by_content.keys():
+            known = ", ".join(map(repr, list(self._special_by_content)[:8])) or "none"
+            raise EncodeError(f"{content!r} is no special token of this vocabulary; it has: {known}")
         return allowed
 
-    def _find_special(
-        self, text: str | bytes, allowed: frozenset[str]
-    ) -> Iterator[tuple[int, int, SpecialToken]]:
+    def _find_special(self, text: str, allowed: frozenset[str]) -> Iterator[tuple[int, int, SpecialToken]]:
         """Where allowed special tokens stand: the leftmost first, the longest of those at one place."""
         if not allowed:
             return
-        search, by_match, space, word = _special_search(allowed, isinstance(text, bytes))
+        search = _special_search(allowed)
         at = done = 0
-        while match := search.search(text, at):  # type: ignore[arg-type]
+        while match := search.search(text, at):
             start, end = match.span()
             at = end
-            special = self._special_by_content[by_match[match.group()]]
-            if special.single_word and (
-                (start > 0 and word.match(text[start - 1 : start])) or word.match(text[end : end + 1])  # type: ignore[arg-type]
+            special = self._special_by_content[match.group()]
+            if special.single_word and any(
+                _is_word(character) for character in text[max(start - 1, 0) : start] + text[end : end + 1]
             ):
                 continue
             if special.lstrip:
-                while start > done and space.match(text[start - 1 : start]):  # type: ignore[arg-type]
+                while start > done and text[start - 1] in _WHITE_SPACE:
                     start -= 1
             if special.rstrip:
-                while end < len(text) and space.match(text[end : end + 1]):  # type: ignore[arg-type]
+                while end < len(text) and text[end] in _WHITE_SPACE:
                     end += 1
             at = done = end
             yield start, end, special
@@ -439,6 +453,11 @@ def _is_range(ids: IdArray) -> bool:
     return bool(len(ids) == 0 or (ids[0] == 0 and int(ids[-1]) == len(ids) - 1))
 
 
+def _as_list(ids: IdArray) -> list[int]:
+    plain: list[int] = ids.tolist()
+    return plain
+
+
 def _require_str(text: object) -> None:
     if not isinstance(text, str):
         raise TypeError(f"text is str, not {type(text).__name__}; for bytes use encode_bytes")
@@ -454,27 +473,29 @@ def _text_list(texts: Iterable[str]) -> list[str]:
     return batch
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_WHITE_SPACE = frozenset("\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000").union(
+    map(chr, range(0x2000, 0x200B))
+)
+
+
 def _repaired(text: str, errors: str) -> str:
-    """The text with U+FFFD for each lone surrogate; two that form a pair become their character."""
+    """The text with U+FFFD for each lone surrogate, so that all else keeps its place."""
     if errors not in ("strict", "replace"):
         raise ValueError(f"errors is 'strict' or 'replace', not {errors!r}")
-    if errors == "strict":
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
+    return _SURROGATE.sub("\ufffd", text) if errors == "replace" else text
 
 
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise EncodeError(
-            f"the text holds a lone surrogate U+{ord(text[error.start]):04X} at position {error.start}, which no UTF-8 "
-            "can say; pass errors='replace' to encode U+FFFD in its place"
-        ) from None
+def _surrogate_error(text: str, place: int) -> EncodeError:
+    return EncodeError(
+        f"the text holds a lone surrogate U+{ord(text[place]):04X} at position {place}, which no UTF-8 can say; "
+        "pass errors='replace' to encode U+FFFD in its place"
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_word(character: str) -> bool:
+    return ord(character) in unicode.word()
 
 
 def _thread_count(threads: int | None) -> int:
@@ -502,16 +523,11 @@ def _id_array(ids: npt.NDArray[Any]) -> IdArray:
 
 
 @functools.lru_cache(maxsize=64)
-def _special_search(
-    allowed: frozenset[str], in_bytes: bool
-) -> tuple[re.Pattern[Any], dict[Any, str], re.Pattern[Any], re.Pattern[Any]]:
-    """A search for any of these strings, what each match is, and what is white space and part of a word."""
-    longest_first = sorted(allowed, key=lambda content: (-len(content), content))
-    if in_bytes:
-        found = re.compile(b"|".join(re.escape(content.encode()) for content in longest_first))
-        return found, {content.encode(): content for content in allowed}, re.compile(rb"\s"), re.compile(rb"\w")
-    found_text = re.compile("|".join(re.escape(content) for content in longest_first))
-    return found_text, {content: content for content in allowed}, re.compile(r"\s"), re.compile(r"\w")
+def _special_search(allowed: frozenset[str]) -> re.Pattern[str]:
+    """A search for any of these strings, the longest first where several begin."""
+    return re.compile(
+        "|".join(re.escape(content) for content in sorted(allowed, key=lambda content: (-len(content), content)))
+    )
 
 
 # ---- Offsets in the text as given -------------------------------------------------------------------------------------
@@ -529,13 +545,13 @@ def _places(
         character = _character_of_byte(text)
         return character[starts], character[ends - 1] + 1
     # Both texts fall into stretches that the normalizer maps one to one; a token has the place of those it touches.
-    size = (lambda part: len(part.encode())) if unit == "bytes" else len
-    first = np.empty(len(normalized.encode()), dtype=np.int64)
+    size = (lambda part: len(_raw(part))) if unit == "bytes" else len
+    first = np.empty(len(_raw(normalized)), dtype=np.int64)
     past = np.empty_like(first)
     at = place = 0
-    for stretch in _stretches(text, normalized):
-        changed = unicodedata.normalize("NFC", stretch)
-        data = len(changed.encode())
+    for stretch in stretches(text):
+        changed = normalize(stretch)
+        data = len(_raw(changed))
         if changed == stretch:
             if unit == "bytes":
                 first[at : at + data] = np.arange(place, place + data)
@@ -551,44 +567,14 @@ def _places(
     return first[starts], past[ends - 1]
 
 
+def _raw(text: str) -> bytes:
+    """UTF-8, with invalid bytes that surrogates stand for as they are."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def _character_of_byte(text: str) -> npt.NDArray[np.int64]:
-    data = np.frombuffer(text.encode(), dtype=np.uint8)
+    data = np.frombuffer(_raw(text), dtype=np.uint8)
     return np.cumsum((data & 0xC0) != 0x80) - 1
-
-
-def _stretches(text: str, normalized: str) -> list[str]:
-    """Cut a text before every character that no normalization joins to what stands before it."""
-    seconds = _composing_seconds()
-    cuts = [0]
-    for place, character in enumerate(text):
-        if place and character not in seconds and unicodedata.combining(character) == 0:
-            cuts.append(place)
-    stretches = [text[start:end] for start, end in zip(cuts, [*cuts[1:], len(text)], strict=True)]
-    if "".join(unicodedata.normalize("NFC", stretch) for stretch in stretches) != normalized:
-        return [text]  # cannot happen by the standard's definition; then one place for all is still true
-    return stretches
-
-
-@functools.cache
-def _composing_seconds() -> frozenset[str]:
-    """Characters that a composition may join to the one before: second parts, and what decomposes to begin with one."""
-    seconds = {chr(code) for code in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}  # Hangul vowels and finals
-    decomposed: dict[str, str] = {}
-    for code in range(0xC0, 0x30000):
-        character = chr(code)
-        mapping = unicodedata.decomposition(character)
-        if mapping and not mapping.startswith("<"):
-            parts = "".join(chr(int(part, 16)) for part in mapping.split())
-            decomposed[character] = parts
-            if len(parts) == 2:
-                seconds.add(parts[1])
-    seconds.update(
-        character
-        for character in decomposed
-        if unicodedata.normalize("NFD", character)[0] in seconds
-        or unicodedata.combining(unicodedata.normalize("NFD", character)[0])
-    )
-    return frozenset(seconds)
 
 
 # ---- Smaller vocabularies ----------------------------------------------------------------------------------------------
@@ -606,9 +592,12 @@ def _truncated(vocabulary: Vocabulary, vocab_size: int) -> Vocabulary:
         )
     gone = set(made[len(made) - removed :])
     tokens = {id: token for id, token in vocabulary.tokens.items() if id not in gone}
-    last = next(reversed(vocabulary.tokens), -1)
+    # Special tokens behind the removed ids close the gap, as training with the smaller size would have placed them.
+    last = max(vocabulary.tokens, default=-1)
+    closes = gone == set(range(last - removed + 1, last + 1))
     moved = {
-        special.id: special.id - removed if special.id > last else special.id for special in vocabulary.special_tokens
+        special.id: special.id - removed if closes and special.id > last else special.id
+        for special in vocabulary.special_tokens
     }
     specials = [replace(special, id=moved[special.id]) for special in vocabulary.special_tokens]
     template = Template(
@@ -632,7 +621,7 @@ def _made_by_merges(vocabulary: Vocabulary) -> list[int]:
     else:
         assert vocabulary.ranks is not None
         made = [id for id in vocabulary.ranks if len(tokens[id]) > 1]
-    if any(first >= second for first, second in zip(made, made[1:], strict=False)):
+    if any(first >= second for first, second in pairwise(made)):
         raise ValueError(
             "this vocabulary cannot be truncated: its merges do not make one token each in the order of ids, "
             "so a prefix of them is not a smaller vocabulary"

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 import bbpe
-from bbpe._merge import MergeLearner
+from bbpe._merge import learner
 from bbpe.corpus import Progress, Source, SourceLike
 from bbpe.counts import Counts, count_pretokens
 from bbpe.errors import FormatError, TrainingError
@@ -438,7 +438,7 @@ class _Run:
                 tokens[id] = token
             taken += [special.content.encode() for special in self.base.special_tokens]
             symbols, offsets = _encoded(counts, self.base)
-        self.learner = MergeLearner(
+        self.learner = learner(
             symbols,
             offsets,
             counts.counts,
@@ -452,17 +452,17 @@ class _Run:
 
     def finish(self, progress: Callable[[Progress], None] | None) -> tuple[Vocabulary, TrainingRecord]:
         """Learn all merges. Between native steps Python runs: an exception there ends the training, Ctrl-C included."""
-        learner = self.learner
+        native = self.learner
         total = None if self.wanted == MAX_TOTAL else self.wanted
         due = 0.0
         going = True
-        while going and len(learner) < self.wanted:
+        while going and len(native) < self.wanted:
             if progress is not None and time.monotonic() >= due:
                 due = time.monotonic() + _REPORT_SECONDS
-                progress(Progress("merging", len(learner), total, "merges"))
-            going = learner.learn(self.wanted, _STEP)
+                progress(Progress("merging", len(native), total, "merges"))
+            going = native.learn(self.wanted, _STEP)
         if progress is not None:
-            progress(Progress("merging", len(learner), total if going else len(learner), "merges"))
+            progress(Progress("merging", len(native), total if going else len(native), "merges"))
         vocabulary = self._vocabulary()
         return vocabulary, self._record(vocabulary)
 

@@ -99,6 +99,7 @@ class Vocabulary:
         template: Template | None = None,
         name: str | None = None,
     ) -> None:
+        _check_types(tokens)
         ordered = {id: tokens[id] for id in sorted(tokens)}
         self._tokens = ordered
         self._ids = _checked_ids(ordered)
@@ -230,14 +231,17 @@ def _rebuild(arguments: dict[str, Any]) -> Vocabulary:
     return Vocabulary(**arguments)
 
 
-def _checked_ids(tokens: Mapping[int, bytes]) -> dict[bytes, int]:
-    """Bytes to id, once every id and token is sound."""
-    ids = dict(zip(tokens.values(), tokens.keys(), strict=True))
+def _check_types(tokens: Mapping[int, bytes]) -> None:
     for id, token in tokens.items():
         if type(id) is not int or not 0 <= id <= MAX_ID:
             raise VocabularyError(f"token id {id!r} is not an integer from 0 to {MAX_ID}")
         if type(token) is not bytes or not token:
             raise VocabularyError(f"token {id} is {token!r}; a token is one byte or more")
+
+
+def _checked_ids(tokens: Mapping[int, bytes]) -> dict[bytes, int]:
+    """Bytes to id, once every id and token is sound."""
+    ids = dict(zip(tokens.values(), tokens.keys(), strict=True))
     if len(ids) != len(tokens):
         seen: dict[bytes, int] = {}
         for id, token in tokens.items():
@@ -251,6 +255,9 @@ def _checked_merges(
     merges: Sequence[tuple[int, int]], tokens: Mapping[int, bytes], ids: Mapping[bytes, int]
 ) -> tuple[tuple[int, int], ...]:
     checked = tuple((left, right) for left, right in merges)
+    for rank, pair in enumerate(checked):
+        if type(pair[0]) is not int or type(pair[1]) is not int:
+            raise VocabularyError(f"merge {rank} is {pair!r}; a merge is two token ids")
     try:
         for left, right in checked:
             ids[tokens[left] + tokens[right]]
@@ -278,6 +285,8 @@ def _checked_ranks(ranks: Sequence[int] | None, tokens: Mapping[int, bytes]) -> 
     if ranks is None:
         return tuple(tokens)
     checked = tuple(ranks)
+    if any(type(id) is not int for id in checked):
+        raise VocabularyError("a rank table lists token ids, which are integers")
     if len(checked) != len(tokens) or set(checked) != tokens.keys():
         raise VocabularyError("a rank table lists the id of every token exactly once")
     return checked
@@ -286,7 +295,13 @@ def _checked_ranks(ranks: Sequence[int] | None, tokens: Mapping[int, bytes]) -> 
 def _checked_special_tokens(
     special_tokens: Iterable[SpecialToken], tokens: Mapping[int, bytes]
 ) -> tuple[SpecialToken, ...]:
-    checked = tuple(sorted(special_tokens, key=lambda special: special.id))
+    given = tuple(special_tokens)
+    for special in given:
+        if not isinstance(special, SpecialToken):
+            raise TypeError(f"special tokens are SpecialToken objects, not {type(special).__name__}")
+        if type(special.content) is not str or type(special.id) is not int:
+            raise TypeError(f"{special!r}: content is a str and id an int")
+    checked = tuple(sorted(given, key=lambda special: special.id))
     contents: dict[str, int] = {}
     taken: dict[int, str] = {}
     for special in checked:

@@ -3,6 +3,8 @@
 Small alphabets come first, because runs and ties are where merge loops break; then any bytes; then text of the kinds
 that patterns tell apart; then bytes that are not UTF-8. ``rank_tables`` and ``merge_lists`` give vocabularies of the
 reference that no training would produce: ids with holes, ranks in any order, tokens that cannot be reached.
+``sliced_vocabularies`` are such over text, so that tokens begin and end inside characters. ``tokenizer_of`` is what bbpe
+makes of a vocabulary of the reference.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from bbpe import reference
+from bbpe import Pattern, SpecialToken, Template, Tokenizer, Vocabulary, reference
 
 # Machines are shared and noisy, and the reference is slow on purpose: no example is late.
 # A failure prints how to replay it.
@@ -128,3 +130,59 @@ def merge_lists(draw: st.DrawFn, alphabet: bytes = b"ab", max_tokens: int = 10) 
 def vocabularies(alphabet: bytes = b"ab", max_tokens: int = 10) -> st.SearchStrategy[reference.Vocabulary]:
     """Either kind."""
     return st.one_of(rank_tables(alphabet, max_tokens), merge_lists(alphabet, max_tokens))
+
+
+# Characters of three bytes that share the first byte, the first two, the last, or the first and the last; and others.
+NEAR = "\u4e00\u4e01\u4e2d\u4f40\u5000\u5001\u8e00"
+FAR = ["a", "b", " ", "\0", "é", "ê", "あ", "가", "ก", "😀", "😁"]
+
+ANYTHING = ("(?s:.+)",)  # the pattern that makes every text one pretoken
+
+
+@st.composite
+def sliced_vocabularies(draw: st.DrawFn) -> tuple[reference.Vocabulary, list[bytes]]:
+    """A vocabulary whose tokens are any slices of a text, and texts over the same characters.
+
+    All 256 bytes have tokens. The others may begin and end inside characters, be unreachable, have ranks and ids in any
+    order and ids past 32 bits' half.
+    """
+    characters = draw(st.lists(st.sampled_from([*NEAR, *NEAR, *FAR]), min_size=1, max_size=5, unique=True))
+    units = [character.encode() for character in characters] + draw(st.lists(st.sampled_from(BROKEN), max_size=1))
+    parts = st.lists(st.sampled_from(units), min_size=1, max_size=10).map(b"".join)
+    sample = draw(parts)
+    cuts = draw(st.lists(st.tuples(st.integers(0, len(sample) - 1), st.integers(2, 8)), max_size=8))
+    slices = [sample[start : start + length] for start, length in cuts]
+    if draw(st.booleans()):  # tokens that grow byte by byte are mostly reachable
+        slices = [piece[:length] for piece in slices for length in range(2, len(piece) + 1)]
+    longer = draw(st.permutations(sorted({piece for piece in slices if len(piece) > 1})))
+    first = draw(st.sampled_from([256, 1000, 3_000_000_000]))
+    tokens = reference.byte_tokens() | {first + 2 * place: piece for place, piece in enumerate(longer)}
+    ids = {token: id for id, token in tokens.items()}
+    whole = draw(st.booleans())
+    if draw(st.booleans()):
+        ranks = (*range(256), *draw(st.permutations([ids[piece] for piece in longer])))
+        vocabulary = reference.Vocabulary(tokens, ranks=ranks, whole_pretoken=whole, pattern=ANYTHING)
+    else:
+        splits = [(piece[:at], piece[at:]) for piece in longer for at in range(1, len(piece))]
+        pairs = [(ids[left], ids[right]) for left, right in splits if left in ids and right in ids]
+        merges = draw(st.permutations(pairs)) if draw(st.booleans()) else pairs
+        merges = merges[: draw(st.integers(len(merges) // 2, len(merges)))]
+        vocabulary = reference.Vocabulary(tokens, merges=tuple(merges), whole_pretoken=whole, pattern=ANYTHING)
+    texts_of_it = st.one_of(parts, st.lists(st.sampled_from([*longer, *units]), max_size=8).map(b"".join))
+    return vocabulary, draw(st.lists(texts_of_it, min_size=1, max_size=6))
+
+
+def tokenizer_of(vocabulary: reference.Vocabulary, pattern: Pattern | None = None) -> Tokenizer:
+    """The same vocabulary for bbpe; ``pattern`` where the reference spells another one out."""
+    return Tokenizer(
+        Vocabulary(
+            vocabulary.tokens,
+            merges=vocabulary.merges,
+            ranks=vocabulary.ranks,
+            special_tokens=[SpecialToken(content, id) for content, id in vocabulary.special_tokens.items()],
+            pattern=pattern or Pattern(vocabulary.pattern or ANYTHING),
+            normalizer=vocabulary.normalizer,
+            whole_pretoken=vocabulary.whole_pretoken,
+            template=Template(*vocabulary.template),
+        )
+    )

@@ -228,6 +228,77 @@ def test_line_ends_are_found_across_the_edges_of_blocks(size: int, tmp_path: Pat
     assert read(path, lines=True, block_bytes=size) == [b"a", b"", b"bcdefghij\r\rk", b"", b"last\r"]
 
 
+def field_text(line: bytes) -> bytes | None:
+    """What Python's parser makes of a line; ``None`` for an error."""
+    try:
+        return json.loads(line.decode())["text"].encode()  # type: ignore[no-any-return]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["text", "b", "é", 't"']), inner),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.dictionaries(st.sampled_from(["text", "tex", "", "é", "a b"]), VALUES),
+    st.text(max_size=12),
+    st.booleans(),
+    st.sampled_from([None, (",", ":"), (" , ", "\t:\r ")]),
+    st.integers(0, 60),
+    st.sampled_from(b'"\\{}[],:0e-.+ntu/ \x01\x7f\xc3'),
+)
+def test_json_is_read_as_python_reads_it(
+    tmp_path_factory: pytest.TempPathFactory,
+    record: dict[str, object],
+    text: str,
+    ascii_only: bool,
+    separators: tuple[str, str] | None,
+    place: int,
+    damage: int,
+) -> None:
+    """Of a valid line, and of the same line with one byte replaced, the native parser and Python's say the same."""
+    path = tmp_path_factory.getbasetemp() / "a.jsonl"
+    line = json.dumps({**record, "text": text}, ensure_ascii=ascii_only, separators=separators).encode()
+    damaged = bytearray(line)
+    damaged[place % len(line)] = damage
+    for candidate in (line, bytes(damaged)):
+        try:
+            candidate.decode()
+        except UnicodeDecodeError:
+            continue
+        path.write_bytes(b'{"text": "before"}\n' + candidate + b'\n{"text": "after"}')
+        wanted = field_text(candidate)
+        if wanted is None:
+            with pytest.raises(CorpusError, match=r"a\.jsonl:2: "):
+                read(path)
+        else:
+            assert read(path) == [b"before", wanted, b"after"]
+
+
+@pytest.mark.parametrize("block_bytes", [1, 10, 1 << 20])
+def test_unusual_json_between_plain_lines(block_bytes: int, tmp_path: Path) -> None:
+    lines = [
+        b'{"text": "a", "n": NaN}',
+        b'{"te\\u0078t": "b"}',
+        b'{"text": 1, "text": "c"}',
+        b'{"text": "old", "text": "d"}',
+        b'{"n": ' + b"[" * 200 + b"]" * 200 + b', "text": "e"}',
+        b'{"n": ' + b"9" * 1000 + b', "text": "f"}',
+        b'{"text": "\\ud83d\\ude00\\u4e2d\\u00e9\\n\\"\\\\\\/\\b\\f\\r\\t"}',
+    ]
+    wanted = [b"a", b"b", b"c", b"d", b"e", b"f", '😀中é\n"\\/\b\f\r\t'.encode()]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'\n{"text": "plain"}\n'.join(lines))
+    documents = read(path, block_bytes=block_bytes)
+    assert documents[::2] == wanted
+    assert set(documents[1::2]) == {b"plain"}
+
+
 def test_blank_lines_and_a_byte_order_mark_are_no_json_documents(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes('\ufeff{"text": "a"}\n\n  \r\n{"text": "b", "text": "c"}'.encode())
@@ -340,7 +411,7 @@ def test_truncated_and_corrupt_compressed_files(compression: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b'{"text": "unfinished', "a.jsonl:3: not valid JSON: Unterminated string starting at at column 10"),
+        (b'{"text": "unfinished', "a.jsonl:3: not valid JSON: Unterminated string starting at (column 10)"),
         (b"{'text': 1}", "a.jsonl:3: not valid JSON"),
         (b"[1, 2]", "a.jsonl:3: JSON an array, not an object"),
         (b'"text"', "a.jsonl:3: JSON a string, not an object"),

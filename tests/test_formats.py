@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from bbpe.errors import FormatError
 from bbpe.formats import FORMATS, detect, tiktoken_file, tokenizer_json, vocab_merges
 from bbpe.formats.byte_text import CHARACTERS, to_bytes, to_text
-from bbpe.formats.equivalence import check_same_as_ranks, merges_alone, merges_of_ranks
+from bbpe.formats.equivalence import check_same_as_ranks, listed_merges, merges_alone
 from bbpe.formats.files import read_bytes
 from bbpe.formats.sidecar import sidecar_path
 from bbpe.patterns import Pattern, get_pattern
@@ -57,6 +57,7 @@ def vocabulary_of(
     return Vocabulary(tokens, **{**arguments, **changes})
 
 
+TOKENS = {byte: bytes([byte]) for byte in range(256)}
 WORDS = [b"th", b"the", b" the", b"\xe4\xb8", b"\xe4\xb8\xad", b"  ", b"in", b"ing"]
 PLAIN = vocabulary_of(WORDS)
 VARIANTS = {
@@ -100,7 +101,7 @@ def test_a_tiktoken_file_is_read_back_as_the_merge_list_it_was(tmp_path: Path, v
 def test_a_rank_table_stays_one_in_tiktoken_and_becomes_all_its_splits_elsewhere(tmp_path: Path) -> None:
     tiktoken_file.write(TABLE, tmp_path / "a.tiktoken")
     assert tiktoken_file.read(tmp_path / "a.tiktoken") == TABLE
-    as_merges = TABLE.replace(ranks=None, merges=merges_of_ranks(TABLE))
+    as_merges = TABLE.replace(ranks=None, merges=listed_merges(TABLE))
     tokenizer_json.write(TABLE, tmp_path / "tokenizer.json")
     assert tokenizer_json.read(tmp_path / "tokenizer.json") == as_merges
     vocab_merges.write(TABLE, tmp_path)
@@ -228,7 +229,7 @@ def test_all_splits_in_any_order_are_the_rank_table(tokens: list[bytes], seed: i
     """The lemma of ``equivalence.py`` on every text of up to nine letters, splits of one token shuffled."""
     all_tokens = dict(enumerate([b"a", b"b", *tokens]))
     table = Vocabulary(all_tokens, pattern=GPT2, whole_pretoken=True)
-    merges = list(merges_of_ranks(table))
+    merges = list(listed_merges(table))
     assert len(merges) == sum(
         token[:middle] in table.ids and token[middle:] in table.ids
         for token in tokens
@@ -248,7 +249,7 @@ def test_merges_that_pass_the_check_are_the_rank_table(tokens: list[bytes], data
     """Any merge list over two letters: either refused, or equal to the ranks on every text of up to nine letters."""
     alphabet = {byte: bytes([byte]) for byte in range(256)}
     table = Vocabulary({**alphabet, **{256 + i: token for i, token in enumerate(tokens)}}, pattern=GPT2)
-    splits = list(merges_of_ranks(table))
+    splits = list(listed_merges(table))
     chosen = data.draw(st.lists(st.sampled_from(splits), unique=True)) if splits else []
     if data.draw(st.booleans()):
         chosen.sort(key=splits.index)
@@ -265,15 +266,11 @@ def test_the_check_accepts_what_training_makes_and_finds_each_way_to_differ() ->
     check_same_as_ranks(PLAIN)
     check_same_as_ranks(vocabulary_of(WORDS, first_id=400, step=3))
 
-    swapped = {**PLAIN.tokens, 256: b"the", 257: b"th"}
-    with pytest.raises(FormatError, match="merges do not follow ids"):
-        check_same_as_ranks(
-            Vocabulary(swapped, merges=[(116, 104), (257, 101)], pattern=LLAMA3).replace(
-                tokens={**swapped}, merges=[(116, 104), (257, 101), *()]
-            )
-        )
+    swapped = Vocabulary({**TOKENS, 256: b"the", 257: b"th"}, merges=[(116, 104), (257, 101)], pattern=LLAMA3)
+    with pytest.raises(FormatError, match=r"token 257 .*merged before token 256: merges do not follow ids"):
+        check_same_as_ranks(swapped)
 
-    joined = PLAIN.replace(merges=PLAIN.merges[:1])  # th + e is no longer listed, but "the" is a token
+    joined = PLAIN.replace(merges=listed_merges(PLAIN)[:1])  # th + e is no longer listed, but "the" is a token
     with pytest.raises(FormatError, match=r"token 257 .*two parts, which ranks would join"):
         check_same_as_ranks(joined)
 
@@ -308,7 +305,7 @@ def test_merges_alone_are_the_merges_of_a_trained_vocabulary() -> None:
         (vocabulary_of(WORDS, pattern=get_pattern(r"\p{L}+")), "cannot say this pattern"),
         (VARIANTS["flags"], "cannot say lstrip of special token '<m>'"),
         (vocabulary_of(WORDS, special={"<s>": 300, "<s>x": 301}), "begins with special token '<s>'"),
-        (PLAIN.replace(merges=PLAIN.merges[:1]), "two parts"),
+        (PLAIN.replace(merges=listed_merges(PLAIN)[:1]), "two parts"),
     ],
 )  # fmt: skip
 def test_tiktoken_refuses_what_it_cannot_say(tmp_path: Path, vocabulary: Vocabulary, reason: str) -> None:
@@ -382,7 +379,7 @@ def test_tokenizer_json_variants_mean_the_same(tmp_path: Path) -> None:
 
 def test_pre_tokenizers_that_a_pattern_can_say(tmp_path: Path) -> None:
     data = as_json(PLAIN, tmp_path)
-    (llama3,) = LLAMA3.spelling("oniguruma")
+    llama3 = LLAMA3.spelling("oniguruma")[0]
     plain_level = {**BYTE_LEVEL, "use_regex": False}
 
     def pattern_of(*parts: dict[str, Any]) -> Pattern:
@@ -764,7 +761,7 @@ def mutate(data: bytes, random_source: random.Random) -> bytes:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_mutants_are_read_or_refused_never_a_crash(tmp_path: Path, name: str) -> None:
-    """800 mutants (seeds 0 to 799) of every file of the format: a ``Vocabulary`` or a ``FormatError``, nothing
+    """400 mutants (seeds 0 to 399) of every file of the format: a ``Vocabulary`` or a ``FormatError``, nothing
     else."""
     small = Vocabulary(
         {0: b" ", 1: b"a", 2: b"b", 5: b"ab", 6: b" ab"},
@@ -782,7 +779,7 @@ def test_mutants_are_read_or_refused_never_a_crash(tmp_path: Path, name: str) ->
     files = sorted(tmp_path.iterdir())
     originals = {path: path.read_bytes() for path in files}
     accepted = 0
-    for seed in range(800):
+    for seed in range(400):
         random_source = random.Random(seed)
         path = random_source.choice(files)
         path.write_bytes(mutate(originals[path], random_source))
@@ -790,7 +787,7 @@ def test_mutants_are_read_or_refused_never_a_crash(tmp_path: Path, name: str) ->
             FORMATS[name].read(first)
             accepted += 1
         path.write_bytes(originals[path])
-    assert 0 < accepted < 550
+    assert 0 < accepted < 280
 
 
 # --- published files ---

@@ -21,6 +21,7 @@ from bbpe.errors import BbpeError, FormatError, OutputError, PatternError
 from bbpe.formats import tiktoken_file, tokenizer_json, vocab_merges
 from bbpe.patterns import get_pattern
 from bbpe.tokenizer import Tokenizer
+from bbpe.training import train
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
 TOKENS = {**{byte: bytes([byte]) for byte in range(256)}, 256: b"th", 257: b"the", 258: b" the"}
@@ -84,6 +85,18 @@ def test_a_format_may_be_asked_for(tmp_path: Path) -> None:
         io.save(TOKENIZER, tmp_path / "out", format="gguf")
     with pytest.raises(FormatError, match="unknown format 'gguf'; bbpe knows tokenizer"):
         io.load(tmp_path / "pair", format="gguf")
+
+
+def test_the_training_record_is_kept(tmp_path: Path) -> None:
+    trained = train([b"the cat and the hat", "猫和帽子。猫和帽子"], vocab_size=265)
+    saved = io.save(trained, tmp_path / "out")
+    assert tmp_path / "out" / "training.json" in saved.files
+    loaded = io.load(tmp_path / "out")
+    assert (loaded.vocabulary, loaded.training_record) == (trained.vocabulary, trained.training_record)
+    assert io.load(tmp_path / "out" / "tokenizer.json").training_record is None  # a file is only itself
+    for other in ("{}", "[", "\ud800".encode("utf-8", "surrogatepass").decode("latin-1"), "[" * 100_000):
+        (tmp_path / "out" / "training.json").write_text(other, encoding="latin-1")
+        assert io.load(tmp_path / "out").training_record is None
 
 
 def test_what_tiktoken_cannot_say_is_left_out_of_a_folder_with_the_reason(tmp_path: Path) -> None:

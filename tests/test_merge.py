@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import documents, pretoken_counts, vocabularies
 
 from bbpe import reference
-from bbpe._merge import MergeLearner
+from bbpe._merge import CharacterLearner, MergeLearner, learner
 
 BYTES = np.arange(256, dtype=np.uint32)
 TOKENS = [bytes([byte]) for byte in range(256)]
@@ -174,8 +174,8 @@ def test_thousands_of_pairs(seed: int) -> None:
 
 def test_all_that_is_learned_from_enough_text_to_move_every_block_is_what_recounting_says() -> None:
     """A check that costs one recount and not one a merge: at the end, apply the merges and recount."""
-    pretokens = seeded(bytes(range(256)), 4000, 40, 7)
-    learner = run(learner_of(pretokens), 3000)
+    pretokens = seeded(bytes(range(256)), 1500, 30, 7)
+    learner = run(learner_of(pretokens), 1000)
     ids = {tuple(pretoken): list(pretoken) for pretoken in pretokens}
     lengths = learner.corpus_tokens.tolist()
     assert lengths[0] == sum(len(pretoken) * count for pretoken, count in pretokens.items())
@@ -183,7 +183,7 @@ def test_all_that_is_learned_from_enough_text_to_move_every_block_is_what_recoun
         for key, sequence in ids.items():
             if pair[0] in sequence:
                 ids[key] = reference.apply_merge(sequence, pair, 256 + rank)
-        if rank % 500 == 499:
+        if rank % 250 == 249:
             assert lengths[rank + 1] == sum(len(ids[tuple(pretoken)]) * count for pretoken, count in pretokens.items())
             best = max(
                 reference.count_pairs([(ids[tuple(pretoken)], count) for pretoken, count in pretokens.items()]).values()
@@ -191,17 +191,15 @@ def test_all_that_is_learned_from_enough_text_to_move_every_block_is_what_recoun
             assert rank + 1 == len(learner) or learner.counts[rank + 1] == best
 
 
-@pytest.mark.parametrize("times", [2, 3, 10**6, 10**6 + 1])
-def test_one_pretoken_of_equal_bytes_halves_with_each_merge(times: int) -> None:
-    learner = run(learner_of({b"a" * times: 1}), 100)
-    for rank, length in enumerate(learner.corpus_tokens.tolist()[:-1]):
-        # Positions, overlaps included. Where the run is odd an older token stands at its end, and does not count.
-        assert learner.counts[rank] <= length - 1
-    assert pairs(learner)[:1] == ([(97, 97)] if times > 2 else [])
-    longest = max((len(learner.merges)), 0)
-    assert longest == (0 if times == 2 else 1 if times == 3 else longest)
-    if times >= 10**6:
-        assert pairs(learner)[:18] == [(97, 97), *((rank, rank) for rank in range(256, 273))]
+@pytest.mark.parametrize("times", [2, 3, 4, 1000, 10**6, 10**6 + 1])
+def test_a_run_of_one_byte(times: int) -> None:
+    """Long runs of equal tokens halve with each merge, and a merge takes time only for what it replaces."""
+    learner = run(learner_of({b"a" * times: 1}), 60)
+    if times <= 1000:
+        assert_equal(learner, reference.learn_merges({b"a" * times: 1}, num_merges=60))
+    else:
+        assert pairs(learner)[:18] == [(97, 97), *((token, token) for token in range(256, 273))]
+        assert learner.counts[:2].tolist() == [times - 1, times // 2 - 1]
 
 
 def test_a_million_random_bytes_in_one_pretoken() -> None:
@@ -217,3 +215,95 @@ def test_the_same_learner_goes_on_where_it_stopped() -> None:
     for merges in (0, 1, 5, 60):
         run(learner, merges, work=1)
     assert pairs(learner) == pairs(run(learner_of(pretokens), 60))
+
+
+# ---- characters first ------------------------------------------------------------------------------
+
+# Characters of 2, 3 and 4 bytes that share first, middle and last bytes with one another.
+ALIKE = ["a", "b", "中", "串", "丰", "争", "㸭", "é", "©", "ê", "\U00040000", "\U00040040", "😀"]
+
+
+def by_character(pretokens: Mapping[bytes, int], characters: bool | None = True, **options: object) -> MergeLearner:
+    symbols, offsets = flat([list(pretoken) for pretoken in pretokens], np.uint8)
+    counts = np.array(list(pretokens.values()), np.int64)
+    options.setdefault("byte_ids", BYTES)
+    return learner(symbols, offsets, counts, TOKENS, by_character=characters, **options)  # type: ignore[arg-type]
+
+
+def counts_of_texts(alphabet: list[str], most: int = 12) -> st.SearchStrategy[dict[bytes, int]]:
+    text = st.lists(st.sampled_from(alphabet), min_size=1, max_size=9).map(lambda found: "".join(found).encode())
+    return st.dictionaries(text, st.integers(1, 4) | counts_of_all_sizes, max_size=most)
+
+
+@given(
+    counts_of_texts(ALIKE) | counts_of_texts(ALIKE[2:5]) | counts_of_texts(ALIKE[-3:]) | counts_of_texts(["a", "é"]),
+    st.integers(1, 3),
+    caps,
+    st.sampled_from([1, 5, MANY]),
+)
+@example({"\U00040000".encode() * 3: 5}, 1, None, 1)
+@settings(max_examples=250)
+def test_beginning_with_characters_gives_the_same_merges(
+    pretokens: dict[bytes, int], min_count: int, max_token_bytes: int | None, work: int
+) -> None:
+    learned = reference.learn_merges(
+        pretokens, num_merges=40, min_count=min_count, max_token_bytes=max_token_bytes, special_tokens=["中串"]
+    )
+    found = by_character(pretokens, min_count=min_count, max_token_bytes=max_token_bytes, taken=["中串".encode()])
+    assert_equal(run(found, 40, work), learned)
+
+
+@given(counts_of_texts(ALIKE), st.permutations(range(256)))
+@settings(max_examples=100)
+def test_beginning_with_characters_breaks_ties_by_ids_too(pretokens: dict[bytes, int], order: list[int]) -> None:
+    tokens = {token_id: bytes([byte]) for token_id, byte in enumerate(order)}
+    ids = np.empty(256, np.uint32)
+    ids[order] = BYTES
+    symbols, offsets = flat([list(pretoken) for pretoken in pretokens], np.uint8)
+    counts = np.array(list(pretokens.values()), np.int64)
+    found = learner(symbols, offsets, counts, [tokens[i] for i in range(256)], byte_ids=ids, by_character=True)
+    learned = reference.learn_merges(pretokens, reference.Vocabulary(tokens, merges=()), num_merges=30)
+    assert_equal(run(found, 30), learned)
+
+
+@given(st.dictionaries(documents().filter(bool), st.integers(1, 3), max_size=8))
+@settings(max_examples=60)
+def test_bytes_that_are_no_text_are_learned_from_byte_by_byte(pretokens: dict[bytes, int]) -> None:
+    assert_equal(run(by_character(pretokens), 20), reference.learn_merges(pretokens, num_merges=20))
+
+
+def like_chinese(seed: int, distinct: int = 4000) -> dict[bytes, int]:
+    """Pretokens with characters, words and counts as unequally frequent as in text; some ASCII, marks and emoji."""
+    rng = random.Random(seed)
+    han = "".join(map(chr, rng.sample(range(0x4E00, 0x9FA6), 500)))
+    characters = han[:6] + "，" + han[6:60] + "。ae1" + han[60:] + "éà😀😁tn"
+    weights = [1 / (rank + 30) for rank in range(len(characters))]
+    words = ["".join(rng.choices(characters, weights, k=rng.choice([1, 1, 1, 1, 2, 2, 3]))) for _ in range(3000)]
+    return {
+        "".join(rng.choices(words, k=rng.randint(1, 9))).encode(): int(rng.paretovariate(1.2)) for _ in range(distinct)
+    }
+
+
+@pytest.mark.parametrize(("seed", "least"), [(0, 400), (1, 0), (2, 40), (5, 300), (10, 20), (14, 10)])
+@pytest.mark.parametrize("options", [{}, {"max_token_bytes": 3}, {"min_count": 7}], ids=str)
+def test_characters_first_or_bytes_first_is_the_same_for_thousands_of_pairs(
+    seed: int, least: int, options: dict[str, int]
+) -> None:
+    """Against the learner that begins with bytes, which equals the specification: large enough for every branch."""
+    pretokens = like_chinese(seed)
+    characters, plain = (run(by_character(pretokens, choice, **options), 2500, 5000) for choice in (True, False))
+    assert isinstance(characters, CharacterLearner)
+    assert not isinstance(plain, CharacterLearner)
+    assert characters.merges_by_character >= least  # the first stage ends early, late, or at once
+    assert pairs(characters) == pairs(plain)
+    assert characters.counts.tolist() == plain.counts.tolist()
+    assert characters.corpus_tokens.tolist() == plain.corpus_tokens.tolist()
+
+
+def test_the_learner_begins_with_characters_where_that_pays() -> None:
+    english = {b"the": 5, b" quick": 3}
+    russian = {text.encode(): 3 for text in (" слово", " дело", " море", " или")}
+    assert isinstance(by_character(like_chinese(1), None), CharacterLearner)
+    assert not isinstance(by_character({**like_chinese(1), b"\xe4\xb8": 1}, None), CharacterLearner)
+    assert not isinstance(by_character(english, None), CharacterLearner)
+    assert not isinstance(by_character(russian, None), CharacterLearner)

@@ -137,6 +137,8 @@ def test_point_01_a_rank_table_becomes_all_its_splits_and_the_added_merges_follo
     # pairs that occur twice, (2, 5) and (5, 2), the smaller.
     assert learned.vocabulary.ranks is None
     assert learned.vocabulary.merges == ((0, 1), (1, 2), (0, 4), (3, 2), (2, 5))
+    backwards = Vocabulary({3: b"a", 2: b"b", 1: b"ab", 5: b"bb", 4: b"abb"}, ranks=(2, 3, 1, 5, 4))
+    assert all_splits(backwards).merges == ((3, 2), (2, 2), (1, 2), (3, 5))  # of one token: by ids, not by length
 
 
 def test_point_01_a_pair_whose_bytes_are_already_a_token_is_never_learned() -> None:
@@ -146,6 +148,34 @@ def test_point_01_a_pair_whose_bytes_are_already_a_token_is_never_learned() -> N
     assert added(learned) == [b"cd", b"abcd"]
     special = learn_merges({b"abab": 9}, make([b"a", b"b"], []), num_merges=9, special_tokens=["ab"])
     assert added(special) == [b"ba", b"aba", b"abab"]  # ab is a special token: a|ba|b instead
+
+
+def test_point_01_special_tokens_of_the_base_are_never_learned_either() -> None:
+    base = Vocabulary({0: b"a", 1: b"b"}, merges=(), special_tokens={"ab": 2})
+    assert added(learn_merges({b"ab": 9}, base, num_merges=1)) == []
+
+
+def test_point_01_a_pretoken_that_the_base_takes_whole_has_no_pairs() -> None:
+    # aba is taken whole, so that only the b|b of the other pretoken is a pair to learn from.
+    base = make([b"a", b"b", b"aba"], [], whole_pretoken=True)
+    learned = learn_merges({b"aba": 9, b"bb": 2}, base, num_merges=2)
+    assert (added(learned), learned.counts, learned.lengths) == ([b"bb"], (2,), (13, 11))
+
+
+def test_point_01_an_extension_keeps_all_else_of_its_base() -> None:
+    base = Vocabulary(
+        {0: b"a", 1: b"b", 2: b"ab"},
+        special_tokens={"<s>": 9},
+        special_flags={"<s>": frozenset({"lstrip"})},
+        pattern=WORDS,
+        normalizer="NFC",
+        whole_pretoken=True,
+        template=((9,), ()),
+    )
+    extended = learn_merges({b"baba": 2}, base, num_merges=1, special_tokens=["<t>"]).vocabulary
+    for name in ["special_flags", "pattern", "normalizer", "whole_pretoken", "template"]:
+        assert getattr(extended, name) == getattr(base, name)
+    assert extended.special_tokens == {"<s>": 9, "<t>": 11}
 
 
 @given(pretoken_counts(), vocabularies(b"abc"), st.one_of(st.none(), st.integers(1, 4)))
@@ -509,8 +539,9 @@ def test_point_11_invalid_bytes_are_left_alone_and_nothing_of_the_original_is_lo
 @pytest.mark.parametrize(
     "text",
     [
-        *["\u1100\u1161\u11a8", "\uac00\u11a8", "x\u1161", "\u30ab\u3099", "\u3099"],
+        *["\u1100\u1161\u11a8", "\uac00\u11a8", "x\u1161", "\u30ab\u3099", "\u3099", "\u1112\u1175\u11c2"],
         *["\u1ecd\u0302", "o\u0302\u0323", "\u0958", "\u212b", "\u0f73\u0f71", "a\u0344\u0323"],
+        "\u0f40\u0f74\u0f73",  # of combining class 0, but made of two marks that go before the one before it
     ],
 )
 def test_point_11_syllables_marks_and_exclusions(text: str) -> None:
@@ -538,6 +569,8 @@ def test_point_11_offsets_speak_of_the_original_text() -> None:
     ids, spans = encode_with_offsets("xe\u0301y", vocabulary)
     assert (ids, spans) == ([120, 0xC3, 0xA9, 121], [(0, 1), (1, 3), (1, 3), (3, 4)])
     assert encode_with_offsets("xe\u0301y", vocabulary, unit="bytes")[1] == [(0, 1), (1, 4), (1, 4), (4, 5)]
+    # Marks that change places: five bytes before and after, of which none stands for one of the others.
+    assert normalize("a\u0301\u0323".encode(), "NFC") == ("\u1ea1\u0301".encode(), [(0, 5)] * 5)
 
 
 # ---- point 12: special tokens and the template --------------------------------------------------------
@@ -615,6 +648,10 @@ def test_point_13_ids_have_holes_and_need_not_follow_ranks() -> None:
     assert encode(b"ab", vocabulary) == [1]
     with pytest.raises(ValueError, match="id 5 at position 1"):
         decode_bytes([9, 5], vocabulary)
+
+
+def test_point_13_without_merges_and_ranks_it_is_a_rank_table_in_the_order_of_ids() -> None:
+    assert Vocabulary({9: b"a", 4: b"b", 1: b"ab", 70: b"ba"}).ranks == (1, 4, 9, 70)
 
 
 def test_point_13_the_whole_pretoken_rule_is_a_property_of_the_vocabulary() -> None:

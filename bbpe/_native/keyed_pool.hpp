@@ -72,6 +72,13 @@ public:
 
     void prefetch_key(std::uint64_t key) noexcept { prefetch(slots_.data() + (mix64(key) & mask_)); }
 
+    void clear() {
+        records_.release();
+        free_.clear();
+        live_ = count_ = 0;
+        rebuild(0);
+    }
+
     Record* data() noexcept { return records_.data(); }
     std::uint32_t numbers() const noexcept { return count_; }  // every number is below this; erased ones included
     std::uint64_t size() const noexcept { return live_; }

@@ -30,6 +30,18 @@ inline size_t utf8_sequence(const uint8_t* at, const uint8_t* end) noexcept {
 // Characters in [at, end), and how many of them are invalid bytes.
 inline void count_characters(const uint8_t* at, const uint8_t* end, int64_t& characters, int64_t& invalid) noexcept {
     while (at < end) {
+        // Most text by far: ASCII, and three bytes whose first is neither E0 nor ED.
+        if (*at < 0x80) {
+            characters++;
+            at++;
+            continue;
+        }
+        if (end - at >= 3 && (*at & 0xF0) == 0xE0 && *at != 0xE0 && *at != 0xED && is_continuation(at[1]) &&
+            is_continuation(at[2])) {
+            characters++;
+            at += 3;
+            continue;
+        }
         const size_t length = utf8_sequence(at, end);
         characters++;
         invalid += length == 0;

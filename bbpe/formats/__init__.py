@@ -121,6 +121,8 @@ def _sniff_json(content: bytes) -> tuple[str | None, str]:
     if re.search(rb'"(?:model|added_tokens|pre_tokenizer)"\s*:\s*[\[{n]', content):
         return "tokenizer.json", ""
     start = content[:4096]
+    if b'"bbpe sidecar"' in start:
+        return None, "a sidecar, which belongs to the file of its name without .json"
     if re.search(rb'"(?:token_bytes|default_vocab_size)"\s*:', start):
         return None, "a tekken.json"
     if re.match(rb'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*[0-9]+\s*[,}]', start):

@@ -35,38 +35,19 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from bbpe.errors import FormatError
+from bbpe.training import as_merge_list
 from bbpe.vocabulary import Vocabulary
 
-MAX_CHECKED_TOKEN_BYTES = 20_000  # the run on one token is quadratic in its length
+MAX_WORK = 10**9  # the run on one token is quadratic in its length; published vocabularies need less than 10**8 in all
 _NO_MERGE = 1 << 62
 _NEVER_IN_UTF8 = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
 
 
-def merges_of_ranks(vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:
-    """Every split of every token into two tokens, by the rank of the result: the same encoder as the rank table.
-
-    Splits of one token are ordered by the ranks of their parts, as transformers' converter writes them (any order would
-    do). A merge list is returned as it is. Time: one look-up for each byte of the vocabulary.
-    """
-    if vocabulary.merges is not None:
-        return vocabulary.merges
-    assert vocabulary.ranks is not None
-    ids = vocabulary.ids
-    rank_of = {id: rank for rank, id in enumerate(vocabulary.ranks)}
-    merges: list[tuple[int, int]] = []
-    for id in vocabulary.ranks:
-        token = vocabulary.tokens[id]
-        splits = []
-        for middle in range(1, len(token)):
-            left = ids.get(token[:middle])
-            if left is not None:
-                right = ids.get(token[middle:])
-                if right is not None:
-                    splits.append((left, right))
-        if len(splits) > 1:
-            splits.sort(key=lambda pair: (rank_of[pair[0]], rank_of[pair[1]]))
-        merges += splits
-    return tuple(merges)
+def listed_merges(vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:
+    """The merges of a merge list; of a rank table, all splits by the rank of the result: the same encoder."""
+    merges = as_merge_list(vocabulary).merges
+    assert merges is not None
+    return merges
 
 
 class _Alone:
@@ -74,7 +55,7 @@ class _Alone:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         tokens, ids = vocabulary.tokens, vocabulary.ids
-        self.merges = merges_of_ranks(vocabulary)
+        self.merges = listed_merges(vocabulary)
         self._place = {pair: place for place, pair in enumerate(self.merges)}
         self._results = [ids[tokens[left] + tokens[right]] for left, right in self.merges]
         self._byte_ids = {token[0]: id for id, token in tokens.items() if len(token) == 1}
@@ -115,15 +96,12 @@ def check_same_as_ranks(vocabulary: Vocabulary) -> None:
             raise FormatError("ids do not follow ranks; there rank and id are one number")
         if vocabulary.whole_pretoken:
             return  # it is such a table
+    _check_work(vocabulary)
     alone = _Alone(vocabulary)
     previous_place, previous_id = -1, -1
     for id, token in tokens.items():
         if len(token) == 1:
             continue
-        if len(token) > MAX_CHECKED_TOKEN_BYTES:
-            raise FormatError(
-                f"token {id} has {len(token):,} bytes, too many to check (at most {MAX_CHECKED_TOKEN_BYTES:,})"
-            )
         parts, place = alone.run(token)
         if parts == 2:
             raise FormatError(f"token {id} ({_shown(token)}): the merges leave it in two parts, which ranks would join")
@@ -146,9 +124,11 @@ def merges_alone(vocabulary: Vocabulary) -> tuple[tuple[int, int], ...] | None:
 
     By the lemma these merges alone are the same encoder. It is the way back from the ranks of a trained vocabulary to
     its merges.
+
+    Raises:
+        FormatError: Tokens are too long for this.
     """
-    if any(len(token) > MAX_CHECKED_TOKEN_BYTES for token in vocabulary.tokens.values()):
-        return None
+    _check_work(vocabulary)
     alone = _Alone(vocabulary)
     merges: list[tuple[int, int]] = []
     assert vocabulary.ranks is not None
@@ -163,6 +143,13 @@ def merges_alone(vocabulary: Vocabulary) -> tuple[tuple[int, int], ...] | None:
                 return None
             merges.append(alone.merges[place])
     return tuple(merges)
+
+
+def _check_work(vocabulary: Vocabulary) -> None:
+    """Refuse a vocabulary made to keep this module busy, rather than run for hours."""
+    if sum(len(token) ** 2 for token in vocabulary.tokens.values()) > MAX_WORK:
+        longest = max(map(len, vocabulary.tokens.values()))
+        raise FormatError(f"tokens of up to {longest:,} bytes are too long to compare merges with ranks")
 
 
 def _check_bytes(tokens: Mapping[int, bytes]) -> None:

@@ -144,6 +144,16 @@ def parse_json(data: bytes, path: Path) -> Any:
 _TYPE_NAMES = {dict: "an object", list: "a list", str: "a string", int: "an integer", bool: "true or false"}
 
 
+def shortened(message: object) -> str:
+    """A message that quotes a file's contents, in one line of bounded length.
+
+    >>> shortened("x" * 1000).count("x") < 500
+    True
+    """
+    text = " ".join(str(message).splitlines())
+    return text if len(text) <= 400 else f"{text[:200]} … {text[-190:]}"
+
+
 def expect(value: Any, kind: type, place: str) -> Any:
     """``value``, once it is exactly of type ``kind`` (true is no integer here).
 

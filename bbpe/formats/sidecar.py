@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from bbpe.errors import BbpeError, FormatError, PatternError
-from bbpe.formats.files import expect, member, parse_json, read_bytes
+from bbpe.formats.files import expect, member, parse_json, read_bytes, shortened
 from bbpe.patterns import Pattern, Pretokenizer, identify
 from bbpe.unicode import unicode_version
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
@@ -152,7 +152,7 @@ def _pattern(record: dict[str, Any], place: str) -> Pattern:
         pattern = identify(stages) or Pattern(stages)
         Pretokenizer(pattern)  # compiled here, so that a malformed one is the file's error
     except PatternError as error:
-        raise FormatError(f"{place}: {error}") from None
+        raise FormatError(f"{place}: {shortened(error)}") from None
     return pattern
 
 
@@ -191,4 +191,4 @@ def build(path: Path, **arguments: Any) -> Vocabulary:
     except FormatError:
         raise
     except BbpeError as error:
-        raise FormatError(f"{path}: {error}") from None
+        raise FormatError(f"{path}: {shortened(error)}") from None

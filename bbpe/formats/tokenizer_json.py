@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from bbpe.errors import FormatError, PatternError
 from bbpe.formats.byte_text import is_spelling, to_bytes, to_text
-from bbpe.formats.equivalence import merges_of_ranks
-from bbpe.formats.files import expect, member, parse_json, read_bytes
+from bbpe.formats.equivalence import listed_merges
+from bbpe.formats.files import expect, member, parse_json, read_bytes, shortened
 from bbpe.formats.sidecar import build, special_from_record, special_record
 from bbpe.patterns import Pattern, Pretokenizer, from_spelling, get_pattern
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
@@ -185,7 +186,7 @@ def _from_oniguruma(stages: tuple[str, ...], place: str) -> Pattern:
     try:
         return from_spelling(stages, "oniguruma")
     except PatternError as error:
-        raise FormatError(f"{place}: {error}") from None
+        raise FormatError(f"{place}: {shortened(error)}") from None
 
 
 # --- other components ---
@@ -282,15 +283,22 @@ def read_texts(vocab: dict[str, Any], place: str) -> dict[str, int]:
 
 
 def _read_pairs(merges: list[Any], place: str) -> list[tuple[str, str]]:
-    pairs: list[tuple[str, str]] = []
+    """Merges as pairs of texts; all at once (a published list has 300,000), one by one only to say where a fault is."""
+    kinds = set(map(type, merges))
+    if kinds <= {str}:
+        pairs: list[Any] = [tuple(merge.split(" ")) for merge in merges]
+    else:
+        pairs = list(map(tuple, merges)) if kinds == {list} else []
+    sound = len(pairs) == len(merges) and set(map(len, pairs)) <= {2}
+    if sound and set(map(type, chain.from_iterable(pairs))) <= {str}:
+        return pairs
     for index, merge in enumerate(merges):
         parts = merge.split(" ") if type(merge) is str else merge
-        if type(parts) is not list or len(parts) != 2 or type(parts[0]) is not str or type(parts[1]) is not str:
+        if type(parts) is not list or list(map(type, parts)) != [str, str]:
             raise FormatError(
                 f"{place}[{index}]: {str(merge)[:80]!r}; expected two tokens, as a list or with one space between"
             )
-        pairs.append((parts[0], parts[1]))
-    return pairs
+    return [tuple(merge.split(" ") if type(merge) is str else merge) for merge in merges]  # both spellings mixed
 
 
 def ids_of_pairs(
@@ -336,9 +344,9 @@ def ordinary_tokens(
         FormatError: A token that spells no bytes, or whose id is not the one that the special token of this name has.
     """
     merged: set[str] = set()
-    if special:
-        for left, right in pairs:
-            merged.update((left, right, left + right))
+    if not special.keys().isdisjoint(texts):
+        merged.update(chain.from_iterable(pairs))
+        merged.update([left + right for left, right in pairs])
     tokens: dict[int, bytes] = {}
     for text, id in texts.items():
         if text in special:
@@ -375,9 +383,9 @@ def write(vocabulary: Vocabulary, path: Path) -> None:
         FormatError: The format cannot say this vocabulary exactly; the message says why.
         OSError: The file cannot be written.
     """
-    merges = merges_of_ranks(vocabulary)
+    merges = listed_merges(vocabulary)
     texts = spelled_tokens(vocabulary)
-    in_model = texts
+    in_model: Mapping[str, int] = texts
     if vocabulary.whole_pretoken:
         in_model = _without_special_pretokens(vocabulary, texts)
     path.write_text("".join(_lines(vocabulary, in_model, merges)), encoding="utf-8", newline="\n")

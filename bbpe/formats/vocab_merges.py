@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bbpe.errors import FormatError
 from bbpe.formats.byte_text import is_spelling, to_text
-from bbpe.formats.equivalence import merges_of_ranks
+from bbpe.formats.equivalence import listed_merges
 from bbpe.formats.files import decode_utf8, expect, parse_json, read_bytes
 from bbpe.formats.sidecar import build, read_sidecar, special_tokens_from_caller, write_sidecar
 from bbpe.formats.tokenizer_json import ids_of_pairs, ordinary_tokens, read_texts, spelled_tokens
@@ -33,28 +33,26 @@ _HEADER = "#version: 0.2"
 _SUFFIXES = ("", ".gz", ".xz")
 
 
-def paths_of_pair(path: Path) -> tuple[Path, Path]:
-    """The two files, from either one or their folder; existing compressed ones are found too.
+def paths_of_pair(path: Path, *, folder: bool = False) -> tuple[Path, Path]:
+    """The two files, from either one's path or, with ``folder``, their folder's.
 
     Raises:
-        FormatError: ``path`` is no folder and its name ends neither in ``vocab.json`` nor in ``merges.txt``.
+        FormatError: The name ends neither in ``vocab.json`` nor in ``merges.txt``.
     """
-    if path.is_dir():
-        return _existing(path / VOCAB), _existing(path / MERGES)
+    if folder:
+        return path / VOCAB, path / MERGES
     name = path.name.removesuffix(".gz").removesuffix(".xz")
     for mine, other in ((VOCAB, MERGES), (MERGES, VOCAB)):
         if name.endswith(mine):
-            partner = _existing(path.with_name(name[: -len(mine)] + other))
+            partner = path.with_name(name[: -len(mine)] + other)
             return (path, partner) if mine == VOCAB else (partner, path)
     raise FormatError(f"{path}: expected a folder, or a name that ends in {VOCAB} or {MERGES}")
 
 
 def _existing(path: Path) -> Path:
-    for suffix in _SUFFIXES:
-        candidate = path.with_name(path.name + suffix)
-        if candidate.exists():
-            return candidate
-    return path
+    """The file or its compressed form, whichever is there."""
+    candidates = (path.with_name(path.name + suffix) for suffix in _SUFFIXES)
+    return next((candidate for candidate in candidates if candidate.exists()), path)
 
 
 def read(path: Path, *, pattern: Pattern | None = None, special_tokens: Mapping[str, int] | None = None) -> Vocabulary:
@@ -70,7 +68,7 @@ def read(path: Path, *, pattern: Pattern | None = None, special_tokens: Mapping[
     Raises:
         FormatError: A damaged entry or line (with its place), or nobody says what the pattern is.
     """
-    vocab_path, merges_path = paths_of_pair(path)
+    vocab_path, merges_path = map(_existing, paths_of_pair(path, folder=path.is_dir()))
     merges_content = read_bytes(merges_path)
     vocab_content = read_bytes(vocab_path)
     texts = read_texts(expect(parse_json(vocab_content, vocab_path), dict, str(vocab_path)), str(vocab_path))
@@ -145,9 +143,9 @@ def write(vocabulary: Vocabulary, path: Path) -> None:
         FormatError: The format cannot say this vocabulary exactly; the message says why.
         OSError: A file cannot be written.
     """
-    vocab_path, merges_path = paths_of_pair(path)
+    vocab_path, merges_path = paths_of_pair(path, folder=path.is_dir())
     texts = spelled_tokens(vocabulary)
-    merges = merges_of_ranks(vocabulary)
+    merges = listed_merges(vocabulary)
     spelled = {id: to_text(token) for id, token in vocabulary.tokens.items()}
     for left, _ in merges:
         if spelled[left].startswith("#version"):

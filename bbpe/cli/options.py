@@ -1,0 +1,92 @@
+"""Options and kinds of values that several commands share, so that sibling commands look alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from bbpe.tokenizer import Allowed
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_SIZE = re.compile(r"([0-9][0-9_,]*)(\.[0-9]+)?([km]?)", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1000, "m": 1_000_000}
+
+
+def size(value: str | int) -> int:
+    """A number of things: ``32000``, ``32k`` (k = 1,000) or ``1.5m`` (m = 1,000,000). A click type.
+
+    Raises:
+        click.BadParameter: It is none, or no whole one.
+
+    >>> size("32k")
+    32000
+    """
+    match = _SIZE.fullmatch(str(value).strip())
+    if match:
+        whole, fraction, unit = match.groups()
+        digits = (fraction or ".")[1:]
+        scale: int = 10 ** len(digits)
+        number, rest = divmod(int(re.sub("[_,]", "", whole) + digits) * _UNITS[unit.lower()], scale)
+        if not rest:
+            return number
+    raise click.BadParameter(f"{value!r} is no size: write 32000, 32k or 1m")
+
+
+def corpus_options(function: Function) -> Function:
+    """The corpus, and how it is read."""
+    for decorate in reversed(
+        (
+            click.argument("corpus", nargs=-1, required=True),
+            click.option(
+                "--text-field",
+                default="text",
+                show_default=True,
+                metavar="NAME",
+                help="Field of JSON lines, or column of Parquet, that holds the text.",
+            ),
+            click.option("--lines", is_flag=True, help="Each line of a text file is a document of its own."),
+            click.option("--strict", is_flag=True, help="Refuse broken UTF-8, which is otherwise kept and counted."),
+            click.option(
+                "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use.  [default: all processors]"
+            ),
+        )
+    ):
+        function = decorate(function)
+    return function
+
+
+def tokenizer_option(function: Function) -> Function:
+    """The tokenizer to use."""
+    return click.option(
+        "-t",
+        "--tokenizer",
+        required=True,
+        metavar="TOKENIZER",
+        help="A folder or file that holds a vocabulary, or a name such as cl100k_base.",
+    )(function)
+
+
+def output_options(function: Function) -> Function:
+    """What to do with an output that exists, and whether to speak."""
+    for decorate in (
+        click.option("-q", "--quiet", is_flag=True, help="No progress and no notes."),
+        click.option("--force", is_flag=True, help="Replace an output that exists."),
+    ):
+        function = decorate(function)
+    return function
+
+
+def paths(corpus: tuple[str, ...]) -> list[Path]:
+    """The corpus as the library takes it."""
+    return [Path(name) for name in corpus]
+
+
+def allowed(tokens: tuple[str, ...]) -> Allowed:
+    """The special tokens allowed in text; ``all`` among them means all."""
+    return "all" if "all" in tokens else tokens

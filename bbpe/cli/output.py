@@ -1,0 +1,67 @@
+"""What commands print: results on standard output, notes and errors on standard error, one line each."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from typing import IO, Any
+
+import click
+
+STANDARD_OUTPUT = "-"
+
+
+def say(message: str) -> None:
+    """One line on standard error. Line breaks and control characters in it, from a file's name, are escaped."""
+    line = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in message)
+    with contextlib.suppress(OSError):  # nobody is listening
+        click.echo(f"bbpe: {line}", err=True)
+
+
+def note(message: str, quiet: bool) -> None:
+    """A remark that is no error, unless quiet."""
+    if not quiet:
+        say(f"note: {message}")
+
+
+def note_invalid(count: int, quiet: bool) -> None:
+    """The remark on broken UTF-8 in a corpus, where there is any."""
+    if count:
+        note(f"{count:,} bytes of the corpus are no valid UTF-8; kept as they are (--strict refuses them)", quiet)
+
+
+def print_result(text: str) -> None:
+    """Text on standard output."""
+    click.echo(text)
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON on standard output."""
+    print_result(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def stdout_or_path(path: str) -> str | IO[bytes]:
+    """Standard output as a binary stream for ``-``, else the path."""
+    return sys.stdout.buffer if path == STANDARD_OUTPUT else path
+
+
+def stdout_is_terminal() -> bool:
+    """Whether somebody would see what is written, bytes and all."""
+    return sys.stdout.isatty()
+
+
+def check_folder(path: str | os.PathLike[str], force: bool) -> None:
+    """Refuse an output folder before the work that fills it: one that exists, or that cannot be made.
+
+    Raises:
+        OutputError: As ``bbpe.save`` would raise it afterwards.
+    """
+    from bbpe.io import OUTPUT_FILES, atomic_directory
+
+    class Probed(Exception):
+        pass
+
+    with contextlib.suppress(Probed), atomic_directory(path, force, OUTPUT_FILES):
+        raise Probed  # it could be made; nothing of it is left

@@ -1,0 +1,75 @@
+"""How far a command is, on standard error: a live bar on a terminal, else a line now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from bbpe.corpus import Progress
+
+LINE_SECONDS = 10.0
+"""Between two lines where there is no terminal. What takes less says nothing."""
+
+
+@contextlib.contextmanager
+def shown(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """A ``progress`` argument for the library, for as long as the ``with`` block lasts; None when quiet."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar() as show:
+            yield show
+    else:
+        yield _Lines()
+
+
+class _Lines:
+    """Plain lines."""
+
+    def __init__(self) -> None:
+        self._phase = ""
+        self._begun = self._next = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if progress.phase != self._phase:
+            self._phase, self._begun, self._next = progress.phase, now, now + LINE_SECONDS
+        if now >= self._next:
+            self._next = now + LINE_SECONDS
+            with contextlib.suppress(OSError):  # nobody is listening
+                click.echo(f"bbpe: {progress.phase}: {_amount(progress, now - self._begun)}", err=True)
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    amounts = TextColumn("{task.fields[amount]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), amounts, TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, tuple[TaskID, float]] = {}
+
+        def show(progress: Progress) -> None:
+            if progress.phase not in tasks:
+                tasks[progress.phase] = bar.add_task(progress.phase, total=progress.total, amount=""), time.monotonic()
+            task, begun = tasks[progress.phase]
+            amount = _amount(progress, time.monotonic() - begun)
+            bar.update(task, total=progress.total, completed=progress.done, amount=amount)
+
+        yield show
+
+
+def _amount(progress: Progress, seconds: float) -> str:
+    """``12 of 98 MB, 31 MB/s``."""
+    scale, unit = (1e6, "MB") if progress.unit == "bytes" else (1.0, progress.unit)
+    total = f" of {progress.total / scale:,.0f}" if progress.total is not None else ""
+    rate = f", {progress.done / scale / seconds:,.0f} {unit}/s" if seconds > 1 else ""
+    return f"{progress.done / scale:,.0f}{total} {unit}{rate}"

@@ -1,0 +1,166 @@
+"""``bbpe train``: a corpus to a vocabulary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from bbpe.cli import options, output, progress
+
+if TYPE_CHECKING:
+    from bbpe.io import Saved
+    from bbpe.training import TrainingRecord
+
+_CORPUS_SUFFIXES = frozenset((".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".gz", ".bz2", ".xz", ".zst"))
+
+
+@click.command(name="train", short_help="Train a vocabulary on a corpus.")
+@options.corpus_options
+@click.option(
+    "--vocab", type=options.size, metavar="N", help="Entries: 256 bytes, merges, special tokens. 32k is 32000."
+)
+@click.option(
+    "--merges", type=options.size, metavar="N", help="Merges to learn, instead of --vocab or as a second limit."
+)
+@click.option(
+    "--min-count",
+    type=options.size,
+    metavar="N",
+    default=2,
+    show_default=True,
+    help="Do not merge pairs that occur less often.",
+)
+@click.option(
+    "--pattern",
+    default="llama3",
+    show_default=True,
+    metavar="NAME|REGEX",
+    help="What cuts text into pretokens; merges never cross their edges.",
+)
+@click.option("--special", multiple=True, metavar="TOKEN", help="A special token; may be given several times.")
+@click.option("--max-token-bytes", type=options.size, metavar="N", help="Make no token longer than this.")
+@click.option("--max-pretoken-bytes", type=options.size, metavar="N", help="Cut pretokens longer than this.")
+@click.option(
+    "--byte-order",
+    type=click.Choice(["value", "gpt2"]),
+    default="value",
+    show_default=True,
+    help="Ids of the bytes: by value, or as in OpenAI's and Hugging Face's files.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("-o", "--output", "target", metavar="OUT", help="Folder to write.  [default: CORPUS-VOCAB]")
+@options.output_options
+def command(
+    corpus: tuple[str, ...],
+    text_field: str,
+    lines: bool,
+    strict: bool,
+    threads: int | None,
+    vocab: int | None,
+    merges: int | None,
+    min_count: int,
+    pattern: str,
+    special: tuple[str, ...],
+    max_token_bytes: int | None,
+    max_pretoken_bytes: int | None,
+    byte_order: Literal["value", "gpt2"],
+    as_json: bool,
+    target: str | None,
+    quiet: bool,
+    force: bool,
+) -> None:
+    """Train a byte-level BPE vocabulary on CORPUS: files, folders, globs, or - for standard input.
+
+    Text, .jsonl and .parquet files are read, each also as .gz, .bz2, .xz or .zst. The folder that is written loads in
+    transformers, tiktoken and bbpe; training.json in it says how the vocabulary came about.
+
+    \b
+    Example:
+      bbpe train corpora/tiny/train --vocab 2k -o tiny-2000
+    """
+    from bbpe.io import save
+    from bbpe.training import train
+
+    out = Path(target) if target is not None else default_output(corpus[0], vocab, merges, len(special))
+    output.check_folder(out, force)
+    with progress.shown(quiet) as show:
+        tokenizer = train(
+            options.paths(corpus),
+            vocab,
+            num_merges=merges,
+            min_count=min_count,
+            pattern=pattern,
+            special_tokens=special,
+            max_token_bytes=max_token_bytes,
+            max_pretoken_bytes=max_pretoken_bytes,
+            byte_order=byte_order,
+            threads=threads,
+            progress=show,
+            text_field=text_field,
+            lines=lines,
+            strict=strict,
+        )
+    saved = save(tokenizer, out, force=force, format="directory")
+    record = tokenizer.training_record
+    assert record is not None  # it was trained just now
+    result = _result(saved, record)
+    if as_json:
+        output.print_json(result)
+    else:
+        output.print_result(_sentence(result, record))
+    _notes(saved, record, vocab, quiet)
+
+
+def default_output(corpus: str, vocab: int | None, merges: int | None, special: int) -> Path:
+    """The folder that is written when none is named: the corpus's name without suffixes, and the entries asked for.
+
+    >>> str(default_output("data/zh.txt.gz", 32000, None, 0))
+    'zh-32000'
+    """
+    name = "stdin" if corpus == "-" else Path(corpus.split("*")[0]).resolve().name
+    while Path(name).suffix.lower() in _CORPUS_SUFFIXES:
+        name = Path(name).stem
+    sizes = [size for size in (vocab, None if merges is None else 256 + merges + special) if size is not None]
+    return Path("-".join([name or "corpus", *map(str, sorted(sizes)[:1])]))
+
+
+def _result(saved: Saved, record: TrainingRecord) -> dict[str, Any]:
+    tokens = record.curve[-1].tokens
+    return {
+        "path": str(saved.path),
+        "vocab_size": record.vocab_size,
+        "merges": record.merges,
+        "special_tokens": len(record.options.special_tokens),
+        "stop": record.stop,
+        "documents": record.documents,
+        "bytes": record.bytes,
+        "characters": record.characters,
+        "invalid_bytes": record.invalid_bytes,
+        "tokens": tokens,
+        "tokens_per_character": tokens / record.characters,
+        "bytes_per_token": record.bytes / tokens,
+        "files": [path.name for path in saved.files],
+        "left_out": dict(saved.left_out),
+    }
+
+
+def _sentence(result: dict[str, Any], record: TrainingRecord) -> str:
+    special = result["special_tokens"]
+    return (
+        f"{result['path']}: {result['vocab_size']:,} entries ({record.base_size} bytes, {result['merges']:,} merges, "
+        f"{special} special token{'' if special == 1 else 's'}), stopped by {result['stop']}; "
+        f"training text: {result['tokens_per_character']:.4f} tokens per character, "
+        f"{result['bytes_per_token']:.4f} bytes per token"
+    )
+
+
+def _notes(saved: Saved, record: TrainingRecord, vocab: int | None, quiet: bool) -> None:
+    if record.stop == "min_count":
+        wanted = f" of {vocab:,}" if vocab is not None else ""
+        count = record.options.min_count
+        output.note(f"{record.vocab_size:,} entries{wanted}: no pair is left that occurs {count} times", quiet)
+    output.note_invalid(record.invalid_bytes, quiet)
+    for name, reason in saved.left_out.items():
+        output.note(f"{name} was not written: {reason}", quiet)
