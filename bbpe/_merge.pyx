@@ -57,6 +57,7 @@ cdef extern from "_native/keyed_pool.hpp" namespace "bbpe" nogil:
         uint32_t insert(uint64_t) except +
         void erase(uint32_t) except +
         void prefetch_key(uint64_t) noexcept
+        void prefetch_record(uint64_t) noexcept
         void clear() except +
         R* data() noexcept
         uint32_t numbers() noexcept
@@ -514,7 +515,7 @@ cdef class MergeLearner:
     cdef int reserve_blocks(self, uint64_t wanted) except -1 nogil:
         """Room for blocks of ``wanted`` cells at the end of the pool: close the gaps, and grow if that is not enough.
 
-        Blocks move down in the order in which they stand. A block with stale positions loses them on the way.
+        Blocks move down in the order in which they stand. A block of which a quarter is stale loses that on the way.
         """
         cdef uint32_t* pool = self.pool.data()
         cdef token_id_t* cells = self.cells.data()
@@ -530,7 +531,7 @@ cdef class MergeLearner:
             if number != NONE:
                 record = self.pairs.data() + number
                 begin = source + HEADER
-                if record.live < record.entries:
+                if (record.entries - record.live) * <uint64_t> 4 > record.entries:
                     left = <token_id_t> (record.key >> 32)
                     right = <token_id_t> record.key
                     w = self.width[left]
@@ -711,6 +712,7 @@ cdef class MergeLearner:
         for n in range(<uint32_t> self.lefts.size()):
             if n + 8 < self.lefts.size():
                 self.pairs.prefetch_key(pair_key(self.lefts[n + 8], a))
+                self.pairs.prefetch_record(pair_key(self.lefts[n + 4], a))
             x = self.lefts[n]
             if x != z:
                 self.lose(pair_key(x, a), left_of + x)
@@ -718,6 +720,7 @@ cdef class MergeLearner:
         for n in range(<uint32_t> self.rights.size()):
             if n + 8 < self.rights.size():
                 self.pairs.prefetch_key(pair_key(b, self.rights[n + 8]))
+                self.pairs.prefetch_record(pair_key(b, self.rights[n + 4]))
             y = self.rights[n]
             self.lose(pair_key(b, y), right_of + y)
             if y == a:  # two merged in a row: the pair (z, a), noted at the first, was gone again at the second
@@ -726,9 +729,13 @@ cdef class MergeLearner:
             total += self.weigh(right_of + y, y)
         self.reserve_blocks(total)
         for n in range(<uint32_t> self.lefts.size()):
+            if n + 8 < self.lefts.size():
+                self.pairs.prefetch_key(pair_key(self.lefts[n + 8], z))
             x = self.lefts[n]
             self.bear(pair_key(x, z), left_of + x)
         for n in range(<uint32_t> self.rights.size()):
+            if n + 8 < self.rights.size():
+                self.pairs.prefetch_key(pair_key(z, self.rights[n + 8]))
             y = self.rights[n]
             self.bear(pair_key(z, y), right_of + y)
 
