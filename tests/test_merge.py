@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from strategies import documents, pretoken_counts, vocabularies
 
 from bbpe import reference
-from bbpe._merge import CharacterLearner, MergeLearner, learner
+from bbpe._characters import CharacterLearner, learner
+from bbpe._merge import MergeLearner
 
 BYTES = np.arange(256, dtype=np.uint32)
 TOKENS = [bytes([byte]) for byte in range(256)]
@@ -302,7 +303,10 @@ def test_characters_first_or_bytes_first_is_the_same_for_thousands_of_pairs(
 
 def test_the_learner_begins_with_characters_where_that_pays() -> None:
     rng = random.Random(1)
-    chinese = {"".join(rng.choices("一丁七万三上下不与丑专世业东两严中串临为主丽举乃久么义之", k=4)).encode(): 1 for _ in range(200)}
+    chinese = {
+        "".join(rng.choices("一丁七万三上下不与丑专世业东两严中串临为主丽举乃久么义之", k=4)).encode(): 1
+        for _ in range(200)
+    }
     english = {b"the": 5, b" quick": 3}
     russian = {text.encode(): 3 for text in (" слово", " дело", " море", " или")}
     assert isinstance(by_character(chinese, None), CharacterLearner)
