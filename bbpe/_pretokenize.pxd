@@ -1,12 +1,15 @@
-# Running a compiled pattern over bytes: the scan functions, inline so that counting and encoding have them in their loops.
+# Running a compiled pattern over bytes: the scan functions, inline so that counting and encoding compile them into
+# their loops.
 #
-# `pretoken_end` finds one pretoken, `cascade_end` one pretoken of a pattern of several stages, `safe_cut` a place where a
-# big document may be cut. The tables come from bbpe/automaton.py; `Automaton` in _pretokenize.pyx lays them out and owns
-# them. What the text model calls a character (a valid UTF-8 sequence, or one invalid byte) is decided in `column_at`.
+# `pretoken_end` finds one pretoken, `cascade_end` one pretoken of a pattern of several stages, `safe_cut` a place where
+# a big document may be cut. The tables come from bbpe/automaton.py; `Automaton` in _pretokenize.pyx lays them out and
+# owns them. What the text model calls a character (a valid UTF-8 sequence, or one invalid byte) is decided in
+# `column_at`.
 #
 # `match_end_plain` is the definition: one look-up of the class, one of the transition, per character. `match_end` gives
-# the same and skips along runs of one state. Every buffer must have 32 readable bytes after `end`; what they hold is
-# read by the skipping loops and never decided on.
+# the same and skips along runs of one state: 560 MB/s of English and 800 of Chinese on one core where the plain loop
+# made 280 and 610 (llama3's pattern, Zen 4). Every buffer must have 32 readable bytes after `end`; the skipping loops
+# may read them and never decide on them.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stddef cimport size_t
@@ -50,9 +53,9 @@ cdef struct automaton_t:
     const uint8_t* run_blocks     # [(row >> 8) << 10 | code point >> 6]: 1 if all 64 characters of three bytes stay
     const byte_ranges_t* run_ranges  # [row >> 8]: the ASCII characters that stay in the state, or some of them
     const uint8_t* two            # [code point]: column of a character of two bytes
-    const uint16_t* three         # [code point >> 6]: block of a character of three bytes; an empty one for what is invalid
+    const uint16_t* three         # [code point >> 6]: block of a character of three bytes
     const uint16_t* four          # [(code point >> 6) - 0x400]: block of a character of four bytes
-    const uint8_t* blocks         # [block << 6 | code point & 63]: column; 0 in the empty block
+    const uint8_t* blocks         # [block << 6 | code point & 63]: column; 0 for overlong forms and surrogates
     const uint8_t* safe           # [column << 8 | column]: 1 where there is always a boundary between the two
     uint32_t invalid              # column of an invalid byte
     uint32_t end_of_text          # column
@@ -140,11 +143,13 @@ cdef inline uint64_t outside(uint64_t word, const byte_ranges_t* ranges) noexcep
     """The top bit of each byte that is in neither range. With seven bits x, x + 0x80 - low reaches the top bit from
     `low` on and x + 0x7F - high after `high`; no byte carries into the next."""
     cdef uint64_t low = word & 0x7F7F7F7F7F7F7F7FULL
-    cdef uint64_t inside = ((low + ranges.low) ^ (low + ranges.high)) | ((low + ranges.other_low) ^ (low + ranges.other_high))
+    cdef uint64_t inside = (low + ranges.low) ^ (low + ranges.high)
+    inside |= (low + ranges.other_low) ^ (low + ranges.other_high)
     return (word | ~inside) & 0x8080808080808080ULL
 
 
-cdef inline const uint8_t* skip_ascii(const uint8_t* at, const uint8_t* end, const byte_ranges_t* ranges) noexcept nogil:
+cdef inline const uint8_t* skip_ascii(const uint8_t* at, const uint8_t* end,
+                                      const byte_ranges_t* ranges) noexcept nogil:
     """The first byte from `at` on, at most `end`, that is in neither range."""
     cdef uint64_t found
     while at < end:
@@ -222,7 +227,7 @@ cdef inline const uint8_t* gap_end(const automaton_t* machine, const uint8_t* be
 
     The run of the dead state is the characters that no match begins with. Where a match was tried in vain, its first
     state's run is remembered: a later try that comes to the same state inside that run goes the same way from there, in
-    vain again. (Without this, the spaces of `\s+$` before a word would each be scanned to the last.)
+    vain again. (Without this, the spaces of `\\s+$` before a word would each be scanned to the last.)
     """
     cdef const uint8_t* at = begin
     cdef const uint8_t* vain_end = begin
@@ -240,7 +245,9 @@ cdef inline const uint8_t* gap_end(const automaton_t* machine, const uint8_t* be
                     break
                 vain_row = row
                 vain_end = at + length
-                while vain_end < end and (machine.transitions[row | column_at(machine, vain_end, end, &skipped)] & ROW) == row:
+                while vain_end < end:
+                    if (machine.transitions[row | column_at(machine, vain_end, end, &skipped)] & ROW) != row:
+                        break
                     vain_end += skipped
                     if vain_end < end:
                         vain_end = skip_run(machine, row, vain_end, end, &skipped)

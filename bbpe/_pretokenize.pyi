@@ -1,11 +1,12 @@
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["Automaton", "Cascade"]
 
+@final
 class Automaton:
     tables: dict[str, npt.NDArray[Any]]
     def __init__(
@@ -19,6 +20,7 @@ class Automaton:
     def ends(self, data: bytes, plain: bool = False, size: int | None = None) -> npt.NDArray[np.uint64]: ...
     def safe_cut(self, data: bytes, stop: int) -> int | None: ...
 
+@final
 class Cascade:
     automata: tuple[Automaton, ...]
     def __init__(self, automata: Sequence[Automaton]) -> None: ...

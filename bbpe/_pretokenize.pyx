@@ -1,11 +1,12 @@
 """Compiled patterns laid out for running; the scan functions are in ``_pretokenize.pxd``.
 
-``Automaton`` is one stage of a pattern, ``Cascade`` a pattern of any number of stages. Both are immutable and may be used
-from many threads. They are made by ``patterns.Pretokenizer`` from the tables of ``automaton.compile_pattern``.
+``Automaton`` is one stage of a pattern, ``Cascade`` a pattern of any number of stages. Both are immutable and may be
+used from many threads. They are made by ``patterns.Pretokenizer`` from the tables of ``automaton.compile_pattern``.
 """
 
 import numpy as np
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 from libcpp.vector cimport vector
@@ -49,6 +50,7 @@ def _ranges(members):
     return words
 
 
+@cython.final
 cdef class Automaton:
     """One stage of a pattern, ready to run.
 
@@ -186,6 +188,7 @@ cdef class Automaton:
         return None if cut == NULL else cut - begin
 
 
+@cython.final
 cdef class Cascade:
     """The stages of a pattern, each of which splits the pieces of the one before it."""
 
