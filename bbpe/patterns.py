@@ -35,8 +35,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bbpe._pretokenize import Automaton, Cascade
-from bbpe.automaton import Dialect, Inexpressible, Machine, compile_pattern, spell_out
+from bbpe.automaton import Inexpressible, Machine, compile_pattern
 from bbpe.errors import PatternError
+from bbpe.expression import Dialect, spell_out
 
 MAX_STAGES = 16
 

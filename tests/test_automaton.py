@@ -19,17 +19,9 @@ from hypothesis import strategies as st
 from strategies import BROKEN, texts
 
 from bbpe._pretokenize import Automaton
-from bbpe.automaton import (
-    MAX_POSITIONS,
-    MAX_STATES,
-    Dialect,
-    Inexpressible,
-    Machine,
-    compile_pattern,
-    parse,
-    spell_out,
-)
+from bbpe.automaton import MAX_POSITIONS, MAX_STATES, Inexpressible, Machine, compile_pattern
 from bbpe.errors import PatternError
+from bbpe.expression import Dialect, parse, spell_out
 
 
 def lay_out(machine: Machine) -> Automaton:
@@ -288,7 +280,7 @@ def test_what_regex_does_not_compile_is_an_error_that_shows_where(pattern: str) 
     "pattern",
     ["[[a]", "[a[b]", "[a&&b]", "[a--b]", "[a||b]", "[a~~b]", "a{", "a{x}", r"\01", "a(?i)b", r"(?i:\p{Lu})",
      "[[:alpha:]]", r"\p{L", r"[a-\d]", r"\X", r"\K", "(?R)", "(?|a|b)", "(?(1)a|b)", "a{,3}{2}", "(?r)a",
-     r"\N{DIGIT ONE}"],
+     r"\N{DIGIT ONE}", "(?V1)[a&&b--c]"],
 )  # fmt: skip
 def test_what_means_different_things_to_different_programs_is_refused(pattern: str) -> None:
     with pytest.raises(PatternError, match="position"):

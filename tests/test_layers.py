@@ -21,6 +21,7 @@ LAYERS = [
     ["reference"],
     ["_unicode_tables"],
     ["unicode"],
+    ["expression"],
     ["automaton"],
     ["patterns"],
     ["normalizer"],
