@@ -128,6 +128,7 @@ class _Parser:
         self.depth = 0
         self.set_operators = _SET_OPERATORS_OF[dialect]
         self.nested_sets = dialect != "regex"
+        self.dot_all_flag = "m" if dialect == "oniguruma" else "s"
         self.flags = _Flags()
         self.previous_folded = ""  # the character just before, if it was a literal under (?i)
 
@@ -154,13 +155,14 @@ class _Parser:
         while self.looking_at("(?"):
             close = self.text.find(")", self.at)
             letters = self.text[self.at + 2 : close]
-            allowed = "isxuV01" if self.dialect == "regex" else "is"
-            if close < 0 or not letters or not all(c in allowed for c in letters):
+            allowed = "xuV01" if self.dialect == "regex" else ""
+            if close < 0 or not letters or not all(c in allowed + "i" + self.dot_all_flag for c in letters):
                 return
             if "V1" in letters:
                 self.nested_sets, self.set_operators = True, _SET_OPERATORS
-            self.flags = _Flags("i" in letters or self.flags.ignore_case, "s" in letters or self.flags.dot_all,
-                                "x" in letters or self.flags.verbose)  # fmt: skip
+            self.flags.ignore_case |= "i" in letters
+            self.flags.dot_all |= self.dot_all_flag in letters
+            self.flags.verbose |= "x" in letters
             self.at = close + 1
 
     def _choice(self) -> Node:
@@ -337,9 +339,9 @@ class _Parser:
                 on = False
             elif c == "i":
                 flags.ignore_case = on
-            elif c == "s":
+            elif c == self.dot_all_flag:
                 flags.dot_all = on
-            elif c == "x":
+            elif c == "x" and self.dialect == "regex":
                 flags.verbose = on
             elif c == ")":
                 raise self.fail("flags in the middle of a pattern mean different things in different dialects; "
@@ -422,7 +424,8 @@ class _Parser:
         """A property under ``(?i)``. tiktoken folds it, ``regex`` does not, Oniguruma does inside a set.
 
         Of properties that do not speak of case the difference is one character or three (``\\p{L}``: U+0345, a mark
-        that is a case variant of iota). Of ``\\p{Lu}`` it is half of all letters, and ``regex`` has its own answer.
+        that is a case variant of iota; ``regex`` itself changes its mind about it when it merges alternatives of one
+        character with and without ``(?i)``). Of ``\\p{Lu}`` it is half of all letters: ``regex`` has its own answer.
         """
         if not self.flags.ignore_case:
             return members

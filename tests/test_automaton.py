@@ -313,7 +313,8 @@ def test_each_dialect_is_read_as_its_program_reads_it(text: str, dialect: Dialec
     ("text", "dialect"),
     [(r"\w", "oniguruma"), (r"^a", "oniguruma"), (r"\h", "oniguruma"), (r"\h", "tiktoken"), ("a{,3}b", "tiktoken"),
      ("(?i:straße|ss)", "oniguruma"), ("(?i:office)", "oniguruma"), (r"a\Z", "tiktoken"), ("(?V1)a", "tiktoken"),
-     ("[a--b]", "oniguruma"), ("a{2}?b", "oniguruma")],
+     ("[a--b]", "oniguruma"), ("(?s:.)", "oniguruma"), ("(?m:.)", "tiktoken"), ("(?m:.)", "regex"),
+     ("a{2}?b", "oniguruma")],
 )  # fmt: skip
 def test_what_a_dialect_reads_in_its_own_way_is_refused_there(text: str, dialect: Dialect) -> None:
     with pytest.raises((PatternError, Inexpressible)):
