@@ -34,19 +34,14 @@ cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
 
     cdef cppclass SortedByteCounts:
         void prepare(const vector[ByteCounts*]& tables, size_t buckets) except +
-        void gather(int partition) except +
+        size_t parts()
+        void gather(size_t part) except +
         void sort(size_t bucket) except +
         size_t size(size_t bucket)
         int64_t bytes(size_t bucket)
         void fill(size_t bucket, uint8_t* data, int64_t base, int64_t* ends, int64_t* counts) noexcept
 
     void release_free_memory() noexcept
-
-cdef extern from *:
-    """
-    static const int byte_counts_partitions = bbpe::ByteCounts::partitions;
-    """
-    const int byte_counts_partitions
 
 cdef extern from "_native/string_search.hpp" namespace "bbpe" nogil:
     cdef cppclass StringSearch:
@@ -391,7 +386,7 @@ def sorted_counts(list counters not None, map_parallel, size_t buckets):
         invalid bytes in all occurrences.
     """
     cdef _Sorting sorting = _Sorting(counters, buckets)
-    map_parallel(sorting.gather, range(byte_counts_partitions))
+    map_parallel(sorting.gather, range(sorting.parts))
     map_parallel(sorting.sort, range(buckets))
     sorting.allocate()
     map_parallel(sorting.fill, range(buckets))
@@ -425,9 +420,13 @@ cdef class _Sorting:
         self.buckets = buckets
         self.steps.prepare(tables, buckets)
 
-    def gather(self, int partition):
+    @property
+    def parts(self):
+        return self.steps.parts()
+
+    def gather(self, size_t part):
         with nogil:
-            self.steps.gather(partition)
+            self.steps.gather(part)
 
     def sort(self, size_t bucket):
         with nogil:

@@ -41,7 +41,6 @@ from bbpe._count import PADDING, all_inert, count_characters
 from bbpe.corpus import BLOCK_BYTES, Corpus, Progress, SourceLike, open_corpus
 from bbpe.errors import CorpusError, EncodeError, FormatError
 from bbpe.io import atomic_write
-from bbpe.normalizer import normalize
 from bbpe.patterns import Pretokenizer
 from bbpe.tokenizer import Allowed, Tokenizer
 
@@ -228,7 +227,7 @@ class _Encoding:
     def encode(self, batch: _Batch) -> _Result:
         """The ids of a batch, as they are written."""
         try:
-            ids, offsets = _encode_parts(self.tokenizer, batch.parts, self.allowed)
+            ids, offsets = self.tokenizer.encode_batch_to_numpy(batch.parts, threads=1, allowed_special=self.allowed)
         except EncodeError:
             raise self._placed(batch) from None
         final = np.array(batch.final, dtype=bool)
@@ -254,26 +253,10 @@ class _Encoding:
         for part, (name, number, offset) in zip(batch.parts, batch.names, strict=True):
             try:
                 self.tokenizer.encode_bytes(part, allowed_special=self.allowed)
-            except EncodeError as error:  # noqa: PERF203
+            except EncodeError as error:
                 after = f", after byte {offset:,}" if offset else ""
                 return EncodeError(f"{name}: document {number:,}{after}: {error}")
         raise AssertionError("a batch cannot be encoded, but each of its parts can")
-
-
-def _encode_parts(
-    tokenizer: Tokenizer, parts: list[bytes], allowed: Allowed
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """The ids of every text in one array, and where each text's begin: ``encode_batch_to_numpy`` for bytes."""
-    if allowed or Pretokenizer(tokenizer.pattern).automata is None:
-        arrays = [tokenizer._to_array(part.decode("utf-8", "surrogateescape"), allowed, escaped=True) for part in parts]
-        offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
-        np.cumsum([len(array) for array in arrays], out=offsets[1:])
-        return np.concatenate(arrays), offsets
-    if tokenizer.vocabulary.normalizer is not None:
-        parts = [
-            normalize(part.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape") for part in parts
-        ]
-    return tokenizer._encoder.encode_batch(parts, 1)  # type: ignore[arg-type]  # bytes are taken as well
 
 
 def _batches(corpus: Corpus, job: _Encoding) -> Iterator[_Batch]:

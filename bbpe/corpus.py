@@ -495,11 +495,17 @@ class _GzipDecompressor:
         return self._zlib.unused_data
 
 
+def _zstd_decompressor() -> _Decompressor:
+    """One that takes any window: archives made with ``--long=31`` need 2 GB and say so, others do not."""
+    largest = zstd.DecompressionParameter.window_log_max.bounds()[1]
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: largest})
+
+
 _DECOMPRESSORS: dict[str, tuple[str, Callable[[], _Decompressor]]] = {
     ".gz": ("gzip", _GzipDecompressor),
     ".bz2": ("bzip2", bz2.BZ2Decompressor),
     ".xz": ("xz", lzma.LZMADecompressor),
-    ".zst": ("Zstandard", zstd.ZstdDecompressor),
+    ".zst": ("Zstandard", _zstd_decompressor),
 }
 _DECOMPRESSION_ERRORS = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, ValueError)
 

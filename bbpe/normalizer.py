@@ -52,7 +52,8 @@ def _sorted_marks(run: re.Match[str]) -> str:
 
 @functools.cache
 def _long_runs() -> re.Pattern[str]:
-    marks = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.combining(chr(code)))
+    every = map(chr, range(0x300, 0x1F000))
+    marks = "".join(mark for mark in every if unicodedata.combining(unicodedata.normalize("NFD", mark)[0]))
     return re.compile(f"[{re.escape(marks)}]{{{_LONG_RUN},}}")
 
 

@@ -131,7 +131,8 @@ class Tokenizer:
         >>> tok.encode("abc")
         [256, 99]
         """
-        _require_str(text)
+        if type(text) is not str:
+            _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
         if self._direct and allowed_special == ():
@@ -142,7 +143,8 @@ class Tokenizer:
 
     def encode_to_numpy(self, text: str, *, allowed_special: Allowed = (), errors: str = "strict") -> IdArray:
         """The ids of a text as a uint32 array; arguments and errors as for ``encode``."""
-        _require_str(text)
+        if type(text) is not str:
+            _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
         if self._direct and allowed_special == ():
@@ -177,7 +179,7 @@ class Tokenizer:
 
     def encode_batch_to_numpy(
         self,
-        texts: Iterable[str],
+        texts: Iterable[str] | Iterable[bytes],
         *,
         threads: int | None = None,
         allowed_special: Allowed = (),
@@ -185,27 +187,38 @@ class Tokenizer:
     ) -> tuple[IdArray, npt.NDArray[np.int64]]:
         """The ids of every text in one array, and where each text's begin.
 
+        Args:
+            texts: All str, or all bytes (valid UTF-8 or not, as for ``encode_bytes``).
+            threads: How many to use; None: one for each processor.
+            allowed_special: As for ``encode``.
+            errors: As for ``encode``.
+
         Returns:
             ``(ids, offsets)``: uint32 of shape (total,), int64 of shape (texts + 1,);
             text i is ``ids[offsets[i]:offsets[i + 1]]``. The same whatever ``threads`` is.
         """
+        allowed = self._allowed(allowed_special)
+        count = _thread_count(threads)
         batch = _text_list(texts)
-        if errors != "strict":
-            batch = [_repaired(text, errors) for text in batch]
-        if allowed_special != () or self._pretokenizer.automata is None:
-            allowed = self._allowed(allowed_special)
-            arrays = [self._to_array(text, allowed) for text in batch]
-            offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
-            np.cumsum([len(array) for array in arrays], out=offsets[1:])
-            return (np.concatenate(arrays) if arrays else np.empty(0, dtype=np.uint32)), offsets
-        if self._direct:
-            return self._encoder.encode_batch(batch, _thread_count(threads))
-        try:
-            return self._encoder.encode_batch([self._normalized(text) for text in batch], _thread_count(threads))
-        except EncodeError:
-            for text in batch:  # the place in the normalized text is not the place in the text as given
-                self._to_array(text, ())
-            raise
+        if self._direct and not allowed:
+            if errors != "strict":
+                batch = [_repaired(text, errors) for text in batch if isinstance(text, str)] or batch
+            return self._encoder.encode_batch(batch, count)
+        escaped = bool(batch) and isinstance(batch[0], bytes)
+        strings = [
+            text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else _repaired(text, errors)
+            for text in batch
+        ]
+        if not allowed and self._pretokenizer.automata is not None:
+            normalized = [self._normalized(text) for text in strings]
+            try:
+                return self._encoder.encode_batch([_raw(text) for text in normalized] if escaped else normalized, count)
+            except EncodeError:  # what cannot be encoded is named below, with its place in the text as given
+                pass
+        arrays = [self._to_array(text, allowed, escaped=escaped, number=n) for n, text in enumerate(strings)]
+        offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
+        np.cumsum([len(array) for array in arrays], out=offsets[1:])
+        return (np.concatenate(arrays) if arrays else np.empty(0, dtype=np.uint32)), offsets
 
     def encode_with_offsets(
         self,
@@ -310,26 +323,31 @@ class Tokenizer:
         template: Template = self._vocabulary.template
         return [*template.before, *ids, *template.after]
 
-    def _to_array(self, text: str, allowed_special: Allowed, *, escaped: bool = False) -> IdArray:
-        """The ids of a text with special tokens; ``escaped``: its lone surrogates stand for invalid bytes."""
+    def _to_array(
+        self, text: str, allowed_special: Allowed, *, escaped: bool = False, number: int | None = None
+    ) -> IdArray:
+        """The ids of a text with special tokens.
+
+        ``escaped``: its lone surrogates stand for invalid bytes. ``number``: which of a batch it is, for errors.
+        """
         parts = [
             np.array([piece.special.id], dtype=np.uint32)
             if piece.special is not None
-            else self._piece_to_array(text, piece, escaped)
+            else self._piece_to_array(text, piece, escaped, number)
             for piece in self._pieces(text, self._allowed(allowed_special))
         ]
         if len(parts) == 1:
             return parts[0]
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint32)
 
-    def _piece_to_array(self, text: str, piece: Piece, escaped: bool) -> IdArray:
+    def _piece_to_array(self, text: str, piece: Piece, escaped: bool, number: int | None = None) -> IdArray:
         """The ids of a plain piece; what cannot be encoded is named with its place in the whole text as given."""
         coding = "surrogateescape" if escaped else "strict"
         normalized = self._normalized(piece.text)
         try:
             data = normalized.encode("utf-8", coding)
         except UnicodeEncodeError:
-            raise _surrogate_error(text, next(_SURROGATE.finditer(text)).start()) from None
+            raise _surrogate_error(text, next(_SURROGATE.finditer(text)).start(), number) from None
         try:
             if self._pretokenizer.automata is not None:
                 return self._encoder.encode_to_numpy(data)
@@ -337,7 +355,7 @@ class Tokenizer:
         except MissingByteError as error:
             before = len(text[: piece.start].encode("utf-8", coding))
             starts, _ = _places(piece.text, normalized, np.ones(len(data), dtype=np.int64), "bytes")
-            raise MissingByteError(error.byte, before + int(starts[error.offset])) from None
+            raise MissingByteError(error.byte, before + int(starts[error.offset]), number) from None
 
     def _normalized(self, text: str) -> str:
         return text if self._vocabulary.normalizer is None else normalize(text)
@@ -417,9 +435,10 @@ class Decoder:
 
     def finish(self) -> str:
         """Give what is held back of an unfinished character, as ``errors`` says, and start anew."""
-        rest = self._incremental.decode(b"", final=True)
-        self._incremental.reset()
-        return rest
+        try:
+            return self._incremental.decode(b"", final=True)
+        finally:
+            self._incremental.reset()
 
 
 def _rebuild(vocabulary: Vocabulary, training_record: TrainingRecord | None) -> Tokenizer:
@@ -463,13 +482,14 @@ def _require_str(text: object) -> None:
         raise TypeError(f"text is str, not {type(text).__name__}; for bytes use encode_bytes")
 
 
-def _text_list(texts: Iterable[str]) -> list[str]:
+def _text_list(texts: Iterable[str] | Iterable[bytes]) -> list[str] | list[bytes]:
     if isinstance(texts, (str, bytes)):
-        raise TypeError("texts is an iterable of str; for one text use encode")
-    batch = list(texts)
+        raise TypeError("texts is an iterable of str or of bytes; for one text use encode or encode_bytes")
+    batch: list[Any] = list(texts)
+    kind = bytes if batch and isinstance(batch[0], bytes) else str
     for place, text in enumerate(batch):
-        if not isinstance(text, str):
-            raise TypeError(f"text {place} is {type(text).__name__}, not str")
+        if not isinstance(text, kind):
+            raise TypeError(f"text {place} is {type(text).__name__}, not {kind.__name__}")
     return batch
 
 
@@ -486,9 +506,10 @@ def _repaired(text: str, errors: str) -> str:
     return _SURROGATE.sub("\ufffd", text) if errors == "replace" else text
 
 
-def _surrogate_error(text: str, place: int) -> EncodeError:
+def _surrogate_error(text: str, place: int, number: int | None = None) -> EncodeError:
+    where = f"position {place}" if number is None else f"position {place} of text {number}"
     return EncodeError(
-        f"the text holds a lone surrogate U+{ord(text[place]):04X} at position {place}, which no UTF-8 can say; "
+        f"the text holds a lone surrogate U+{ord(text[place]):04X} at {where}, which no UTF-8 can say; "
         "pass errors='replace' to encode U+FFFD in its place"
     )
 
@@ -530,7 +551,7 @@ def _special_search(allowed: frozenset[str]) -> re.Pattern[str]:
     )
 
 
-# ---- Offsets in the text as given -------------------------------------------------------------------------------------
+# ---- Offsets in the text as given ----
 
 
 def _places(
@@ -577,7 +598,7 @@ def _character_of_byte(text: str) -> npt.NDArray[np.int64]:
     return np.cumsum((data & 0xC0) != 0x80) - 1
 
 
-# ---- Smaller vocabularies ----------------------------------------------------------------------------------------------
+# ---- Smaller vocabularies ----
 
 
 def _truncated(vocabulary: Vocabulary, vocab_size: int) -> Vocabulary:

@@ -1,8 +1,8 @@
 """A vocabulary: tokens, merges or ranks, special tokens, pattern, normalizer, template.
 
-What it does: hold everything that decides which ids a text gets, immutably, and refuse what contradicts itself.
-What it does not: encode (``tokenizer.py``), read or write files (``formats/``), or check what needs the encoder, such as
-whether every token can be reached.
+What it does: hold everything that decides which ids a text gets, immutably, and refuse what contradicts itself. What it
+does not: encode (``tokenizer.py``), read or write files (``formats/``), or check what needs the encoder, such as whether
+every token can be reached.
 
 Two kinds exist and both are exact. A *merge list* (Hugging Face) merges only the listed pairs, by their rank. A *rank
 table* (tiktoken) merges any pair whose concatenation is a token, at that token's rank. *Rank* and *id* are two things:
@@ -58,14 +58,15 @@ class Vocabulary:
     """Tokens and the rules by which text becomes their ids. Immutable, hashable, picklable.
 
     Args:
-        tokens: Id to bytes, of every token but the special ones. Ids may have holes; all bytes are distinct. Some of the
-            256 single bytes may be missing: encoding such a byte is then an error.
+        tokens: Id to bytes, of every token but the special ones. Ids may have holes; all bytes are distinct. Some of
+            the 256 single bytes may be missing: encoding such a byte is then an error.
         merges: ``(left id, right id)`` by rank; the result is the token whose bytes are the concatenation.
         ranks: For a rank table instead: the token ids in rank order. Neither given means a rank table in id order.
         special_tokens: Atomic tokens outside merging.
         pattern: What cuts text into pretokens.
         normalizer: ``"NFC"`` or None: runs after special tokens are cut out and before the pattern.
-        whole_pretoken: A pretoken that is a token is taken whole, before any merge is tried (``ignore_merges``, tiktoken).
+        whole_pretoken: A pretoken that is a token is taken whole, before any merge is tried (``ignore_merges``,
+            tiktoken).
         template: Ids around a text.
         name: For messages and reports.
 
@@ -254,9 +255,9 @@ def _checked_ids(tokens: Mapping[int, bytes]) -> dict[bytes, int]:
 def _checked_merges(
     merges: Sequence[tuple[int, int]], tokens: Mapping[int, bytes], ids: Mapping[bytes, int]
 ) -> tuple[tuple[int, int], ...]:
-    checked = tuple((left, right) for left, right in merges)
+    checked: tuple[tuple[int, int], ...] = tuple(tuple(pair) for pair in merges)  # type: ignore[misc]
     for rank, pair in enumerate(checked):
-        if type(pair[0]) is not int or type(pair[1]) is not int:
+        if len(pair) != 2 or type(pair[0]) is not int or type(pair[1]) is not int:
             raise VocabularyError(f"merge {rank} is {pair!r}; a merge is two token ids")
     try:
         for left, right in checked:

@@ -196,6 +196,13 @@ def test_several_compressed_streams_in_one_file_are_read_to_the_last(tmp_path: P
     assert read(tmp_path / "padded.txt.gz") == [b"text"]
 
 
+def test_zstandard_with_a_window_larger_than_the_usual_limit(tmp_path: Path) -> None:
+    compressor = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 28})
+    data = compressor.compress(b"one ", mode=compressor.FLUSH_BLOCK) + compressor.compress(b"two") + compressor.flush()
+    (tmp_path / "a.txt.zst").write_bytes(data)
+    assert read(tmp_path / "a.txt.zst") == [b"one two"]
+
+
 def test_a_file_that_unpacks_to_far_more_comes_in_blocks(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     for compression, compress in COMPRESS.items():

@@ -63,7 +63,9 @@ def merge_list(*pieces: str | bytes, pattern: tuple[str, ...] = ANYTHING, whole:
 
 def grown(*tokens: bytes) -> list[bytes]:
     """All beginnings of these tokens, two bytes or longer, shorter ones first: every one of them can be reached."""
-    return sorted({token[:length] for token in tokens for length in range(2, len(token) + 1)}, key=lambda t: (len(t), t))
+    return sorted(
+        {token[:length] for token in tokens for length in range(2, len(token) + 1)}, key=lambda t: (len(t), t)
+    )
 
 
 def assert_as_the_reference(
@@ -210,7 +212,9 @@ def test_a_published_vocabulary_equals_tiktoken(name: str, bbpe_home: Path, read
     rng = random.Random(seed)
     tokens = list(ranks)
     texts = [*corpora, *(generated(rng, tokens, corpora) for _ in range(4000))]
-    for text, ids, expected in zip(texts, tokenizer.encode_batch(texts), peer.encode_ordinary_batch(texts), strict=True):
+    for text, ids, expected in zip(
+        texts, tokenizer.encode_batch(texts), peer.encode_ordinary_batch(texts), strict=True
+    ):
         assert ids == expected, (seed, text[:200])
     for text in texts[len(corpora) : 500]:
         assert tokenizer.encode(text) == peer.encode_ordinary(text), (seed, text)
@@ -219,21 +223,46 @@ def test_a_published_vocabulary_equals_tiktoken(name: str, bbpe_home: Path, read
 # ---- the claim: a cut is where no token bridges -------------------------------------------------------
 
 
+def joined(left: bytes, right: bytes) -> reference.Vocabulary:
+    """The 256 bytes, the two parts grown byte by byte, and what they are side by side: the only token across the seam."""
+    tokens = [*grown(left), *grown(right), left + right]
+    ids = {token: id for id, token in enumerate([*BYTES.values(), *tokens])}
+    merges = [(ids[token[:-1]], ids[token[-1:]]) for token in tokens[:-1]]
+    return reference.Vocabulary(
+        {id: token for token, id in ids.items()}, merges=(*merges, (ids[left], ids[right])), pattern=ANYTHING
+    )
+
+
 @pytest.mark.parametrize(("before", "after"), list(product(range(1, 5), range(1, 5))))
 def test_a_token_that_spans_a_boundary_with_any_part_of_the_two_characters(before: int, after: int) -> None:
     # The token has the last `before` bytes of 中 (e4 b8 ad) and the first `after` of U+5F40 (e5 bd 80); 4 reaches into
     # a third character. It also lies between others that have those bytes: some share two with 中 or U+5F40, some one.
+    # Alone it must be found as what it is; grown byte by byte, its beginnings span the boundary as well.
     text = "\u6c1a\u4e2d\u5f40\u8083".encode()
     spanning = text[6 - before : 6 + after]
     lefts = "\u4e2d\u7e2d\u4e6d\u4e2e\u5e6e"
     rights = "\u5f40\u5f41\u5f80\u6f40\u4e2d"
     texts = ["".join(pair).encode() for pair in product(lefts, rights)]
     texts += [f"\u6c1a{pair}\u8083".encode() for pair in map("".join, product(lefts, rights))]
-    vocabulary = merge_list(*grown(spanning))
-    assert_as_the_reference(vocabulary, texts)
-    formed = [text for text in texts if vocabulary.ids[spanning] in reference.encode(text, vocabulary)]
-    assert formed == [text for text in texts if spanning in text]
-    assert formed
+    for vocabulary in (joined(spanning[:before], spanning[before:]), merge_list(*grown(spanning))):
+        assert_as_the_reference(vocabulary, texts)
+        formed = [text for text in texts if vocabulary.ids[spanning] in reference.encode(text, vocabulary)]
+        assert formed == [text for text in texts if spanning in text]
+        assert formed
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(range(1, 5), range(1, 5))))
+def test_a_token_that_spans_a_boundary_is_found_beside_any_character_with_its_bytes(before: int, after: int) -> None:
+    # The same token between every two of 60 characters, of which most have none, some all of its bytes at that end.
+    text = "\u6c1a\u4e2d\u5f40\u8083".encode()
+    vocabulary = joined(text[6 - before : 6], text[6 : 6 + after])
+    rng = random.Random(before * 10 + after)
+    lefts = [0x4E2D, *(0x4E2D ^ 1 << bit for bit in range(13)), *rng.sample(range(0x1000, 0xD000), 8)]
+    rights = [0x5F40, *(0x5F40 ^ 1 << bit for bit in range(13)), *rng.sample(range(0x1000, 0xD000), 8)]
+    texts = [(chr(left) + chr(right)).encode() for left, right in product(lefts, rights)]
+    tokenizer = tokenizer_of(vocabulary)
+    for text in texts:
+        assert tokenizer.encode_bytes(text) == reference.encode(text, vocabulary), text
 
 
 def test_more_sets_of_leads_than_a_byte_can_number() -> None:
@@ -264,7 +293,9 @@ def test_segments_of_characters_of_different_lengths(head: str, tail: str) -> No
     # Tokens over head + tail, over the middle of it, and none: in text with either one doubled and with strangers.
     both = (head + tail).encode()
     texts = [
-        "".join(parts).encode() for parts in product([head, tail, "丁", "x"], repeat=3) if head in parts or tail in parts
+        "".join(parts).encode()
+        for parts in product([head, tail, "丁", "x"], repeat=3)
+        if head in parts or tail in parts
     ]
     texts += [text[:-1] for text in texts] + [text[1:] for text in texts]
     middle = both[len(head.encode()) - 1 :][:2]
@@ -284,7 +315,14 @@ FORMS = [
 def test_bytes_that_are_no_text(pattern: tuple[str, ...]) -> None:
     texts = [left + right for left, right in product([*FORMS, "中".encode(), b"a"], repeat=2)]
     texts += [b"".join(random.Random(seed).choices(FORMS, k=5)) for seed in range(60)]
-    spanning = [b"\x80\xed\xb0", b"\xed\xa0\x80\xed", b"\x80\xe0\x80\x80", b"\xad\xe4", b"\xe4\xe4", b"\x80\x80\xe4\xb8"]
+    spanning = [
+        b"\x80\xed\xb0",
+        b"\xed\xa0\x80\xed",
+        b"\x80\xe0\x80\x80",
+        b"\xad\xe4",
+        b"\xe4\xe4",
+        b"\x80\x80\xe4\xb8",
+    ]
     for tokens in ([], grown(*spanning), grown(*FORMS[:6], *spanning)):
         vocabulary = merge_list(*tokens, pattern=tuple(map(spell_out, pattern)))
         assert_as_the_reference(vocabulary, texts, tokenizer_of(vocabulary, Pattern(pattern)))
@@ -298,6 +336,19 @@ def test_what_lies_behind_the_end_of_a_text_decides_nothing() -> None:
         for length in range(len(longer) if len(longer) < 60 else 60):
             assert tokenizer.encode_bytes(longer)
             assert tokenizer.encode_bytes(longer[:length]) == reference.encode(longer[:length], vocabulary)
+
+
+@pytest.mark.parametrize("count", [1, 62, 63, 64, 65, 66, 127, 128, 129, 193])
+def test_as_many_segments_as_the_queue_holds_and_more(count: int) -> None:
+    # Each character is a segment: from the table of characters, from the cache, unknown, and 文 unreachable, so unknown
+    # every time. The two behind 文 and 丁 in the table are in the text too.
+    vocabulary = reference.Vocabulary(
+        BYTES | {256: "文".encode(), 257: "中a".encode(), 258: "a中".encode()}, merges=(), pattern=(r"[^,]+|,+",),
+        whole_pretoken=True,
+    )  # fmt: skip
+    for characters in ("丁", "丁七文斈", "文", "丁a七b文", "é丁", "文,", "丁七,文,文文,"):
+        text = (characters * count)[:count].encode()
+        assert_as_the_reference(vocabulary, [text, b"x" + text, text + b"x"])
 
 
 def test_long_clauses_of_chinese() -> None:
@@ -327,7 +378,9 @@ def test_every_merge_list_over_five_tokens() -> None:
 def test_every_order_of_a_rank_table_over_runs() -> None:
     # Which of aa + a and a + aa makes aaa depends on the ranks; so does whether aaaa can be reached.
     tokens = {0: b"a", 1: b"aa", 2: b"aaa", 3: b"aaaa", 4: b"b", 5: b"ab"}
-    texts = [bytes(letters) for length in range(1, 8) for letters in product(b"ab", repeat=length) if b"aa" in bytes(letters)]
+    texts = [
+        bytes(letters) for length in range(1, 8) for letters in product(b"ab", repeat=length) if b"aa" in bytes(letters)
+    ]
     for order in permutations([1, 2, 3, 5]):
         vocabulary = reference.Vocabulary(tokens, ranks=(0, 4, *order))
         tokenizer = tokenizer_of(vocabulary)

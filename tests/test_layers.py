@@ -18,6 +18,7 @@ LAYERS = [
     ["errors", "_types"],
     ["_pretokenize"],
     ["_count", "_encode", "_json_lines", "_merge"],
+    ["_characters"],
     ["reference"],
     ["_unicode_tables"],
     ["unicode"],

@@ -2,8 +2,8 @@
 //
 // A string of up to 15 bytes lives whole in its slot, two words with its length in the top byte: one cache line answers
 // for it. A longer one lives in an arena with its count, and its slot holds 32 bits of its hash and where it lies.
-// The table is split into partitions by hash, so that growth doubles one small part at a time (memory stays close to
-// what the strings need) and so that several tables can be added up by several threads, a partition each.
+// The table is split into partitions by hash, so that growth doubles one small part at a time: memory stays close to
+// what the strings need.
 // Additions are queued and done some dozens at a time: the slots are prefetched while the caller looks for more.
 //
 // Measured on 30 MB of Chinese (789 k distinct of 1.7 M, 26 MB of bytes): about 50 MB in all.
@@ -136,9 +136,6 @@ public:
         }
     }
 
-    // Move everything that partition `which` of `other` holds into this one's; the other's is empty afterwards.
-    void absorb(ByteCounts& other, int which) { parts_[which].absorb(other.parts_[which]); }
-
     size_t size() const noexcept {
         size_t total = 0;
         for (int i = 0; i < partitions; i++) total += parts_[i].short_used + parts_[i].long_used;
@@ -167,7 +164,7 @@ public:
     static size_t length(const Item& item) noexcept {
         return item.where & 1 ? as_short(item)->high >> 56 : as_record(item)->length;
     }
-    static int64_t count(const Item& item) noexcept {
+    static int64_t& count(const Item& item) noexcept {
         return item.where & 1 ? as_short(item)->count : as_record(item)->count;
     }
     // Eight bytes from `depth` on as an integer that orders as they do (first byte highest), zeros after the end.
@@ -184,16 +181,19 @@ public:
         std::memcpy(bytes, record->bytes() + depth, left < 8 ? left : 8);
         return swap_bytes(load64(bytes));
     }
+    // Compare two strings that are equal up to `depth`, byte by byte and then by length: below, at or above 0.
+    static int compare(const Item& a, const Item& b, size_t depth) noexcept {
+        uint8_t short_a[16], short_b[16];
+        const uint8_t* bytes_a = bytes(a, short_a);
+        const uint8_t* bytes_b = bytes(b, short_b);
+        const size_t length_a = length(a), length_b = length(b);
+        const int order = std::memcmp(bytes_a + depth, bytes_b + depth, std::min(length_a, length_b) - depth);
+        return order ? order : length_a < length_b ? -1 : length_a > length_b;
+    }
     static void copy(const Item& item, uint8_t* to) noexcept {
-        if (item.where & 1) {
-            const Short* entry = as_short(item);
-            uint8_t bytes[16];
-            store64(bytes, entry->low);
-            store64(bytes + 8, entry->high);
-            std::memcpy(to, bytes, entry->high >> 56);
-        } else {
-            std::memcpy(to, as_record(item)->bytes(), as_record(item)->length);
-        }
+        uint8_t buffer[16];
+        const uint8_t* from = bytes(item, buffer);
+        std::memcpy(to, from, length(item));
     }
 
 private:
@@ -224,10 +224,16 @@ private:
         uint64_t hash;
     };
 
-    static const Short* as_short(const Item& item) noexcept {
-        return reinterpret_cast<const Short*>(item.where & ~uintptr_t{1});
+    static Short* as_short(const Item& item) noexcept { return reinterpret_cast<Short*>(item.where & ~uintptr_t{1}); }
+    static Record* as_record(const Item& item) noexcept { return reinterpret_cast<Record*>(item.where); }
+
+    // Where the bytes are; those of a short string are put into `buffer`, 16 bytes.
+    static const uint8_t* bytes(const Item& item, uint8_t* buffer) noexcept {
+        if (!(item.where & 1)) return as_record(item)->bytes();
+        store64(buffer, as_short(item)->low);
+        store64(buffer + 8, as_short(item)->high);
+        return buffer;
     }
-    static const Record* as_record(const Item& item) noexcept { return reinterpret_cast<const Record*>(item.where); }
 
     static void load_key(const uint8_t* at, size_t length, uint64_t& low, uint64_t& high) noexcept {
         low = load64(at);
@@ -291,7 +297,8 @@ private:
                 if (slot.unit == 0) {
                     const uint32_t unit = store(bytes, length, count);
                     slot = Long{hash, unit};
-                    count_long();
+                    long_used++;
+                    if (long_used * 4 > (long_mask + 1) * 3) grow_longs();
                     return;
                 }
                 if (slot.hash == hash) {
@@ -302,11 +309,6 @@ private:
                     }
                 }
             }
-        }
-
-        void count_long() {
-            long_used++;
-            if (long_used * 4 > (long_mask + 1) * 3) grow_longs();
         }
 
         uint32_t store(const uint8_t* bytes, size_t length, int64_t count) {
@@ -339,10 +341,8 @@ private:
             return chunks.size() - 1;
         }
 
-        void grow_shorts() { resize_shorts(short_mask * 2 + 1); }
-        void grow_longs() { resize_longs(long_mask * 2 + 1); }
-
-        void resize_shorts(size_t mask) {
+        void grow_shorts() {
+            const size_t mask = short_mask * 2 + 1;
             std::unique_ptr<Short[]> grown(new Short[mask + 1]());
             for (size_t i = 0; i <= short_mask; i++) {
                 if (shorts[i].high == 0) continue;
@@ -354,7 +354,8 @@ private:
             short_mask = mask;
         }
 
-        void resize_longs(size_t mask) {
+        void grow_longs() {
+            const size_t mask = long_mask * 2 + 1;
             std::unique_ptr<Long[]> grown(new Long[mask + 1]());
             for (size_t i = 0; i <= long_mask; i++) {
                 if (longs[i].unit == 0) continue;
@@ -364,45 +365,6 @@ private:
             }
             longs = std::move(grown);
             long_mask = mask;
-        }
-
-        // The other's long strings stay where they are: its chunks move over, and only the slots are made anew.
-        void absorb(Partition& other) {
-            size_t mask = std::max(short_mask, other.short_mask);  // at least that many slots are needed in the end
-            if (mask > short_mask) resize_shorts(mask);
-            mask = std::max(long_mask, other.long_mask);
-            if (mask > long_mask) resize_longs(mask);
-            for (size_t i = 0; i <= other.short_mask; i++) {
-                const Short& slot = other.shorts[i];
-                if (slot.high) add_short(slot.low, slot.high, hash_key(slot.low, slot.high), slot.count);
-            }
-            const size_t base = chunks.size();
-            if ((base + other.chunks.size()) >> (32 - chunk_bits)) throw std::bad_alloc();
-            for (auto& chunk : other.chunks) chunks.push_back(std::move(chunk));
-            for (size_t i = 0; i <= other.long_mask; i++) {
-                if (i + 16 <= other.long_mask) prefetch(&longs[other.longs[i + 16].hash & long_mask]);
-                const Long& slot = other.longs[i];
-                if (slot.unit == 0) continue;
-                const uint32_t unit = slot.unit + static_cast<uint32_t>(base << chunk_bits);
-                const Record* moved = record(unit);
-                for (size_t at = slot.hash & long_mask;; at = (at + 1) & long_mask) {
-                    Long& mine = longs[at];
-                    if (mine.unit == 0) {
-                        mine = Long{slot.hash, unit};
-                        count_long();
-                        break;
-                    }
-                    if (mine.hash == slot.hash) {
-                        Record* found = record(mine.unit);
-                        if (found->length == moved->length &&
-                            std::memcmp(found->bytes(), moved->bytes(), moved->length) == 0) {
-                            found->count += moved->count;
-                            break;
-                        }
-                    }
-                }
-            }
-            other = Partition();
         }
 
         template <class Visit>
@@ -432,12 +394,13 @@ private:
 
 // Several tables on their way to one list of distinct strings in byte order. The steps that take a number may run at
 // the same time on different numbers; between two steps all must be done:
-// prepare(), gather(0 .. partitions - 1), sort(0 .. buckets - 1), then fill(0 .. buckets - 1).
+// prepare(), gather(0 .. parts - 1), sort(0 .. buckets - 1), then fill(0 .. buckets - 1).
+// A string that is in several tables is met again next to itself when sorted; that is where its counts are added up.
 class SortedByteCounts {
 public:
     using Item = ByteCounts::Item;
 
-    // The first table takes up the others. They must outlive this object.
+    // The tables must outlive this object, and change.
     void prepare(const std::vector<ByteCounts*>& tables, size_t buckets) {
         tables_ = tables;
         std::vector<uint64_t> prefixes;
@@ -447,14 +410,16 @@ public:
         for (size_t i = 1; i < buckets; i++) {
             pivots_.push_back(prefixes.empty() ? 0 : prefixes[i * prefixes.size() / buckets]);
         }
-        gathered_.assign(ByteCounts::partitions, std::vector<std::vector<Item>>(buckets));
+        gathered_.assign(parts(), std::vector<std::vector<Item>>(buckets));
         sorted_.assign(buckets, {});
         bytes_.assign(buckets, 0);
     }
 
-    void gather(int partition) {
-        for (size_t i = 1; i < tables_.size(); i++) tables_[0]->absorb(*tables_[i], partition);
-        tables_[0]->distribute(partition, pivots_, gathered_[static_cast<size_t>(partition)]);
+    size_t parts() const { return tables_.size() * ByteCounts::partitions; }
+
+    void gather(size_t part) {
+        const int partition = static_cast<int>(part % ByteCounts::partitions);
+        tables_[part / ByteCounts::partitions]->distribute(partition, pivots_, gathered_[part]);
     }
 
     void sort(size_t bucket) {
@@ -491,15 +456,18 @@ public:
     }
 
 private:
-    // Byte order, by eight bytes at a time: sort by the prefix; where prefixes are equal, the strings that have ended
-    // come first by length, and the rest are sorted by their next eight bytes. A stack of its own, because equal
-    // prefixes may be a megabyte long.
+    static constexpr std::ptrdiff_t few = 12;
+
+    // Byte order, by eight bytes at a time: sort by the prefix; where a few prefixes are equal, compare the strings;
+    // where many are, those strings that have ended come first by length, and the rest are sorted by their next eight
+    // bytes. A stack of its own, because equal prefixes may be a megabyte long.
     static void sort_items(std::vector<Item>& items) {
         struct Range {
             size_t begin, end, depth;
         };
         std::vector<Range> stack{{0, items.size(), 0}};
         std::vector<Item> scratch;
+        bool repeated = false;
         while (!stack.empty()) {
             const Range range = stack.back();
             stack.pop_back();
@@ -516,20 +484,53 @@ private:
                 }
                 size_t last = first + 1;
                 while (last < range.end && items[last].prefix == items[first].prefix) last++;
+                Item* const begin = items.data() + first;
+                Item* const end = items.data() + last;
+                Item* ended = begin;
                 if (last - first > 1) {
-                    Item* const begin = items.data() + first;
-                    Item* const end = items.data() + last;
-                    Item* const ended = std::partition(
-                        begin, end, [next](const Item& item) { return ByteCounts::length(item) <= next; });
+                    ended = std::partition(begin, end,
+                                           [next](const Item& item) { return ByteCounts::length(item) <= next; });
                     std::sort(begin, ended, [](const Item& a, const Item& b) {
                         return ByteCounts::length(a) < ByteCounts::length(b);
                     });
+                    repeated |= add_up(begin, ended, [](const Item& a, const Item& b) {
+                        return ByteCounts::length(a) == ByteCounts::length(b);
+                    });
+                }
+                if (end - ended > few) {
                     for (Item* item = ended; item != end; item++) item->prefix = ByteCounts::prefix(*item, next);
-                    if (end - ended > 1) stack.push_back({static_cast<size_t>(ended - items.data()), last, next});
+                    stack.push_back({static_cast<size_t>(ended - items.data()), last, next});
+                } else if (end - ended > 1) {
+                    std::sort(ended, end, [next](const Item& a, const Item& b) {
+                        return ByteCounts::compare(a, b, next) < 0;
+                    });
+                    repeated |= add_up(ended, end, [next](const Item& a, const Item& b) {
+                        return ByteCounts::compare(a, b, next) == 0;
+                    });
                 }
                 first = last;
             }
         }
+        if (repeated) {
+            items.erase(std::remove_if(items.begin(), items.end(), [](const Item& item) { return item.where == 0; }),
+                        items.end());
+        }
+    }
+
+    // Of equal strings next to one another the first gets all counts, and the others point nowhere.
+    template <class Equal>
+    static bool add_up(Item* begin, Item* end, Equal equal) {
+        bool any = false;
+        for (Item* first = begin; first != end;) {
+            Item* other = first + 1;
+            for (; other != end && equal(*first, *other); other++) {
+                ByteCounts::count(*first) += ByteCounts::count(*other);
+                other->where = 0;
+                any = true;
+            }
+            first = other;
+        }
+        return any;
     }
 
     // Many are sorted by counting their bytes, from the lowest to the highest, which mispredicts no branch: a third of
@@ -563,7 +564,7 @@ private:
 
     std::vector<ByteCounts*> tables_;
     std::vector<uint64_t> pivots_;
-    std::vector<std::vector<std::vector<Item>>> gathered_;  // [partition][bucket]
+    std::vector<std::vector<std::vector<Item>>> gathered_;  // [part][bucket]
     std::vector<std::vector<Item>> sorted_;                 // [bucket]
     std::vector<int64_t> bytes_;
 };
