@@ -227,7 +227,8 @@ cdef inline const uint8_t* gap_end(const automaton_t* machine, const uint8_t* be
 
     The run of the dead state is the characters that no match begins with. Where a match was tried in vain, its first
     state's run is remembered: a later try that comes to the same state inside that run goes the same way from there, in
-    vain again. (Without this, the spaces of `\\s+$` before a word would each be scanned to the last.)
+    vain again. (Without this, looking for white space at the end of a text would scan every space in the middle of it
+    to the last of its run.)
     """
     cdef const uint8_t* at = begin
     cdef const uint8_t* vain_end = begin

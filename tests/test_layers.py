@@ -22,6 +22,7 @@ LAYERS = [
     ["reference"],
     ["_unicode_tables"],
     ["unicode"],
+    ["expression"],
     ["automaton"],
     ["patterns"],
     ["normalizer"],

@@ -37,7 +37,7 @@ from strategies import (
 from test_encode import assert_linear
 
 from bbpe import SpecialToken, Template, Tokenizer, Vocabulary, get_pattern, reference
-from bbpe.automaton import spell_out
+from bbpe.expression import spell_out
 from bbpe.errors import BbpeError, EncodeError
 
 BYTES = reference.byte_tokens()
