@@ -1,4 +1,4 @@
-"""Decoding: the bytes of ids and nothing else; what is no id is refused with its place; streams never split a character."""
+"""Decoding: the bytes of ids and nothing else; what is no id is refused with its place; streams split no character."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ def test_numpy_integers_and_other_sequences(tok: Tokenizer) -> None:
 # ---- refused ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bad", [-1, 259, 261, 299, 301, 2**31, 2**32 - 1, 2**32, 2**32 + 65, 2**63, 2**64 + 65, -(2**70)])
+@pytest.mark.parametrize(
+    "bad", [-1, 259, 261, 299, 301, 2**31, 2**32 - 1, 2**32, 2**32 + 65, 2**63, 2**64 + 65, -(2**70)]
+)
 def test_an_id_that_is_none_names_itself_and_its_position(tok: Tokenizer, bad: int) -> None:
     with pytest.raises(EncodeError, match=rf"{bad} at position 2\b"):
         tok.decode([65, 66, bad, 67])
