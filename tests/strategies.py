@@ -3,8 +3,8 @@
 Small alphabets come first, because runs and ties are where merge loops break; then any bytes; then text of the kinds
 that patterns tell apart; then bytes that are not UTF-8. ``rank_tables`` and ``merge_lists`` give vocabularies of the
 reference that no training would produce: ids with holes, ranks in any order, tokens that cannot be reached.
-``sliced_vocabularies`` are such over text, so that tokens begin and end inside characters. ``tokenizer_of`` is what bbpe
-makes of a vocabulary of the reference.
+``sliced_vocabularies`` are such over text, so that tokens begin and end inside characters. ``tokenizer_of`` is what
+bbpe makes of a vocabulary of the reference.
 """
 
 from __future__ import annotations

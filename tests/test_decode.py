@@ -1,4 +1,4 @@
-"""Decoding: the bytes of ids and nothing else; what is no id is refused with its place; streams never split a character."""
+"""Decoding: the bytes of ids and nothing else; what is no id is refused with its place; streams split no character."""
 
 from __future__ import annotations
 

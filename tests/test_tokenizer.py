@@ -6,7 +6,6 @@ What ids come out is compared with ``reference.py``; that the native core comput
 from __future__ import annotations
 
 import copy
-import itertools
 import multiprocessing
 import os
 import pickle
@@ -16,6 +15,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ from strategies import (
 from test_encode import assert_linear
 
 from bbpe import SpecialToken, Template, Tokenizer, Vocabulary, get_pattern, reference
-from bbpe.expression import spell_out
+from bbpe.automaton import spell_out
 from bbpe.errors import BbpeError, EncodeError
 
 BYTES = reference.byte_tokens()
@@ -203,11 +203,30 @@ def test_any_number_of_threads_gives_the_same(tok: Tokenizer, spec: reference.Vo
         ids_too, offsets_too = tok.encode_batch_to_numpy(batch, threads=threads)
         assert np.array_equal(ids, ids_too)
         assert np.array_equal(offsets, offsets_too)
-    assert tok.encode_batch(iter(batch), threads=2) == [
-        ids[start:end].tolist() for start, end in itertools.pairwise(offsets)
-    ]
+    assert tok.encode_batch(iter(batch), threads=2) == [ids[start:end].tolist() for start, end in pairwise(offsets)]
     for at in range(0, 3000, 211):
         assert ids[offsets[at] : offsets[at + 1]].tolist() == reference.encode(batch[at], spec)
+
+
+@BOTH
+@pytest.mark.parametrize("allowed", [(), {"<s>"}], ids=str)
+def test_a_batch_of_bytes_is_each_of_them_alone(tok: Tokenizer, spec: reference.Vocabulary, allowed: Any) -> None:
+    rng = random.Random(12)
+    parts = [
+        *(fragment.encode() for fragment in FRAGMENTS),
+        b"\xff",
+        b"\xe4\xbd",
+        b"<s>",
+        "e\u0301".encode(),
+        b"\xcc\x81",
+    ]
+    batch = [b"".join(rng.choices(parts, k=rng.randint(0, 8))) for _ in range(300)] + ["中".encode() * 30_000, b""] * 2
+    expected = [tok.encode_bytes(data, allowed_special=allowed) for data in batch]
+    for threads in (1, 2):
+        assert tok.encode_batch(batch, threads=threads, allowed_special=allowed) == expected
+    assert expected[:20] == [reference.encode(data, spec, allowed_special=allowed) for data in batch[:20]]
+    with pytest.raises(TypeError, match=r"text 1 is str, not bytes"):
+        tok.encode_batch([b"a", "b"], allowed_special=allowed)  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True])
@@ -363,8 +382,9 @@ def test_errors_is_strict_or_replace() -> None:
     for call in (TOK.encode, TOK.encode_to_numpy, TOK.count, TOK.tokens, TOK.encode_with_offsets):
         with pytest.raises(ValueError, match=r"'strict' or 'replace', not 'ignore'"):
             call("a", errors="ignore")  # type: ignore[operator]
-    with pytest.raises(ValueError, match="'ignore'"):
-        TOK.encode_batch(["a"], errors="ignore")
+    for batch in (["a"], [b"a"], []):
+        with pytest.raises(ValueError, match="'ignore'"):
+            TOK.encode_batch(batch, errors="ignore")
 
 
 # ---- bytes without a token ----------------------------------------------------------------------------
@@ -724,17 +744,15 @@ def test_batches_lists_and_decoding_are_linear() -> None:
     assert_linear(lambda size: [decoder.add(id) for decoder in [TOK.decoder()] for id in b"a" * size], 10_000)
 
 
-@given(vocabularies(), st.lists(documents(), min_size=1, max_size=3))
-def test_a_vocabulary_that_lacks_bytes_encodes_what_it_has_and_names_what_it_lacks(
-    vocabulary: reference.Vocabulary, given_texts: list[bytes]
+@given(vocabularies(), documents())
+def test_a_vocabulary_of_two_letters_encodes_what_it_has_and_names_what_it_lacks(
+    vocabulary: reference.Vocabulary, text: bytes
 ) -> None:
-    # Only a and b have tokens. (A token that contains a byte without a token cannot be drawn here.)
     tokenizer = tokenizer_of(vocabulary)
-    for text in given_texts:
-        try:
-            expected = reference.encode(text, vocabulary)
-        except reference.MissingByteError as error:
-            with pytest.raises(EncodeError, match=rf"0x{error.byte:02X}.*\b{error.offset}\b"):
-                tokenizer.encode_bytes(text)
-        else:
-            assert tokenizer.encode_bytes(text) == expected
+    try:
+        expected = reference.encode(text, vocabulary)
+    except reference.MissingByteError as error:
+        with pytest.raises(EncodeError, match=rf"0x{error.byte:02X}.*\b{error.offset}\b"):
+            tokenizer.encode_bytes(text)
+    else:
+        assert tokenizer.encode_bytes(text) == expected
