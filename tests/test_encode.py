@@ -464,11 +464,12 @@ def test_equal_beginnings_and_zero_bytes_are_told_apart() -> None:
 
 
 def test_more_segments_than_the_caches_hold() -> None:
-    # Every slot is overwritten many times over; keys of 4, 5, 9 and 20 bytes. Twice, in opposite orders.
+    # Every slot is overwritten many times over; keys of 1, 4, 6 and 21 bytes, the long ones with one beginning. Twice,
+    # in opposite orders.
     vocabulary = merge_list("ab", "abc", "cd", "ef", "dd", "ddd", "12", "123", pattern=(r"[a-z0-9]+|[^a-z0-9]+",))
     tokenizer = tokenizer_of(vocabulary)
     words = ["".join(letters) for letters in product("abcdef1", repeat=6)]  # 117,649
-    texts = [*words, *(word[:4] + "-" + word for word in words), *(f"{word}123{word}fabcd" for word in words)]
+    texts = [*words, *(word[:4] + "-" + word for word in words), *(f"abcdefab{word}d{word}" for word in words)]
     ids, offsets = tokenizer.encode_batch_to_numpy(texts, threads=1)
     again, offsets_again = tokenizer.encode_batch_to_numpy(texts[::-1], threads=1)
     assert np.array_equal(np.diff(offsets), np.diff(offsets_again)[::-1])
