@@ -6,20 +6,21 @@ The way of the data, for one document:
     text -> UTF-8 in a padded buffer -> pretokens (``pretoken_end``) -> segments (``cut_pretoken``) in a short queue
          -> ids (``encode_queue``): from the table of characters, from the cache, or by merging (``encode_unknown``)
 
-Why cutting is exact: a merge only ever makes a token of the vocabulary. Where no token holds the bytes on both sides of a
-boundary, no merge crosses it, and the two sides encode as if each stood alone. ``Encoder.__init__`` writes every boundary
-that some token spans into ``bridges``; a hash collision there can only join two segments, never change an id.
+Why cutting is exact: a merge only ever makes a token of the vocabulary. Where no token holds the bytes on both sides
+of a boundary, no merge crosses it, and the two sides encode as if each stood alone. ``Encoder.__init__`` writes every
+boundary that some token spans into ``bridges``; a hash collision there can only join two segments, never change an
+id.
 
 One pair a token: let a merge make token t somewhere in a text. Until then no merge crossed t's edges, so inside them
-everything went as if t's bytes stood alone, and the last step was the last step of encoding t alone. So of all pairs that
-could make t, by a merge list or by a rank table, at most one ever does, and none where t alone does not become t. The
-tables keep that one. Symbols are numbered by the rank of that merge, bytes first, so a symbol is its own rank.
+everything went as if t's bytes stood alone, and the last step was the last step of encoding t alone. So of all pairs
+that could make t, by a merge list or by a rank table, at most one ever does, and none where t alone does not become
+t. The tables keep that one. Symbols are numbered by the rank of that merge, bytes first, so a symbol is its own rank.
 
-The one trap: the whole-pretoken rule speaks of pretokens. A segment that happens to be a token which its own merges do not
-reach is that token only where it is the whole pretoken. Such segments are never cached (``encode_unknown``).
+The one trap: the whole-pretoken rule speaks of pretokens. A segment that happens to be a token which its own merges
+do not reach is that token only where it is the whole pretoken. Such segments are never cached (``encode_unknown``).
 
-Reading order: ``merge_short`` is the definition of encoding; from ``cut_stages`` on is the path that text takes.
-The Python side (``tokenizer.py``) has checked all arguments before it calls; ``reference.py`` says what must come out.
+Reading order: ``merge_short`` is the definition of encoding; from ``cut_stages`` on is the path that text takes. The
+Python side (``tokenizer.py``) has checked all arguments before it calls; ``reference.py`` says what must come out.
 """
 
 import os
@@ -160,7 +161,7 @@ cdef struct tables_t:      # all that encoding reads and never writes; shared by
     const uint32_t* byte_pairs       # first byte << 8 | second -> resulting symbol
     const token_id_t* ids            # symbol -> id; the first 256 symbols are the bytes
     const cache_slot* characters     # characters of three UTF-8 bytes, by their 16 bits, as segments of their own
-    const uint64_t* bridges          # hash of two characters, or of a last byte and a character -> some token spans them
+    const uint64_t* bridges          # hash of two characters, or of a last byte and a character -> a token spans them
     const uint8_t* lead_classes      # character -> which of the lead sets
     const uint16_t* lead_sets        # low halves of the lead bytes that some token holds after this character's end
     int bridge_shift                 # 32 - bits of that hash
@@ -182,7 +183,7 @@ cdef struct document_t:
     int kind               # 0: UTF-8 or any other bytes; 1, 2, 4: as PyUnicode_KIND
 
 
-# ---- Merging: the definition ----------------------------------------------------------------------------------------
+# ---- Merging: the definition ----
 
 cdef inline uint32_t merge_of(const tables_t* tables, uint32_t left, uint32_t right) noexcept nogil:
     """The symbol, and so the rank, that two adjacent symbols merge into, or NO_MERGE."""
@@ -294,7 +295,7 @@ cdef size_t merge_long(const tables_t* tables, Workspace space, const uint8_t* t
     return kept
 
 
-# ---- One segment ------------------------------------------------------------------------------------------------------
+# ---- One segment ----
 
 cdef inline uint32_t find_token(const tables_t* tables, const uint8_t* text, size_t length) noexcept nogil:
     """The place + 1 of these bytes in the list of tokens, or 0."""
@@ -318,7 +319,7 @@ cdef inline uint32_t find_token(const tables_t* tables, const uint8_t* text, siz
 
 cdef token_id_t* encode_unknown(const tables_t* tables, Workspace space, const uint8_t* text, size_t length,
                                 bint whole, token_id_t* out) except NULL nogil:
-    """Encode a segment that the short cache did not know, and remember it where the answer does not depend on ``whole``.
+    """Encode a segment that the short cache did not know; remember it where the answer does not depend on ``whole``.
 
     A token that its own merges do not reach is itself only as a whole pretoken, so nothing is remembered of it.
     """
@@ -427,7 +428,7 @@ cdef inline segment_t* push_segment(const tables_t* tables, Workspace space, seg
     return tail
 
 
-# ---- One pretoken: cut it where no token bridges ----------------------------------------------------------------------
+# ---- One pretoken: cut it where no token bridges ----
 
 cdef inline uint32_t bridge_hash(const tables_t* tables, uint32_t left, uint32_t right) noexcept nogil:
     return (left * <uint32_t>0x9E3779B1 + right * <uint32_t>0x85EBCA77) >> tables.bridge_shift
@@ -448,7 +449,7 @@ cdef inline uint64_t is_byte_bridge(const tables_t* tables, uint8_t left, uint8_
 
 
 cdef inline bint is_three_bytes(uint32_t word) noexcept nogil:
-    """Whether a character of three bytes begins here (or its form, such as a surrogate's: bytes are all that counts)."""
+    """Whether a character of three bytes begins here (or what has its form: bytes are all that counts)."""
     return (word & <uint32_t>0x00C0C0F0) == <uint32_t>0x008080E0
 
 
@@ -473,8 +474,8 @@ cdef segment_t* cut_pretoken(const tables_t* tables, Workspace space, segment_t*
         if at > segment and not is_byte_bridge(tables, (at - 1)[0], at[0]):
             tail = push_segment(tables, space, tail, segment, at, 0, False)
             segment = at
-        # A run of such characters. Whether there is a cut is hard to foresee, so it is no branch: each segment so far is
-        # written down, and stays written if there is one.
+        # A run of such characters. Whether there is a cut is hard to foresee, so it is no branch: each segment so far
+        # is written down, and stays written if there is one.
         previous = code_of(word)
         at += 3
         word = load32(at)
@@ -528,14 +529,14 @@ cdef segment_t* cut_stages(const tables_t* tables, Workspace space, segment_t* t
     return tail
 
 
-# ---- Text in, ids out --------------------------------------------------------------------------------------------------
+# ---- Text in, ids out ----
 
 cdef inline void store32(uint8_t* address, uint32_t value) noexcept nogil:
     memcpy(address, &value, 4)
 
 
 cdef int64_t to_utf8(const document_t* document, Workspace space) except? -1 nogil:
-    """Write a document as UTF-8 into ``space.text`` with padding; its length in bytes, or -2 - place of a lone surrogate."""
+    """Write a document as UTF-8 into ``space.text``, padded: its length in bytes, or -2 - place of a lone surrogate."""
     cdef size_t i, length = document.length
     cdef uint32_t code
     cdef uint8_t* start
@@ -617,7 +618,7 @@ cdef document_t as_document(object text) except *:
 
 
 cdef class Workspace:
-    """What one thread needs to encode: caches, the text at hand, its ids. 5 MiB of caches, beside the text and its ids."""
+    """What one thread needs to encode: 5 MiB of caches, and room for the text at hand and its ids."""
 
     cdef Buffer[cache_slot] cache
     cdef Buffer[long_slot] long_cache
@@ -915,7 +916,7 @@ cdef class Encoder:
             slot = (slot + 1) & mask
 
     cdef int _index_pairs(self, bytes reached) except -1:
-        """Number the symbols by the rank of the merge that makes them, and put each token's one pair into a hash table."""
+        """Number the symbols by the rank of the merge that makes them; put each token's one pair into a hash table."""
         cdef const known_merge* known = <const known_merge*>PyBytes_AS_STRING(reached)
         cdef vector[pair[uint64_t, uint32_t]] order
         cdef Buffer[uint32_t] symbol_of
@@ -1320,7 +1321,6 @@ cdef class Batch:
     cdef list bad                              # (document, place) of lone surrogates
 
     def __init__(self, Encoder encoder, list texts):
-        cdef document_t document
         cdef size_t i, size = 0
         self.encoder = encoder
         self.texts = texts

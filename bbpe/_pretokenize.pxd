@@ -227,7 +227,8 @@ cdef inline const uint8_t* gap_end(const automaton_t* machine, const uint8_t* be
 
     The run of the dead state is the characters that no match begins with. Where a match was tried in vain, its first
     state's run is remembered: a later try that comes to the same state inside that run goes the same way from there, in
-    vain again. (Without this, the spaces of `\s+$` before a word would each be scanned to the last.)
+    vain again. (Without this, looking for white space at the end of a text would scan every space in the middle of it
+    to the last of its run.)
     """
     cdef const uint8_t* at = begin
     cdef const uint8_t* vain_end = begin
@@ -245,7 +246,9 @@ cdef inline const uint8_t* gap_end(const automaton_t* machine, const uint8_t* be
                     break
                 vain_row = row
                 vain_end = at + length
-                while vain_end < end and (machine.transitions[row | column_at(machine, vain_end, end, &skipped)] & ROW) == row:
+                while vain_end < end:
+                    if (machine.transitions[row | column_at(machine, vain_end, end, &skipped)] & ROW) != row:
+                        break
                     vain_end += skipped
                     if vain_end < end:
                         vain_end = skip_run(machine, row, vain_end, end, &skipped)

@@ -253,7 +253,7 @@ class _Encoding:
         for part, (name, number, offset) in zip(batch.parts, batch.names, strict=True):
             try:
                 self.tokenizer.encode_bytes(part, allowed_special=self.allowed)
-            except EncodeError as error:  # noqa: PERF203
+            except EncodeError as error:
                 after = f", after byte {offset:,}" if offset else ""
                 return EncodeError(f"{name}: document {number:,}{after}: {error}")
         raise AssertionError("a batch cannot be encoded, but each of its parts can")

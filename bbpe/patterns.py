@@ -35,8 +35,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bbpe._pretokenize import Automaton, Cascade
-from bbpe.automaton import Dialect, Inexpressible, Machine, compile_pattern, spell_out
+from bbpe.automaton import Inexpressible, Machine, compile_pattern
 from bbpe.errors import PatternError
+from bbpe.expression import Dialect, spell_out
 
 MAX_STAGES = 16
 
@@ -86,7 +87,7 @@ class Pattern:
         if dialect == "tiktoken":
             if len(self.stages) > 1:
                 raise PatternError(f"pattern {self} has {len(self.stages)} stages; tiktoken takes one expression")
-            if not self.covers_everything:
+            if isinstance(_machines(self.stages), tuple) and not self.covers_everything:
                 raise PatternError(
                     f"pattern {self} leaves some text between its matches, which tiktoken would drop in silence"
                 )
@@ -376,6 +377,8 @@ _END_OF_TEXT: Mapping[str, str] = {"regex": r"\Z", "tiktoken": "$", "oniguruma":
 def _candidates(stage: str, target: Dialect) -> list[str]:
     """Ways to write the stage; each is checked by the caller, so a wrong one costs time, not correctness."""
     ends = re.sub(r"(?<!\\)((?:\\\\)*)(?:\\[zZ]|\$(?![^\[]*\]))", lambda m: m[1] + _END_OF_TEXT[target], stage)
+    dot_all = "m" if target == "oniguruma" else "s"
+    ends = re.sub(r"(?<!\\)((?:\\\\)*)\(\?[sm]:", rf"\1(?{dot_all}:", ends)
     plain = re.sub(r"([?*+}])\+", r"\1", ends)
     sets = stage.replace("(?V1)", "")
     found = [stage, ends, plain, sets, plain.replace("(?V1)", ""), "(?V1)" + ends]

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 import bbpe
-from bbpe._merge import learner
+from bbpe._characters import learner
 from bbpe.corpus import Progress, Source, SourceLike
 from bbpe.counts import Counts, count_pretokens
 from bbpe.errors import FormatError, TrainingError
@@ -463,12 +463,14 @@ class _Run:
             going = native.learn(self.wanted, _STEP)
         if progress is not None:
             progress(Progress("merging", len(native), total if going else len(native), "merges"))
-        vocabulary = self._vocabulary()
-        return vocabulary, self._record(vocabulary)
+        merges, counts, tokens = native.merges, native.counts, native.corpus_tokens
+        del native, self.learner  # its memory is free for the vocabulary
+        vocabulary = self._vocabulary(merges)
+        return vocabulary, self._record(vocabulary, tokens, counts)
 
-    def _vocabulary(self) -> Vocabulary:
+    def _vocabulary(self, learned: npt.NDArray[np.uint32]) -> Vocabulary:
         options, base = self.options, self.base
-        merges: list[tuple[int, int]] = [(left, right) for left, right in self.learner.merges.tolist()]
+        merges: list[tuple[int, int]] = [(left, right) for left, right in learned.tolist()]
         if base is None:
             tokens = {id: bytes([byte]) for byte, id in enumerate(byte_ids(options.byte_order).tolist())}
             known: tuple[tuple[int, int], ...] = ()
@@ -486,9 +488,11 @@ class _Run:
             tokens, merges=merges, special_tokens=specials, pattern=options.pattern, normalizer=options.normalizer
         )
 
-    def _record(self, vocabulary: Vocabulary) -> TrainingRecord:
+    def _record(
+        self, vocabulary: Vocabulary, tokens: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+    ) -> TrainingRecord:
         base_size = 256 if self.base is None else self.base.vocab_size
-        merges = len(self.learner)
+        merges = len(counts)
         stop: StopReason = "min_count"
         if vocabulary.vocab_size == self.options.vocab_size:
             stop = "vocab_size"
@@ -504,11 +508,11 @@ class _Run:
             vocab_size=vocabulary.vocab_size,
             stop=stop,
             versions={
-                "bbpe": str(getattr(bbpe, "__version__", "unknown")),
+                "bbpe": bbpe.__version__,
                 "unicode": unicode_version(),
                 "python": platform.python_version(),
             },
-            curve=tuple(_curve(self.facts["bytes"], before, self.learner.corpus_tokens, self.learner.counts)),
+            curve=tuple(_curve(self.facts["bytes"], before, tokens, counts)),
         )
 
 

@@ -271,8 +271,8 @@ def _case_variants() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
 def folded(characters: CharacterSet) -> CharacterSet:
     """The set and all case variants of its members (simple case folding: ``s`` brings ``S`` and ``ſ`` U+017F).
 
-    As tiktoken has it. ``regex`` also takes the Turkish U+0130 for a variant of ``i`` and U+0131 for one of ``I``, whatever
-    the language; no published pattern has an *i* under ``(?i)``.
+    As tiktoken has it. ``regex`` also takes the Turkish U+0130 for a variant of ``i`` and U+0131 for one of ``I``,
+    whatever the language; no published pattern has an *i* under ``(?i)``.
 
     >>> sorted(folded(CharacterSet.of("s")).ranges())
     [(83, 83), (115, 115), (383, 383)]

@@ -19,17 +19,9 @@ from hypothesis import strategies as st
 from strategies import BROKEN, texts
 
 from bbpe._pretokenize import Automaton
-from bbpe.automaton import (
-    MAX_POSITIONS,
-    MAX_STATES,
-    Dialect,
-    Inexpressible,
-    Machine,
-    compile_pattern,
-    parse,
-    spell_out,
-)
+from bbpe.automaton import MAX_POSITIONS, MAX_STATES, Inexpressible, Machine, compile_pattern
 from bbpe.errors import PatternError
+from bbpe.expression import Dialect, parse, spell_out
 
 
 def lay_out(machine: Machine) -> Automaton:
@@ -288,7 +280,7 @@ def test_what_regex_does_not_compile_is_an_error_that_shows_where(pattern: str) 
     "pattern",
     ["[[a]", "[a[b]", "[a&&b]", "[a--b]", "[a||b]", "[a~~b]", "a{", "a{x}", r"\01", "a(?i)b", r"(?i:\p{Lu})",
      "[[:alpha:]]", r"\p{L", r"[a-\d]", r"\X", r"\K", "(?R)", "(?|a|b)", "(?(1)a|b)", "a{,3}{2}", "(?r)a",
-     r"\N{DIGIT ONE}"],
+     r"\N{DIGIT ONE}", "(?V1)[a&&b--c]"],
 )  # fmt: skip
 def test_what_means_different_things_to_different_programs_is_refused(pattern: str) -> None:
     with pytest.raises(PatternError, match="position"):
@@ -321,7 +313,8 @@ def test_each_dialect_is_read_as_its_program_reads_it(text: str, dialect: Dialec
     ("text", "dialect"),
     [(r"\w", "oniguruma"), (r"^a", "oniguruma"), (r"\h", "oniguruma"), (r"\h", "tiktoken"), ("a{,3}b", "tiktoken"),
      ("(?i:straße|ss)", "oniguruma"), ("(?i:office)", "oniguruma"), (r"a\Z", "tiktoken"), ("(?V1)a", "tiktoken"),
-     ("[a--b]", "oniguruma"), ("a{2}?b", "oniguruma")],
+     ("[a--b]", "oniguruma"), ("(?s:.)", "oniguruma"), ("(?m:.)", "tiktoken"), ("(?m:.)", "regex"),
+     ("a{2}?b", "oniguruma")],
 )  # fmt: skip
 def test_what_a_dialect_reads_in_its_own_way_is_refused_there(text: str, dialect: Dialect) -> None:
     with pytest.raises((PatternError, Inexpressible)):

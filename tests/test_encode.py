@@ -39,7 +39,7 @@ from strategies import (
 from tiktoken.load import load_tiktoken_bpe
 
 from bbpe import Pattern, Tokenizer, Vocabulary, get_pattern, reference
-from bbpe.automaton import spell_out
+from bbpe.expression import spell_out
 from bbpe.errors import EncodeError
 from bbpe.patterns import named_patterns
 

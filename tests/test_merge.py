@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from strategies import documents, pretoken_counts, vocabularies
 
 from bbpe import reference
-from bbpe._merge import CharacterLearner, MergeLearner, learner
+from bbpe._characters import CharacterLearner, learner
+from bbpe._merge import MergeLearner
 
 BYTES = np.arange(256, dtype=np.uint32)
 TOKENS = [bytes([byte]) for byte in range(256)]
@@ -302,10 +303,30 @@ def test_characters_first_or_bytes_first_is_the_same_for_thousands_of_pairs(
 
 def test_the_learner_begins_with_characters_where_that_pays() -> None:
     rng = random.Random(1)
-    chinese = {"".join(rng.choices("一丁七万三上下不与丑专世业东两严中串临为主丽举乃久么义之", k=4)).encode(): 1 for _ in range(200)}
+    chinese = {
+        "".join(rng.choices("一丁七万三上下不与丑专世业东两严中串临为主丽举乃久么义之", k=4)).encode(): 1
+        for _ in range(200)
+    }
     english = {b"the": 5, b" quick": 3}
     russian = {text.encode(): 3 for text in (" слово", " дело", " море", " или")}
     assert isinstance(by_character(chinese, None), CharacterLearner)
     assert not isinstance(by_character({**chinese, b"\xe4\xb8": 1}, None), CharacterLearner)
     assert not isinstance(by_character(english, None), CharacterLearner)
     assert not isinstance(by_character(russian, None), CharacterLearner)
+
+
+@pytest.mark.parametrize(("comma", "characters"), [(0.1, True), (0.9, False)], ids=["seldom", "often"])
+def test_of_much_text_a_sample_is_tried(comma: float, characters: bool) -> None:
+    """Where a comma stands before most characters, the comma and a first byte are merged early: that does not pay."""
+    rng = np.random.default_rng(3)
+    han = np.array([list(chr(0x4E00 + 37 * place).encode()) for place in range(500)], np.uint8)
+    weights = 1 / np.arange(30, 530)
+    drawn = han[rng.choice(500, (400_000, 4), p=weights / weights.sum())]
+    drawn[rng.random(400_000) < comma, 0] = list("，".encode())
+    symbols = drawn.reshape(-1)
+    offsets = np.arange(0, len(symbols) + 1, 12, dtype=np.int64)
+    counts = np.ones(400_000, np.int64)
+    chosen = learner(symbols, offsets, counts, TOKENS, byte_ids=BYTES)
+    plain = learner(symbols, offsets, counts, TOKENS, byte_ids=BYTES, by_character=False)
+    assert isinstance(chosen, CharacterLearner) == characters
+    assert pairs(run(chosen, 300)) == pairs(run(plain, 300))

@@ -18,12 +18,15 @@ import numpy as np
 import pytest
 import regex
 import tiktoken
-from hypothesis import given, settings
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
 from strategies import broken_texts
+from test_automaton import ALPHABET, patterns
 from tokenizers import Regex, pre_tokenizers
 
-from bbpe.automaton import compile_pattern, spell_out
+from bbpe.automaton import compile_pattern
 from bbpe.errors import PatternError
+from bbpe.expression import spell_out
 from bbpe.patterns import (
     _NAMED,
     Pattern,
@@ -77,16 +80,20 @@ def split_by_tokenizers(name: str, text: str) -> list[str]:
     return [part for part, _ in splitter(name).pre_tokenize_str(text)]
 
 
-def split_by_tiktoken(name: str, strings: Iterable[str]) -> list[list[str]]:
+def split_by_tiktoken(pattern: str, strings: Iterable[str]) -> list[list[str]]:
     """tiktoken shows ids only; in this vocabulary every piece of a string is a token, so each pretoken is one id."""
     strings = list(strings)
     pieces = {s[i:j].encode() for s in strings for i, j in itertools.combinations(range(len(s) + 1), 2)}
     pieces -= {bytes([value]) for value in range(128)}
     ranks = {bytes([value]): value for value in range(256)} | {p: 256 + i for i, p in enumerate(sorted(pieces))}
-    pattern = named_patterns()[name].spelling("tiktoken")
-    assert isinstance(pattern, str)
     encoding = tiktoken.Encoding("probe", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
     return [[encoding.decode_single_token_bytes(i).decode() for i in encoding.encode_ordinary(s)] for s in strings]
+
+
+def in_tiktoken(name: str) -> str:
+    spelling = named_patterns()[name].spelling("tiktoken")
+    assert isinstance(spelling, str)
+    return spelling
 
 
 def ours(name: str, text: str) -> list[str]:
@@ -146,7 +153,7 @@ def test_hard_strings_split_alike_everywhere(name: str) -> None:
         assert split_by_regex(name, text) == expected, text
         assert split_by_tokenizers(name, text) == expected, text
     if name in IN_TIKTOKEN:
-        assert split_by_tiktoken(name, HARD) == [ours(name, text) for text in HARD]
+        assert split_by_tiktoken(in_tiktoken(name), HARD) == [ours(name, text) for text in HARD]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -164,7 +171,7 @@ def test_the_same_strings_split_as_tokenizers_splits_them(name: str) -> None:
 @pytest.mark.parametrize("name", IN_TIKTOKEN)
 def test_the_same_strings_split_as_tiktoken_splits_them(name: str) -> None:
     strings = drawn_strings(name, 300)
-    assert [ours(name, text) for text in strings] == split_by_tiktoken(name, strings)
+    assert [ours(name, text) for text in strings] == split_by_tiktoken(in_tiktoken(name), strings)
 
 
 @cache
@@ -232,9 +239,10 @@ def test_random_bytes_split_as_regex_splits_them() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_million_equal_characters_are_split_in_linear_time(name: str) -> None:
     """Quadratic would be 10^12 steps and never end."""
-    for unit in ("a", " ", "\n", "中", "1", "。", "'", "\xff", " \n"):
-        data = unit.encode("latin-1" if unit == "\xff" else "utf-8") * (1_000_000 // len(unit))
-        assert Pretokenizer(name).ends(data)[-1] == len(data)
+    for unit in ("a", " ", "\n", "中", "1", "。", "'", "\xff", " \n", "A", "\u0301"):
+        for after in (b"", b"a", b"!"):
+            data = unit.encode("latin-1" if unit == "\xff" else "utf-8") * (1_000_000 // len(unit)) + after
+            assert Pretokenizer(name).ends(data)[-1] == len(data)
 
 
 # --- Stages -----------------------------------------------------------------------------------------------------------
@@ -334,6 +342,7 @@ def test_tiktokens_own_encodings_are_recognised() -> None:
         (r"\d{1,3}+|\D", r"\d{1,3}+|\D", r"\d{1,3}|\D"),
         (r"(?V1)[\p{L}&&[^a-z]]|[\s\S]", r"[\p{L}&&[^a-z]]|[\s\S]", r"[\p{L}&&[^a-z]]|[\s\S]"),
         (r"[$]+|[^$]", r"[$]+|[^$]", r"[$]+|[^$]"),
+        (r"a(?s:.)|[\s\S]", r"a(?s:.)|[\s\S]", r"a(?m:.)|[\s\S]"),
     ],
 )
 def test_a_users_expression_is_respelled_where_that_is_proven(
@@ -346,12 +355,36 @@ def test_a_users_expression_is_respelled_where_that_is_proven(
     assert from_spelling(oniguruma_spelling, "oniguruma").spelling("oniguruma") == (oniguruma_spelling,)
 
 
+@settings(max_examples=100)
+@given(patterns(), st.lists(st.text(st.sampled_from(ALPHABET), max_size=10), min_size=4, max_size=8))
+def test_a_spelling_that_is_given_splits_alike_in_its_program(expression: str, strings: list[str]) -> None:
+    pattern = Pattern((expression + r"|[\s\S]",))
+    try:
+        pretokenizer = Pretokenizer(pattern)
+    except (PatternError, SlowPatternWarning):
+        assume(False)
+    expected = [[part.decode() for part in pretokenizer.split(text)] for text in strings]
+    for dialect in ("tiktoken", "oniguruma"):
+        try:
+            spelling = pattern.spelling(dialect)  # type: ignore[arg-type]
+        except PatternError:
+            event(f"{dialect}: refused")
+            continue
+        event(f"{dialect}: spelled")
+        if isinstance(spelling, str):
+            assert split_by_tiktoken(spelling, strings) == expected
+        else:
+            split = pre_tokenizers.Split(Regex(spelling[0]), "isolated")
+            assert [[part for part, _ in split.pre_tokenize_str(text)] for text in strings] == expected
+
+
 @pytest.mark.parametrize(
     ("expression", "dialect", "reason"),
     [
         (r"\w+|\W", "oniguruma", r"\\w is another set"),
         (r"\d+", "tiktoken", "leaves some text"),
         (r"(a)\1|[\s\S]", "oniguruma", "back-reference"),
+        (r"(a)\1|[\s\S]", "tiktoken", "back-reference"),
         (r"(?i:strasse)|[\s\S]", "oniguruma", "folds"),
         (r"\p{L}+|\P{L}", "llama.cpp", "no name"),
     ],

@@ -1,0 +1,146 @@
+# What the two learners share: `_merge.pyx` explains all of it, `_characters.pyx` builds on it.
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libcpp.pair cimport pair
+from libcpp.queue cimport priority_queue
+from libcpp.string cimport string
+from libcpp.unordered_set cimport unordered_set
+from libcpp.vector cimport vector
+
+from bbpe._types cimport count_t, token_id_t
+
+
+cdef extern from "_native/big_array.hpp" namespace "bbpe" nogil:
+    cdef cppclass BigArray[T]:
+        T* data() noexcept
+        size_t capacity() noexcept
+        void reserve(size_t) except +
+        void resize(size_t) except +
+        void release() noexcept
+        void swap(BigArray[T]&) noexcept
+
+cdef extern from "_native/keyed_pool.hpp" namespace "bbpe" nogil:
+    cdef cppclass KeyedPool[R]:
+        uint32_t find(uint64_t) noexcept
+        uint32_t insert(uint64_t) except +
+        void erase(uint32_t) except +
+        void prefetch_key(uint64_t) noexcept
+        void prefetch_record(uint64_t) noexcept
+        void clear() except +
+        R* data() noexcept
+        uint32_t numbers() noexcept
+        uint64_t size() noexcept
+    void prefetch(const void*) noexcept
+
+
+cdef extern from * nogil:
+    """
+    static const uint32_t bbpe_separator = 0xFFFFFFFFu;
+    static const uint32_t bbpe_inside = 0xFFFFFFFEu;
+    static const uint32_t bbpe_none = 0xFFFFFFFFu;
+    """
+    const token_id_t SEPARATOR "bbpe_separator"  # a cell between two pretokens
+    const token_id_t INSIDE "bbpe_inside"        # a cell inside a token that once was the edge of one
+    const uint32_t NONE "bbpe_none"              # no pair, no id
+
+cdef enum:  # stages of a learner
+    LAID_OUT, COUNTED, EXHAUSTED, BROKEN
+
+cdef struct pair_t:
+    uint64_t key       # left id << 32 | right id
+    count_t count      # positions x counts of their pretokens, now
+    uint64_t block     # where its positions begin in the pool
+    uint32_t entries   # positions in the block, some of them stale
+    uint32_t live      # positions that still hold the pair
+
+cdef struct group_t:   # pretokens of equal count
+    uint64_t end       # first cell past them
+    count_t count
+
+cdef struct neighbour_t:  # what one merge does to the pair of one neighbouring id
+    count_t count
+    uint32_t positions
+    uint32_t number       # of the new pair
+    uint64_t cursor       # where its next position goes
+
+cdef struct candidate_t:  # the best pair
+    count_t count
+    uint64_t key          # left id << 32 | right id, of tokens
+    uint32_t number       # NONE: there is none
+
+cdef struct seen_t:       # a neighbour seen at a position, to be put in the block of the new pair
+    token_id_t neighbour
+    uint32_t position
+
+
+cdef inline uint64_t pair_key(token_id_t left, token_id_t right) noexcept nogil:
+    return <uint64_t> left << 32 | right
+
+
+cdef object as_array(const vector[count_t]& values)
+
+
+cdef class MergeLearner:
+    cdef BigArray[token_id_t] cells
+    cdef uint64_t used_cells
+    cdef vector[group_t] groups
+    cdef vector[uint64_t] places         # by pretoken: its first cell, if asked for
+    cdef uint64_t shortest
+    cdef bint only_bytes                 # no symbol is 256 or more
+
+    cdef KeyedPool[pair_t] pairs
+    cdef BigArray[uint32_t] pool         # blocks: number of the pair (NONE: free), capacity, positions
+    cdef uint64_t pool_used
+    cdef priority_queue[pair[count_t, uint64_t]] heap  # (count, ~key): highest count first, then smallest key
+    cdef count_t floor                   # pairs with a lower count are not in the heap yet
+
+    cdef vector[uint32_t] width          # in cells, by symbol
+    cdef vector[uint32_t] length         # in bytes, by symbol
+    cdef vector[string] tokens           # by id
+    cdef unordered_set[string] taken
+    cdef token_id_t next_id
+    cdef count_t min_count
+    cdef uint32_t max_token_bytes
+
+    cdef vector[neighbour_t] left_of     # by symbol; all zero between merges
+    cdef vector[neighbour_t] right_of
+    cdef vector[token_id_t] lefts        # symbols that have an entry there
+    cdef vector[token_id_t] rights
+    cdef BigArray[seen_t] seen_left
+    cdef BigArray[seen_t] seen_right
+
+    cdef vector[token_id_t] learned_left
+    cdef vector[token_id_t] learned_right
+    cdef vector[count_t] learned_count
+    cdef vector[count_t] curve
+    cdef count_t corpus_tokens
+    cdef int stage
+
+    cdef int add_token(self, const string& token) except -1 nogil
+    cdef int add_symbol(self, uint32_t length, uint32_t width) except -1 nogil
+    cdef int lay_out(self, const uint8_t* as_bytes, const token_id_t* as_ids, const token_id_t* byte_map,
+                     const int64_t* offsets, const count_t* counts, Py_ssize_t pretokens) except -1 nogil
+    cdef void write_pretoken(self, token_id_t* cells, const uint8_t* as_bytes, const token_id_t* as_ids,
+                             const token_id_t* byte_map, int64_t offset, uint64_t size) noexcept nogil
+    cdef int count_pairs(self) except -1 nogil
+    cdef int count_byte_pairs(self) except -1 nogil
+    cdef int count_any_pairs(self) except -1 nogil
+    cdef int count_right_of(self, token_id_t left, uint64_t begin, uint32_t positions, uint64_t rest) except -1 nogil
+    cdef int note_pair(self, token_id_t left, token_id_t right, count_t count) except -1 nogil
+    cdef uint64_t group_after(self, uint64_t position, uint64_t group) noexcept nogil
+    cdef uint32_t add_pair(self, uint64_t key, count_t count, uint32_t live) except 0xFFFFFFFF nogil
+    cdef void new_block(self, uint32_t number, uint32_t capacity) noexcept nogil
+    cdef int drop_pair(self, uint32_t number) except -1 nogil
+    cdef int reserve_blocks(self, uint64_t wanted) except -1 nogil
+    cdef int fill_heap(self) except -1 nogil
+    cdef int offer(self, uint64_t key, count_t count) except -1 nogil
+    cdef token_id_t token_of(self, token_id_t symbol) noexcept nogil
+    cdef token_id_t symbol_of(self, token_id_t id) noexcept nogil
+    cdef int best_pair(self, candidate_t* best) except -1 nogil
+    cdef int put_back(self, const candidate_t* candidate) except -1 nogil
+    cdef int apply_merge(self, uint32_t number) except -1 nogil
+    cdef int new_token(self, token_id_t left, token_id_t right, count_t count) except -1 nogil
+    cdef int lose(self, uint64_t key, const neighbour_t* lost) except -1 nogil
+    cdef uint64_t weigh(self, neighbour_t* at, token_id_t neighbour) noexcept nogil
+    cdef int bear(self, uint64_t key, neighbour_t* at) except -1 nogil
+    cdef int learn_merges(self, uint64_t merges, uint64_t work) except -1 nogil
+    cdef void release(self) noexcept nogil
