@@ -403,23 +403,22 @@ def test_a_token_with_two_pairs_forms_by_the_one_that_its_bytes_alone_take() -> 
 # ---- the claim: a pretoken is taken whole, a segment is not -------------------------------------------
 
 
-@pytest.mark.parametrize("order", ["whole first", "part first"])
-@pytest.mark.parametrize("characters", [1, 2, 5, 6, 15, 16, 31, 32, 40])
-def test_a_token_that_no_merge_reaches_is_itself_only_as_a_whole_pretoken(characters: int, order: str) -> None:
+@pytest.mark.parametrize("around", ["丁 丁", "丁 ", " 丁"])
+@pytest.mark.parametrize("unit", ["中", "abc"])
+@pytest.mark.parametrize("times", [1, 2, 5, 6, 15, 16, 31, 32, 40])
+def test_a_token_that_no_merge_reaches_is_itself_only_as_a_whole_pretoken(times: int, unit: str, around: str) -> None:
     # 3 bytes (the table of characters), 15 | 18 (short | long cache), 45 | 48 (long | none), 93 | 96 (scan | heap).
-    token = ("中" * characters).encode()
-    pieces = list(token)
-    for whole_pretoken in (True, False):
+    # As a part it is a segment all the same: no token bridges to what is around it.
+    token = (unit * times).encode()
+    part = around.replace(" ", unit * times).encode()
+    for whole_pretoken, first in product([True, False], [token, part]):
         vocabulary = reference.Vocabulary(
             BYTES | {256: token}, merges=(), pattern=ANYTHING, whole_pretoken=whole_pretoken
         )
         tokenizer = tokenizer_of(vocabulary)
-        whole, part = token, "丁".encode() + token + "丁".encode()
-        for text in [whole, part, part, whole] if order == "whole first" else [part, whole, whole, part]:
-            if text is part:
-                assert tokenizer.encode_bytes(text) == list(part)
-            else:
-                assert tokenizer.encode_bytes(text) == ([256] if whole_pretoken else pieces)
+        whole_ids = [256] if whole_pretoken else list(token)
+        for text in (first, token, part, token, part):
+            assert tokenizer.encode_bytes(text) == (whole_ids if text == token else list(part))
 
 
 @pytest.mark.parametrize("length", [2, 7, 8, 9, 15, 16, 46, 47, 95, 96, 97])
@@ -465,11 +464,12 @@ def test_equal_beginnings_and_zero_bytes_are_told_apart() -> None:
 
 
 def test_more_segments_than_the_caches_hold() -> None:
-    # Every slot is overwritten many times over; keys of 4, 5, 9 and 20 bytes. Twice, in opposite orders.
+    # Every slot is overwritten many times over; keys of 1, 4, 6 and 21 bytes, the long ones with one beginning. Twice,
+    # in opposite orders.
     vocabulary = merge_list("ab", "abc", "cd", "ef", "dd", "ddd", "12", "123", pattern=(r"[a-z0-9]+|[^a-z0-9]+",))
     tokenizer = tokenizer_of(vocabulary)
     words = ["".join(letters) for letters in product("abcdef1", repeat=6)]  # 117,649
-    texts = [*words, *(word[:4] + "-" + word for word in words), *(f"{word}123{word}fabcd" for word in words)]
+    texts = [*words, *(word[:4] + "-" + word for word in words), *(f"abcdefab{word}d{word}" for word in words)]
     ids, offsets = tokenizer.encode_batch_to_numpy(texts, threads=1)
     again, offsets_again = tokenizer.encode_batch_to_numpy(texts[::-1], threads=1)
     assert np.array_equal(np.diff(offsets), np.diff(offsets_again)[::-1])
