@@ -39,8 +39,8 @@ from strategies import (
 from tiktoken.load import load_tiktoken_bpe
 
 from bbpe import Pattern, Tokenizer, Vocabulary, get_pattern, reference
-from bbpe.expression import spell_out
 from bbpe.errors import EncodeError
+from bbpe.expression import spell_out
 from bbpe.patterns import named_patterns
 
 BYTES = reference.byte_tokens()
