@@ -37,8 +37,8 @@ from strategies import (
 from test_encode import assert_linear
 
 from bbpe import SpecialToken, Template, Tokenizer, Vocabulary, get_pattern, reference
-from bbpe.automaton import spell_out
 from bbpe.errors import BbpeError, EncodeError
+from bbpe.expression import spell_out
 
 BYTES = reference.byte_tokens()
 LLAMA3 = get_pattern("llama3")
