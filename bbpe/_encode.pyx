@@ -535,6 +535,19 @@ cdef inline void store32(uint8_t* address, uint32_t value) noexcept nogil:
     memcpy(address, &value, 4)
 
 
+cdef inline uint32_t three_bytes(uint32_t code) noexcept nogil:
+    """The three bytes of a character from U+0800 on, as one word."""
+    return 0x8080E0 | code >> 12 | (code & 0xFC0) << 2 | (code & 0x3F) << 16
+
+
+cdef inline bint all_three_bytes(uint64_t units) noexcept nogil:
+    """Whether four 16-bit units are all characters of three bytes: from U+0800 on, and no surrogates."""
+    cdef uint64_t high = units >> 1 & <uint64_t>0x7C007C007C007C00         # the five high bits of each; 0: below U+0800
+    cdef uint64_t other = high ^ <uint64_t>0x6C006C006C006C00              # 0: a surrogate
+    cdef uint64_t carry = <uint64_t>0x7C007C007C007C00                     # takes what is not 0 into the top bit
+    return (high + carry) & (other + carry) & <uint64_t>0x8000800080008000 == <uint64_t>0x8000800080008000
+
+
 cdef int64_t to_utf8(const document_t* document, Workspace space) except? -1 nogil:
     """Write a document as UTF-8 into ``space.text``, padded: its length in bytes, or -2 - place of a lone surrogate."""
     cdef size_t i, length = document.length
@@ -563,13 +576,22 @@ cdef int64_t to_utf8(const document_t* document, Workspace space) except? -1 nog
                 out += 2
     elif document.kind == 2:
         twos = <const uint16_t*>document.data
-        for i in range(length):
+        i = 0
+        while i < length:
+            if i + 4 <= length and all_three_bytes(load64(twos + i)):
+                # Each is one store of four bytes; the fourth is overwritten by what comes next.
+                store32(out, three_bytes(twos[i]))
+                store32(out + 3, three_bytes(twos[i + 1]))
+                store32(out + 6, three_bytes(twos[i + 2]))
+                store32(out + 9, three_bytes(twos[i + 3]))
+                out += 12
+                i += 4
+                continue
             code = twos[i]
             if code >= 0x800:
                 if code & 0xF800 == 0xD800:
                     return -2 - <int64_t>i
-                # three bytes in one store of four; the fourth is overwritten by what comes next
-                store32(out, 0x8080E0 | code >> 12 | (code & 0xFC0) << 2 | (code & 0x3F) << 16)
+                store32(out, three_bytes(code))
                 out += 3
             elif code < 0x80:
                 out[0] = <uint8_t>code
@@ -578,6 +600,7 @@ cdef int64_t to_utf8(const document_t* document, Workspace space) except? -1 nog
                 out[0] = <uint8_t>(0xC0 | code >> 6)
                 out[1] = <uint8_t>(0x80 | (code & 0x3F))
                 out += 2
+            i += 1
     else:
         fours = <const uint32_t*>document.data
         for i in range(length):
@@ -592,7 +615,7 @@ cdef int64_t to_utf8(const document_t* document, Workspace space) except? -1 nog
             elif code < 0x10000:
                 if code & 0xF800 == 0xD800:
                     return -2 - <int64_t>i
-                store32(out, 0x8080E0 | code >> 12 | (code & 0xFC0) << 2 | (code & 0x3F) << 16)
+                store32(out, three_bytes(code))
                 out += 3
             else:
                 store32(out, <uint32_t>0x808080F0 | code >> 18 | (code & 0x3F000) >> 4 | (code & 0xFC0) << 10
