@@ -450,6 +450,26 @@ def test_segments_of_every_length_up_to_past_the_heap(tokens: tuple[bytes, ...])
     assert_as_the_reference(vocabulary, texts)
 
 
+def test_a_merge_that_is_no_longer_there_does_not_bring_its_successor_forward() -> None:
+    """abcd: bc first (0). The pair ab (1) is gone; a + bc (3) has taken its place, but bc + d (2) goes before it."""
+    tokens = {97: b"a", 98: b"b", 99: b"c", 100: b"d", 1: b"bc", 2: b"ab", 3: b"bcd", 4: b"abc"}
+    vocabulary = reference.Vocabulary(tokens, merges=((98, 99), (97, 98), (1, 100), (97, 1)))
+    for times in (1, 23, 24, 25, 40):  # 96 bytes are 24 times: from there on a heap holds the merges
+        assert tokenizer_of(vocabulary).encode("abcd" * times) == [97, 3] * times
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_long_segments_with_many_merges_in_any_order(seed: int) -> None:
+    rng = random.Random(seed)
+    tokens = grown(*(bytes(rng.choices(b"abc", k=rng.randint(2, 6))) for _ in range(12)))
+    ranks = [*range(256), *rng.sample(range(256, 256 + len(tokens)), len(tokens))]
+    vocabulary = reference.Vocabulary(BYTES | dict(enumerate(tokens, start=256)), ranks=tuple(ranks))
+    tokenizer = tokenizer_of(vocabulary)
+    for length in (95, 96, 97, 150):
+        text = bytes(rng.choices(b"abc", k=length))
+        assert tokenizer.encode_bytes(text) == reference.encode(text, vocabulary), (seed, text)
+
+
 @pytest.mark.parametrize("unit", ["中", "é", "😀", "中a", " 中"])
 def test_documents_of_every_length_in_units_of_each_size(unit: str) -> None:
     vocabulary = merge_list(*grown(unit.encode(), unit.encode()[1:] + unit.encode()[:1]))
