@@ -648,7 +648,7 @@ cdef class Workspace:
     cdef bint long_used            # some segment of at most SHORT bytes went to the long cache
     cdef Buffer[uint8_t] text
     cdef Buffer[token_id_t] ids
-    cdef size_t used               # ids written by documents that are done
+    cdef size_t used               # ids in it
     cdef token_id_t* out           # where the next id goes
     cdef segment_t[QUEUE] queue
     cdef Buffer[uint32_t] symbols
@@ -674,18 +674,22 @@ cdef class Workspace:
         return 0
 
 
-cdef int64_t encode_document(const tables_t* tables, Workspace space, const document_t* document) except? -1 nogil:
-    """Append the ids of a document to ``space.ids``; 0, or -2 - place of a lone surrogate."""
+cdef inline size_t most_ids(const document_t* document) noexcept nogil:
+    """The most ids that a document can have, and room for what the last copy writes too much."""
+    return document.length * (document.kind + 1 if document.kind < 4 else 4) + SHORT_IDS
+
+
+cdef int64_t encode_document(const tables_t* tables, Workspace space, const document_t* document,
+                             token_id_t* room) except? -1 nogil:
+    """Write the ids of a document to ``room`` for ``most_ids``; how many, or -2 - place of a lone surrogate."""
     cdef int64_t length = to_utf8(document, space)
     cdef segment_t* tail
     if length < 0:
         return length
-    space.ids.reserve(space.used + length + SHORT_IDS, space.used)
-    space.out = space.ids.data() + space.used
+    space.out = room
     tail = cut_stages(tables, space, space.queue, 0, space.text.data(), space.text.data() + length)
     encode_queue(tables, space, tail)
-    space.used = space.out - space.ids.data()
-    return 0
+    return space.out - room
 
 
 cdef class Encoder:
@@ -1150,16 +1154,17 @@ cdef class Encoder:
         """The ids of one text into ``space.ids``."""
         cdef document_t document = as_document(text)
         cdef int64_t status
-        space.used = 0
         if self.tables.stage_count == 0:
             raise RuntimeError("this pattern has no automaton: use encode_pretokens")
+        space.ids.reserve(most_ids(&document), 0)
         if document.length >= RELEASE_FROM:
             with nogil:
-                status = encode_document(&self.tables, space, &document)
+                status = encode_document(&self.tables, space, &document, space.ids.data())
         else:
-            status = encode_document(&self.tables, space, &document)
+            status = encode_document(&self.tables, space, &document, space.ids.data())
         if status < 0:
             raise_surrogate(text, -2 - status, None)
+        space.used = status
         if not self.all_bytes:
             self._refuse_missing(space.ids.data(), space.used, text, None)
         return 0
@@ -1255,12 +1260,11 @@ cdef class Encoder:
         """The ids of every text: ``(ids, offsets)``, uint32 and int64; text i is ``ids[offsets[i]:offsets[i + 1]]``."""
         cdef Batch batch = Batch(self, texts)
         threads = min(threads, <int>batch.results.size())
-        if threads > 1:
-            with ThreadPoolExecutor(threads) as pool:
-                for done in [pool.submit(batch.work) for _ in range(threads)]:
-                    done.result()
-        else:
-            batch.work()
+        if threads <= 1:
+            return batch.alone()
+        with ThreadPoolExecutor(threads) as pool:
+            for done in [pool.submit(batch.work) for _ in range(threads)]:
+                done.result()
         return batch.gather()
 
     def as_lists(self, const token_id_t[::1] ids, const int64_t[::1] offsets):
@@ -1372,36 +1376,66 @@ cdef class Batch:
             self.encoder._give_back(space)
 
     cdef int _work(self, Workspace space) except -1 nogil:
-        cdef size_t chunk, i, before
+        cdef size_t chunk, i, room
         cdef int64_t status
         while True:
             chunk = self.next_chunk.fetch_add(1)
             if chunk + 1 >= self.chunk_starts.size():
                 return 0
             space.used = 0
+            room = 0
             for i in range(self.chunk_starts[chunk], self.chunk_starts[chunk + 1]):
-                before = space.used
-                status = encode_document(&self.encoder.tables, space, &self.documents[i])
+                room += most_ids(&self.documents[i])
+            space.ids.reserve(room, 0)
+            for i in range(self.chunk_starts[chunk], self.chunk_starts[chunk + 1]):
+                status = encode_document(&self.encoder.tables, space, &self.documents[i], space.ids.data() + space.used)
                 if status < 0:
                     # All chunks before this one are taken and will be finished, so the first bad text will be known.
                     self.next_chunk.store(self.chunk_starts.size())
                     with gil:
                         self.bad.append((i, -2 - status))
                     return 0
-                self.counts[i] = space.used - before
+                self.counts[i] = status
+                space.used += status
             self.results[chunk].assign(space.ids.data(), space.ids.data() + space.used)
 
+    cdef tuple alone(self):
+        """Encode all in this thread, straight into the result."""
+        cdef Workspace space = self.encoder._take()
+        cdef size_t i, room = 0, used = 0
+        cdef int64_t status = 0
+        cdef Py_buffer view
+        for i in range(self.documents.size()):
+            room += most_ids(&self.documents[i])
+        ids = new_array(room, dtype=uint32)    # what is not written to takes no memory
+        try:
+            PyObject_GetBuffer(ids, &view, PyBUF_WRITABLE)
+            try:
+                with nogil:
+                    for i in range(self.documents.size()):
+                        status = encode_document(&self.encoder.tables, space, &self.documents[i],
+                                                 <token_id_t*>view.buf + used)
+                        if status < 0:
+                            break
+                        self.counts[i] = status
+                        used += status
+            finally:
+                PyBuffer_Release(&view)
+            if status < 0:
+                raise_surrogate(self.texts[i], -2 - status, i)
+        finally:
+            self.encoder._give_back(space)
+        ids.resize(used, refcheck=False)
+        return self._finished(ids)
+
     cdef tuple gather(self):
+        """The chunks' ids, side by side."""
         cdef size_t i, total = 0
         if self.bad:
             number, place = min(self.bad)
             raise_surrogate(self.texts[number], place, number)
-        offsets = np.empty(len(self.texts) + 1, dtype=np.int64)
-        cdef int64_t[::1] offset = offsets
-        offset[0] = 0
-        for i in range(self.documents.size()):
-            total += self.counts[i]
-            offset[i + 1] = total
+        for i in range(self.results.size()):
+            total += self.results[i].size()
         ids = np.empty(total, dtype=np.uint32)
         cdef token_id_t[::1] view = ids
         total = 0
@@ -1409,6 +1443,17 @@ cdef class Batch:
             if self.results[i].size():
                 memcpy(&view[total], self.results[i].data(), self.results[i].size() * sizeof(token_id_t))
                 total += self.results[i].size()
+        return self._finished(ids)
+
+    cdef tuple _finished(self, ids):
+        """The ids of all texts, and where each text's begin."""
+        cdef size_t i
+        cdef const token_id_t[::1] view = ids
+        offsets = np.empty(len(self.texts) + 1, dtype=np.int64)
+        cdef int64_t[::1] offset = offsets
+        offset[0] = 0
+        for i in range(self.documents.size()):
+            offset[i + 1] = offset[i] + self.counts[i]
         if not self.encoder.all_bytes:
             for i in range(self.documents.size()):
                 if offset[i + 1] > offset[i]:

@@ -58,6 +58,8 @@ class Tokenizer:
     """The library that encodes; other engines have the same surface, for comparison."""
 
     def __init__(self, vocabulary: Vocabulary, *, training_record: TrainingRecord | None = None) -> None:
+        if not isinstance(vocabulary, Vocabulary):
+            raise TypeError(f"vocabulary is a Vocabulary, not {type(vocabulary).__name__}; bbpe.load reads files and names")
         self._vocabulary = vocabulary
         self._training_record = training_record
         self._special_by_content = {special.content: special for special in vocabulary.special_tokens}
@@ -199,6 +201,7 @@ class Tokenizer:
         """
         allowed = self._allowed(allowed_special)
         count = _thread_count(threads)
+        _repaired("", errors)  # checks the word
         batch = _text_list(texts)
         if self._direct and not allowed:
             if errors != "strict":
@@ -377,6 +380,8 @@ class Tokenizer:
             if allowed_special != "all":
                 raise ValueError(f"allowed_special is a set of special tokens or 'all', not {allowed_special!r}")
             return frozenset(self._special_by_content)
+        if not isinstance(allowed_special, Collection):
+            raise TypeError(f"allowed_special is a set of special tokens or 'all', not {allowed_special!r}")
         allowed = frozenset(allowed_special)
         for content in allowed - self._special_by_content.keys():
             known = ", ".join(map(repr, list(self._special_by_content)[:8])) or "none"
