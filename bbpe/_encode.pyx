@@ -972,7 +972,7 @@ cdef class Encoder:
             while size < 2 * order.size():
                 size *= 2
                 self.tables.pair_shift -= 1
-            self.pairs.reserve(size, 0)
+            self.pairs.zero(size)
             for slot in range(size):
                 self.pairs.data()[slot] = NO_PAIR
             self.tables.filter_shift = self.tables.pair_shift - 2

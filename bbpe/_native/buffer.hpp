@@ -12,8 +12,30 @@
 #if defined(_MSC_VER) && defined(_M_X64)
 #include <intrin.h>
 #endif
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace bbpe {
+
+// Zeroed memory that `std::free` gives back. Large tables are read at random places, and then most of the waiting is for
+// translations of addresses: they ask for huge pages before they are first touched.
+inline void* allocate_zeroed(size_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr size_t huge = size_t{1} << 21;
+  if (bytes >= huge / 2) {
+    size_t rounded = (bytes + huge - 1) & ~(huge - 1);
+    void* memory = nullptr;
+    if (rounded < bytes || posix_memalign(&memory, huge, rounded) != 0) throw std::bad_alloc();
+    madvise(memory, rounded, MADV_HUGEPAGE);  // advice: where it is not taken, nothing is lost
+    std::memset(memory, 0, bytes);
+    return memory;
+  }
+#endif
+  void* memory = std::calloc(bytes ? bytes : 1, 1);
+  if (!memory) throw std::bad_alloc();
+  return memory;
+}
 
 // An array of plain values. Growing keeps the first `kept` values and leaves the rest unset.
 template <class T>
@@ -43,13 +65,12 @@ class Buffer {
     capacity_ = grown;
   }
 
-  void zero(size_t count) {  // a fresh array of `count` zero values; pages are taken only when touched
+  void zero(size_t count) {  // a fresh array of `count` zero values
     std::free(data_);
     data_ = nullptr;
     capacity_ = 0;
-    void* fresh = std::calloc(count, sizeof(T));
-    if (!fresh) throw std::bad_alloc();
-    data_ = static_cast<T*>(fresh);
+    if (count > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
+    data_ = static_cast<T*>(allocate_zeroed(count * sizeof(T)));
     capacity_ = count;
   }
 
