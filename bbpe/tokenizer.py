@@ -59,7 +59,9 @@ class Tokenizer:
 
     def __init__(self, vocabulary: Vocabulary, *, training_record: TrainingRecord | None = None) -> None:
         if not isinstance(vocabulary, Vocabulary):
-            raise TypeError(f"vocabulary is a Vocabulary, not {type(vocabulary).__name__}; bbpe.load reads files and names")
+            raise TypeError(
+                f"vocabulary is a Vocabulary, not {type(vocabulary).__name__}; bbpe.load reads files and names"
+            )
         self._vocabulary = vocabulary
         self._training_record = training_record
         self._special_by_content = {special.content: special for special in vocabulary.special_tokens}
