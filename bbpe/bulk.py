@@ -38,7 +38,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bbpe._count import PADDING, all_inert, count_characters
-from bbpe.corpus import BLOCK_BYTES, Corpus, Progress, SourceLike, open_corpus
+from bbpe.corpus import BLOCK_BYTES, REPORT_SECONDS, Corpus, Progress, Reporter, SourceLike, open_corpus
 from bbpe.errors import CorpusError, EncodeError, FormatError
 from bbpe.io import atomic_write
 from bbpe.patterns import Pretokenizer
@@ -59,7 +59,6 @@ _FORMAT_OF_SUFFIX: dict[str, IdFormat] = {
     ".txt": "ids",
 }
 _BATCH_DOCUMENTS = 1 << 14  # at most so many documents in a batch, however short they are
-_REPORT_SECONDS = 0.1
 _WINDOW = 1 << 16  # how far back from the end of a block a place to cut is looked for
 _ID_DIGITS = 20
 _NPY_HEADER_BYTES = 128  # room for a length of any 64-bit size, and a multiple of 64 as the format asks
@@ -175,7 +174,7 @@ def encode_corpus(
     try:
         with contextlib.ExitStack() as stack:
             writer = _Writer(output, chosen, kind, force, stack)
-            results = _in_order(_batches(corpus, job), job.encode, threads, _Report(corpus, progress))
+            results = _in_order(_batches(corpus, job), job.encode, threads, Reporter(corpus, "encoding", progress))
             for result in stack.enter_context(contextlib.closing(results)):
                 writer.write(result)
             if not writer.bytes:
@@ -392,7 +391,7 @@ def _inert(window: bytes, before: int, cut: int) -> bool:
 
 
 def _in_order(
-    batches: Iterable[_Batch], encode: Callable[[_Batch], _Result], threads: int, report: _Report
+    batches: Iterable[_Batch], encode: Callable[[_Batch], _Result], threads: int, report: Reporter
 ) -> Generator[_Result, None, None]:
     """The results in the order of the batches; at most a few batches for each thread are in memory."""
     if threads == 1:
@@ -415,24 +414,6 @@ def _in_order(
         report.now()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-class _Report:
-    """Calls ``progress`` now and then."""
-
-    def __init__(self, corpus: Corpus, progress: Callable[[Progress], None] | None) -> None:
-        self._corpus = corpus
-        self._progress = progress
-        self._next = 0.0
-
-    def now_and_then(self) -> None:
-        if self._progress is not None and time.monotonic() >= self._next:
-            self.now()
-
-    def now(self) -> None:
-        if self._progress is not None:
-            self._next = time.monotonic() + _REPORT_SECONDS
-            self._progress(Progress("encoding", self._corpus.bytes_read, self._corpus.total_bytes, "bytes"))
 
 
 # --- what is written --------------------------------------------------------------------------------------------------
@@ -773,7 +754,7 @@ class _Reader:
             raise CorpusError(f"{self.name}: cannot be read: {error.strerror or error}; check the file") from None
         self._done += len(data)
         if self._progress is not None and (not data or time.monotonic() >= self._next):
-            self._next = time.monotonic() + _REPORT_SECONDS
+            self._next = time.monotonic() + REPORT_SECONDS
             self._progress(Progress("decoding", self._done, self.size, "bytes"))
         return data
 

@@ -24,6 +24,7 @@ import lzma
 import os
 import sys
 import tempfile
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -41,7 +42,21 @@ if sys.version_info >= (3, 14):  # pragma: no cover
 else:
     from backports import zstd
 
-__all__ = ["BLOCK_BYTES", "Block", "Corpus", "Progress", "Source", "SourceLike", "Stream", "open_corpus"]
+__all__ = [
+    "BLOCK_BYTES",
+    "REPORT_SECONDS",
+    "Block",
+    "Corpus",
+    "Progress",
+    "Reporter",
+    "Source",
+    "SourceLike",
+    "Stream",
+    "open_corpus",
+]
+
+REPORT_SECONDS = 0.1
+"""Progress is reported at most so often."""
 
 BLOCK_BYTES = 1 << 20
 """Text in one block, about: a few milliseconds of counting, and small enough to stay in a core's cache."""
@@ -298,6 +313,27 @@ class Corpus:
         """Close every file that is still open."""
         for stream in self.streams:
             stream.close()
+
+
+class Reporter:
+    """Calls ``progress`` now and then with how much of a corpus has been read."""
+
+    def __init__(self, corpus: Corpus, phase: str, progress: Callable[[Progress], None] | None) -> None:
+        self._corpus = corpus
+        self._phase = phase
+        self._progress = progress
+        self._next = 0.0
+
+    def now_and_then(self) -> None:
+        """Report if the last report was long enough ago."""
+        if self._progress is not None and time.monotonic() >= self._next:
+            self.now()
+
+    def now(self) -> None:
+        """Report."""
+        if self._progress is not None:
+            self._next = time.monotonic() + REPORT_SECONDS
+            self._progress(Progress(self._phase, self._corpus.bytes_read, self._corpus.total_bytes, "bytes"))
 
 
 def open_corpus(

@@ -17,7 +17,6 @@ from __future__ import annotations
 import builtins
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,18 @@ import numpy as np
 import numpy.typing as npt
 
 from bbpe._count import PADDING, PretokenCounter, SpecialStrings, all_inert, plan, sorted_counts
-from bbpe.corpus import BLOCK_BYTES, Block, Corpus, Progress, Source, SourceLike, Stream, open_corpus
+from bbpe.corpus import (
+    BLOCK_BYTES,
+    REPORT_SECONDS,
+    Block,
+    Corpus,
+    Progress,
+    Reporter,
+    Source,
+    SourceLike,
+    Stream,
+    open_corpus,
+)
 from bbpe.errors import TrainingError, VocabularyError
 from bbpe.normalizer import normalize
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
@@ -36,7 +46,6 @@ __all__ = ["Counts", "count_pretokens"]
 
 _PADDING = bytes(PADDING)
 _SHORTEST_CAP = 4  # bytes in the longest character: a piece of a pretoken holds at least one
-_REPORT_SECONDS = 0.1
 _BUCKETS = 4  # parts a thread sorts: smaller ones stay in its cache, and the last to finish is not much later
 
 
@@ -238,7 +247,7 @@ def _count(
     corpus: Corpus, job: _Job, threads: int, progress: Callable[[Progress], None] | None, chunk_bytes: int
 ) -> Counts:
     """Count an open corpus in chunks of at least ``chunk_bytes`` (tests make them tiny)."""
-    report = _Report(corpus, progress)
+    report = Reporter(corpus, "counting", progress)
     cutters = [_Cutter(stream, job, chunk_bytes) for stream in corpus.streams]
     try:
         if threads == 1:
@@ -499,9 +508,9 @@ class _Files:
             if chunk is not None:
                 return chunk
 
-    def run(self, report: _Report, done: threading.Event) -> None:
+    def run(self, report: Reporter, done: threading.Event) -> None:
         """Wait until the workers are done, in the calling thread."""
-        while not done.wait(_REPORT_SECONDS):
+        while not done.wait(REPORT_SECONDS):
             report.now_and_then()
 
     def stop(self) -> None:
@@ -532,12 +541,12 @@ class _Fed:
             self._changed.notify_all()
             return chunk
 
-    def run(self, report: _Report, done: threading.Event) -> None:
+    def run(self, report: Reporter, done: threading.Event) -> None:
         """Make chunks until the source ends or the workers do, in the calling thread."""
         while (chunk := self._cutter.take()) is not None:
             with self._changed:
                 while len(self._chunks) >= self._capacity and not self._ended:
-                    self._changed.wait(_REPORT_SECONDS)  # with a limit, so that Ctrl-C is noticed everywhere
+                    self._changed.wait(REPORT_SECONDS)  # with a limit, so that Ctrl-C is noticed everywhere
                 if self._ended:
                     break
                 self._chunks.append(chunk)
@@ -546,7 +555,7 @@ class _Fed:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-        while not done.wait(_REPORT_SECONDS):
+        while not done.wait(REPORT_SECONDS):
             report.now_and_then()
 
     def stop(self) -> None:
@@ -557,7 +566,7 @@ class _Fed:
             self._changed.notify_all()
 
 
-def _count_in_threads(job: _Job, feed: _Files | _Fed, threads: int, report: _Report) -> list[PretokenCounter]:
+def _count_in_threads(job: _Job, feed: _Files | _Fed, threads: int, report: Reporter) -> list[PretokenCounter]:
     """Count all that ``feed`` hands out, each thread with a counter of its own."""
     counters = [PretokenCounter(job.max_pretoken_bytes) for _ in range(threads)]
     errors: list[BaseException] = []
@@ -594,23 +603,3 @@ def _count_in_threads(job: _Job, feed: _Files | _Fed, threads: int, report: _Rep
     if errors:
         raise errors[0]
     return counters
-
-
-class _Report:
-    """Calls ``progress`` now and then."""
-
-    def __init__(self, corpus: Corpus, progress: Callable[[Progress], None] | None) -> None:
-        self._corpus = corpus
-        self._progress = progress
-        self._next = 0.0
-
-    def now_and_then(self) -> None:
-        """Report if the last report was long enough ago."""
-        if self._progress is not None and time.monotonic() >= self._next:
-            self.now()
-
-    def now(self) -> None:
-        """Report."""
-        if self._progress is not None:
-            self._next = time.monotonic() + _REPORT_SECONDS
-            self._progress(Progress("counting", self._corpus.bytes_read, self._corpus.total_bytes, "bytes"))
