@@ -34,7 +34,11 @@ from bbpe.errors import BbpeError
 
 __all__ = ["COMMANDS", "group", "main", "run"]
 
-COMMANDS = ("train", "encode", "decode")
+COMMANDS = (
+    "train",
+    "encode",
+    "decode",
+)
 """In the order of a first use; the module of that name in this package holds ``command``."""
 
 
