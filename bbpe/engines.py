@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any, Literal, Protocol
 
@@ -92,6 +92,10 @@ class EngineModel:
                 raise FormatError(f"the template names id {id}, which is no token of this vocabulary")
         if self.unknown_id is not None and self.unknown_id not in self.pieces:
             raise FormatError(f"the unknown token has id {self.unknown_id}, which is no token of this vocabulary")
+
+    def replace(self, **changes: Any) -> EngineModel:
+        """A copy with some fields changed, as ``Vocabulary.replace``."""
+        return replace(self, **changes)
 
 
 class _Runner(Protocol):

@@ -17,7 +17,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -136,7 +136,7 @@ def _read(
         **options,
     )
     if isinstance(vocabulary, EngineModel):
-        return replace(vocabulary, template=entry.template, name=entry.name)
+        return vocabulary.replace(template=entry.template, name=entry.name)
     ids = {special.id for special in vocabulary.special_tokens}
     template = entry.template if ids.issuperset((*entry.template.before, *entry.template.after)) else Template()
     return vocabulary.replace(normalizer=entry.normalizer, template=template, name=entry.name)
