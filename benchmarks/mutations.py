@@ -80,14 +80,14 @@ def texts() -> list[str]:
     return [path.read_text(encoding="utf-8") for path in sorted(TINY.glob("*.txt"))]
 
 
-def specimens() -> dict[str, Specimen]:
-    """All of them, by name; made anew, always the same."""
+def specimens(only: str | None = None) -> dict[str, Specimen]:
+    """All of them by name, or at least the one that is named; made anew, always the same."""
     from bbpe.formats import tiktoken_file, tokenizer_json, vocab_merges
 
     made: dict[str, Specimen] = {}
     vocabulary = bbpe.train(texts(), vocab_size=420, special_tokens=["<|end|>", "<s>"]).vocabulary
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         tiktoken_file.write(vocabulary, folder / "a.tiktoken")
         made["tiktoken"] = Specimen(
             {file: (folder / file).read_bytes() for file in ("a.tiktoken", "a.tiktoken.json")}, {}, _tiktoken
@@ -119,11 +119,14 @@ def specimens() -> dict[str, Specimen]:
         )
     made["tekken"] = Specimen({"tekken.json": _tekken_file(vocabulary)}, {}, _tekken)
     for kind, charsmap in (("bpe", "identity"), ("unigram", "identity"), ("unigram", "nmt_nfkc")):
-        model = sentencepiece_model(kind, charsmap)
-        made[f"sentencepiece, {kind}, {charsmap}"] = Specimen({"tokenizer.model": model}, {}, _sentencepiece)
+        name = f"sentencepiece, {kind}, {charsmap}"
+        if only in (None, name):
+            made[name] = Specimen({"tokenizer.model": sentencepiece_model(kind, charsmap)}, {}, _sentencepiece)
     made["piece-list"] = Specimen(
         {"pieces.txt": b"".join(base64.b64encode(token) + b"\n" for token in vocabulary.tokens.values())}
     )
+    if only in made:
+        return made
     for kind, data in foreign_tokenizer_json().items():
         made[f"tokenizer.json, {kind}"] = Specimen(
             {"tokenizer.json": _compact(data)}, {}, _tokenizers, specials=kind != "unigram"
@@ -450,6 +453,11 @@ def outcome(specimen: Specimen, seed: int, folder: Path) -> str:
     damaged = source.choice(list(specimen.files))
     for name, content in specimen.files.items():
         (folder / name).write_bytes(mutate(content, source) if name == damaged else content)
+    return judge(specimen, folder)
+
+
+def judge(specimen: Specimen, folder: Path) -> str:
+    """The same of the files as they lie in a folder."""
     path = folder / next(iter(specimen.files))
     try:
         tokenizer = bbpe.load(path, **specimen.options)
@@ -506,9 +514,11 @@ def work(name: str, seeds: range) -> None:
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     warnings.simplefilter("ignore")
-    specimen = specimens()[name]
+    specimen = specimens(name)[name]
     with tempfile.TemporaryDirectory() as folder:
         for seed in seeds:
+            if os.environ.get("BBPE_MUTATIONS_CRASH_AT") == str(seed):  # for the test of this harness
+                os.abort()
             print(json.dumps([seed, outcome(specimen, seed, Path(folder))]), flush=True)
     print(json.dumps(["peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]), flush=True)
 

@@ -157,7 +157,7 @@ def _sniff_lines(content: bytes) -> tuple[list[str], str]:
     unknown = wordpiece_text.UNKNOWN.encode()
     if alone and unknown in content and unknown in (line.rstrip(b"\r") for line in content.split(b"\n")):
         found.append("wordpiece")
-    if alone and all(_is_base64(line.rstrip(b"\r")) for line in lines):
+    if alone and len(lines) > 1 and all(_is_base64(line.rstrip(b"\r")) for line in lines):
         found.append("piece-list")
     if found:
         return found, ""

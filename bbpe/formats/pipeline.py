@@ -170,6 +170,7 @@ def engine_model(
     data: Mapping[str, Any],
     where: str,
     *,
+    kind: str,
     special_tokens: Sequence[SpecialToken],
     template: Template,
     pairs: Sequence[tuple[str, str]] | None,
@@ -180,6 +181,7 @@ def engine_model(
     Args:
         data: The file; its model's vocabulary is distinct texts with distinct ids, or a Unigram's list.
         where: The file, for messages.
+        kind: ``"BPE"``, ``"WordPiece"`` or ``"Unigram"``.
         special_tokens: All of its added tokens.
         template: Ids around a text.
         pairs: The merges of a BPE, checked to be of tokens that exist; None for another algorithm.
@@ -197,7 +199,7 @@ def engine_model(
     if pairs is not None:
         algorithm = "byte-level bpe" if byte_level else "bpe"
         texts, unknown, reduced = _bpe(model, pairs, special, f"{where}: model")
-    elif "unk_id" in model or type(model["vocab"]) is list:
+    elif kind == "Unigram":
         algorithm = "unigram"
         texts, unknown, reduced = _unigram(model, special, f"{where}: model")
     else:

@@ -94,7 +94,13 @@ def from_data(
         if pattern is not None:
             raise FormatError(f"{where}: {error}; it has no pattern of bbpe, so leave pattern out") from None
         return engine_model(
-            data, where, special_tokens=tuple(special.values()), template=template, pairs=pairs, reason=str(error)
+            data,
+            where,
+            kind=kind,
+            special_tokens=tuple(special.values()),
+            template=template,
+            pairs=pairs,
+            reason=str(error),
         )
     if pattern is not None and pattern != read_pattern:
         raise FormatError(
