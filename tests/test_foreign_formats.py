@@ -122,7 +122,7 @@ def test_a_format_that_is_said_is_not_detected(tmp_path: Path) -> None:
     content = b"abcd\nefgh\n[UNK]\n"
     (tmp_path / "file").write_bytes(content)
     assert bbpe.load(tmp_path / "file", format="wordpiece", lowercase=False).engine == "tokenizers"
-    with pytest.raises(FormatError, match="unknown format 'wordlist'; bbpe knows .*wordpiece"):
+    with pytest.raises(FormatError, match=r"unknown format 'wordlist'; bbpe knows .*wordpiece"):
         bbpe.load(tmp_path / "file", format="wordlist")
     with pytest.raises(FormatError, match="lowercase is said for a WordPiece"):
         bbpe.load(tmp_path / "file", format="piece-list", lowercase=False)
