@@ -7,7 +7,9 @@ import gzip
 import json
 import lzma
 import math
+import random
 import struct
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from bbpe.formats.sentencepiece_model import (
 from bbpe.patterns import get_pattern
 
 PATH = Path("file")
+TINY = Path(__file__).parent.parent / "corpora" / "tiny" / "train"
 PIECES = [
     Piece("<unk>", 0.0, UNKNOWN),
     Piece("<s>", 0.0, CONTROL),
@@ -545,3 +548,85 @@ def test_why_falcon_is_not_bbpes_own(bbpe_home: Path) -> None:
     assert isinstance(model, EngineModel)
     assert (model.engine, model.algorithm) == ("tokenizers", "byte-level bpe")
     assert "Punctuation" in model.reason or "cuts inside characters" in model.reason
+
+
+# --- byte-level pre-tokenizers in published files: each exactly, by bbpe's own encoder or by tokenizers ---
+
+
+def _byte_level(**changes: Any) -> dict[str, Any]:
+    return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False, **changes}
+
+
+def _split(regex: str, behavior: str = "Isolated", invert: bool = False) -> dict[str, Any]:
+    return {"type": "Split", "pattern": {"Regex": regex}, "behavior": behavior, "invert": invert}
+
+
+_LLAMA3 = get_pattern("llama3").stages[0]
+_O200K = get_pattern("o200k").stages[0]
+_ONE_DIGIT = {"type": "Digits", "individual_digits": True}
+_HAN = (
+    r"[\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_DEEPSEEK_V3 = (
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"""
+    r"""|\s*[\r\n]+|\s+(?!\S)|\s+"""
+)
+IN_THE_WILD: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "GPT-2": ("bbpe", [_byte_level(use_regex=True)]),
+    "Llama 3": ("bbpe", [_split(_LLAMA3), _byte_level()]),
+    "OLMo 2": ("bbpe", [_split(_LLAMA3, "Removed", invert=True), _byte_level()]),
+    "GPT-4o": ("bbpe", [_split(_O200K), _byte_level()]),
+    "Llama 4": ("bbpe", [_split(_O200K, "Removed", invert=True), _byte_level()]),
+    "StarCoder": ("bbpe", [_ONE_DIGIT, _byte_level(use_regex=True)]),
+    "runs of digits": ("bbpe", [{"type": "Digits", "individual_digits": False}, _byte_level(use_regex=True)]),
+    "DeepSeek V3": (
+        "bbpe", [_split(r"\p{N}{1,3}"), _split("[一-龥\u3040-ゟ゠-ヿ]+"), _split(_DEEPSEEK_V3), _byte_level()],
+    ),
+    "Han apart": ("bbpe", [_split(_HAN), _byte_level()]),
+    "BLOOM": ("bbpe", [_split(r" ?[^(\s|[.,!?…。，、।۔،])]+"), _byte_level()]),
+    "a literal": (
+        "bbpe",
+        [{"type": "Split", "pattern": {"String": "。"}, "behavior": "Isolated", "invert": False}, _byte_level()],
+    ),
+    "nothing is cut": ("bbpe", [_byte_level()]),
+    "a space before": ("tokenizers", [_byte_level(use_regex=True, add_prefix_space=True)]),
+    "Falcon": (
+        "tokenizers",
+        [{"type": "Punctuation", "behavior": "Contiguous"}, _byte_level(use_regex=True),
+         {"type": "Digits", "individual_digits": False}, _split("[0-9][0-9][0-9]")],
+    ),
+    "merged": ("tokenizers", [_split(" ", "MergedWithNext"), _byte_level()]),
+    "runs": ("tokenizers", [_split(r"\s", "Contiguous"), _byte_level()]),
+    "dropped": ("tokenizers", [_split(r"\s", "Removed"), _byte_level()]),
+    "words": ("tokenizers", [{"type": "Whitespace"}, _byte_level()]),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict[str, Any]:
+    """A small byte-level vocabulary as tokenizer.json."""
+    vocabulary = bbpe.train(
+        [path.read_text(encoding="utf-8") for path in TINY.glob("*.txt")], vocab_size=1000
+    ).vocabulary
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer_json.write(vocabulary, Path(folder) / "tokenizer.json")
+        return dict(json.loads((Path(folder) / "tokenizer.json").read_bytes()))
+
+
+@pytest.mark.parametrize("name", IN_THE_WILD)
+def test_pre_tokenizers_in_the_wild(tmp_path: Path, trained: dict[str, Any], name: str) -> None:
+    library = pytest.importorskip("tokenizers").Tokenizer
+    engine, parts = IN_THE_WILD[name]
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps({**trained, "pre_tokenizer": {"type": "Sequence", "pretokenizers": parts}}))
+    tokenizer = bbpe.load(path)
+    assert tokenizer.engine == engine
+    oracle = library.from_file(str(path))
+    source = random.Random(7)
+    texts = [line for file in sorted(TINY.glob("*.txt")) for line in file.read_text(encoding="utf-8").split("\n")[:40]]
+    texts += [
+        "".join(source.choice("a'sS 1２²½Ⅷ①中。,!\n\r\t  \u3000\u0301é👍ſK’") for _ in range(40)) for _ in range(200)
+    ]
+    for text in texts:
+        assert tokenizer.encode(text) == oracle.encode(text, add_special_tokens=False).ids, repr(text)
