@@ -35,6 +35,7 @@ from typing import Any
 
 import bbpe
 from bbpe.errors import BbpeError
+from benchmarks.parity import always_found
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "corpora" / "tiny" / "train"
@@ -492,11 +493,7 @@ def _attempt(tokenizer: bbpe.Tokenizer | bbpe.EngineTokenizer, text: str, added:
 
     `added`: the library always finds added tokens that are not special, so they are allowed.
     """
-    allowed = (
-        frozenset(token.content for token in tokenizer.vocabulary.special_tokens if not token.special)
-        if added and isinstance(tokenizer, bbpe.Tokenizer)
-        else frozenset()
-    )
+    allowed = always_found(tokenizer) if added else frozenset()
     try:
         ids = tokenizer.encode(text, allowed_special=allowed)
     except BbpeError as error:

@@ -295,9 +295,8 @@ def _temporary() -> tempfile.TemporaryDirectory[str]:
 
 def always_found(tokenizer: bbpe.Tokenizer | bbpe.EngineTokenizer) -> frozenset[str]:
     """Added tokens that their file does not call special (GPT-NeoX's runs of spaces): tokenizers finds them anyway."""
-    if not isinstance(tokenizer, bbpe.Tokenizer):
-        return frozenset()
-    return frozenset(token.content for token in tokenizer.vocabulary.special_tokens if not token.special)
+    said = tokenizer.vocabulary if isinstance(tokenizer, bbpe.Tokenizer) else tokenizer.model
+    return frozenset(token.content for token in said.special_tokens if not token.special)
 
 
 def texts_of(data: str) -> Iterator[str]:
