@@ -84,7 +84,7 @@ class EngineModel:
             raise ValueError("pieces and tokens have the same ids")
         for special in self.special_tokens:
             if self.pieces.get(special.id) != special.content:
-                raise FormatError(f"special token {special.content!r} is not what the file has as id {special.id}")
+                raise FormatError(f"special token {special.content[:80]!r} is not what the file has as id {special.id}")
         if len({special.content for special in self.special_tokens}) != len(self.special_tokens):
             raise FormatError("two special tokens have the same text")
         for id in (*self.template.before, *self.template.after):

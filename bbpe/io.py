@@ -25,7 +25,7 @@ from bbpe import catalogue
 from bbpe.engines import EngineModel, EngineTokenizer
 from bbpe.errors import FormatError, OutputError
 from bbpe.formats import FORMATS, detect, known_formats, tiktoken_file, tokenizer_json, vocab_merges
-from bbpe.formats.files import decode_utf8, read_bytes
+from bbpe.formats.files import decode_utf8, read_bytes, shortened
 from bbpe.formats.sidecar import sidecar_path
 from bbpe.patterns import Pattern, get_pattern
 from bbpe.tokenizer import Tokenizer
@@ -49,6 +49,7 @@ OUTPUT_FILES = frozenset(
     )
 )
 _SUFFIXES = ("", ".gz", ".xz")
+_MAX_MESSAGE = 1000  # characters
 
 
 # --- load ---
@@ -89,12 +90,17 @@ def load(
     folder = path if path.is_dir() else None
     if folder is not None:
         path = _file_in_folder(folder, format)
-    vocabulary = _read(path, format or detect(path), wanted, special_tokens, lowercase)
+    try:
+        vocabulary = _read(path, format or detect(path), wanted, special_tokens, lowercase)
+    except FormatError as error:
+        if len(str(error)) <= _MAX_MESSAGE:
+            raise
+        raise FormatError(shortened(error)) from None  # it quotes what the file holds, which may be megabytes
     if isinstance(vocabulary, EngineModel):
         try:
             return EngineTokenizer(vocabulary)
         except FormatError as error:
-            raise FormatError(f"{path}: {error}") from None
+            raise FormatError(f"{path}: {shortened(error)}") from None
     return Tokenizer(vocabulary, training_record=None if folder is None else _record_of(folder, vocabulary))
 
 

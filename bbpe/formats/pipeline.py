@@ -208,7 +208,9 @@ def engine_model(
     pieces = {id: text for text, id in texts.items()}
     for token in special_tokens:
         if not 0 <= token.id <= MAX_ID or pieces.setdefault(token.id, token.content) != token.content:
-            raise FormatError(f"{where}: special token {token.content!r} has id {token.id}, which is another token's")
+            raise FormatError(
+                f"{where}: special token {token.content[:80]!r} has id {token.id}, which is another token's"
+            )
     speller = _Speller(model, components, byte_level, byte_fallback)
     contents = {token.id for token in special_tokens}
     kept = {key: data.get(key) for key in ("normalizer", "pre_tokenizer", "decoder")}
