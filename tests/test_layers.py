@@ -33,7 +33,9 @@ LAYERS = [
     ["training"],
     ["catalogue"],
     ["formats"],
+    ["holdings"],
     ["io"],
+    ["downloads"],
     ["bulk"],
     ["cli"],
 ]
