@@ -84,6 +84,7 @@ class Entry:
         pattern: What cuts text into pretokens; None where no pattern does, or only the file says it.
         special_tokens: By id; all that are known, also where the file says them itself.
         normalizer: ``"NFC"`` or None.
+        lowercase: Whether text is lower-cased, where that is not in the file (WordPiece); else None.
         template: Ids that the model's own tokenizer puts around a text.
         licence: Of the vocabulary.
         gated: Whether the publisher wants its licence accepted before a download.
@@ -101,6 +102,7 @@ class Entry:
     pattern: Pattern | None
     special_tokens: tuple[SpecialToken, ...]
     normalizer: str | None
+    lowercase: bool | None
     template: Template
     licence: str
     gated: bool
@@ -150,6 +152,7 @@ def _entry(record: dict[str, Any]) -> Entry:
         pattern=None if pattern is None else get_pattern(pattern),
         special_tokens=_by_id(special),
         normalizer=record.get("normalizer"),
+        lowercase=record.get("lowercase"),
         template=Template(
             tuple(special[content] for content in record.get("template_before", ())),
             tuple(special[content] for content in record.get("template_after", ())),
@@ -269,6 +272,7 @@ def own_record(entry: Entry) -> bytes:
         "files": [{"name": file.name, "sha256": file.sha256, "size": file.size} for file in entry.files],
         "pattern": None if entry.pattern is None else list(entry.pattern.stages),
         "special_tokens": {special.content: special.id for special in entry.special_tokens},
+        "lowercase": entry.lowercase,
         "note": entry.note,
     }
     return json.dumps(record, ensure_ascii=False, indent=2).encode() + b"\n"
@@ -282,6 +286,7 @@ def own_entry(
     files: tuple[PublishedFile, ...],
     pattern: Pattern | None,
     special_tokens: Mapping[str, int],
+    lowercase: bool | None,
     note: str,
 ) -> Entry:
     """The entry of a vocabulary that the user adds; the arguments are the entry's fields."""
@@ -295,6 +300,7 @@ def own_entry(
         pattern=pattern,
         special_tokens=_by_id(special_tokens),
         normalizer=None,
+        lowercase=lowercase,
         template=Template(),
         licence="not stated",
         gated=False,
@@ -318,6 +324,8 @@ def _read_own_entry(folder: Path) -> Entry | None:
         pattern, special = record["pattern"], record["special_tokens"]
         if not all(type(id) is int for id in special.values()):
             raise ValueError("'special_tokens' maps text to ids")
+        if record["lowercase"] not in (None, True, False):
+            raise ValueError("'lowercase' is true, false or null")
         return own_entry(
             folder.name,
             str(record["vocabulary_format"]),
@@ -325,6 +333,7 @@ def _read_own_entry(folder: Path) -> Entry | None:
             files=listed,
             pattern=None if pattern is None else get_pattern(tuple(pattern)),
             special_tokens=special,
+            lowercase=record["lowercase"],
             note=str(record["note"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

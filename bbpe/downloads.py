@@ -215,6 +215,7 @@ def _check_it_loads(entry: catalogue.Entry, arrivals: list[Path]) -> None:
                 format=entry.format,
                 pattern=entry.pattern if bare else None,
                 special_tokens={special.content: special.id for special in entry.special_tokens} if bare else None,
+                lowercase=entry.lowercase,
             )
         except MissingExtraError:
             return  # it could be read, and what runs it is not installed

@@ -18,11 +18,13 @@ from typing import Literal
 
 from bbpe import catalogue
 from bbpe.errors import FormatError
-from bbpe.formats import detect, vocab_merges
+from bbpe.formats import FORMATS, detect, vocab_merges
 from bbpe.formats.files import read_bytes
 from bbpe.formats.sidecar import sidecar_path
 
 TOKENIZER_JSON = "tokenizer.json"
+SIDECAR_FORMATS = ("tiktoken", "vocab+merges")
+"""What these do not carry (a pattern, for one) stands in a sidecar, where there is one."""
 _SUFFIXES = ("", ".gz", ".xz")
 
 State = Literal["publisher's", "other copy", "own", "damaged", "absent"]
@@ -98,7 +100,7 @@ def _names(folder: Path) -> list[str]:
 
 def _file_in_folder(folder: Path, format: str | None, entry: catalogue.Entry | None) -> Path:
     """The vocabulary file of a folder: its entry's, else tokenizer.json, else the only .tiktoken, else the pair, else
-    the only file at all."""
+    one of another format's usual name, else the only file at all."""
     names = _names(folder)
 
     def named(name: str) -> Path | None:
@@ -120,6 +122,10 @@ def _file_in_folder(folder: Path, format: str | None, entry: catalogue.Entry | N
         vocab = named(vocab_merges.VOCAB)
         if vocab is not None and named(vocab_merges.MERGES) is not None:
             return vocab
+    for known in FORMATS.values():
+        usual = next((path for name in known.names if (path := named(name)) is not None), None)
+        if format in (None, known.name) and usual is not None:
+            return usual
     if len(names) == 1:
         return folder / names[0]
     shown = ", ".join(names[:10]) or "nothing"
@@ -146,7 +152,7 @@ def with_sidecar(path: Path, format: str) -> tuple[Path, ...]:
     """The files that a vocabulary consists of, and its sidecar where there is one."""
     files = parts(path, format)
     sidecar = sidecar_path(files[-1])
-    return (*files, sidecar) if format in ("tiktoken", "vocab+merges") and sidecar.exists() else files
+    return (*files, sidecar) if format in SIDECAR_FORMATS and sidecar.exists() else files
 
 
 # --- whether it is what it should be ---

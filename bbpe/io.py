@@ -18,16 +18,17 @@ import shutil
 import stat
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
 from bbpe import catalogue
+from bbpe.engines import EngineModel, EngineTokenizer
 from bbpe.errors import FormatError, OutputError
 from bbpe.formats import FORMATS, detect, known_formats, tiktoken_file, tokenizer_json, vocab_merges
 from bbpe.formats.files import decode_utf8, read_bytes
 from bbpe.formats.sidecar import Kind, sidecar_path, write_sidecar
-from bbpe.holdings import TOKENIZER_JSON, check_copy, locate, parts
+from bbpe.holdings import SIDECAR_FORMATS, TOKENIZER_JSON, check_copy, locate, parts
 from bbpe.patterns import Pattern, get_pattern
 from bbpe.tokenizer import Tokenizer
 from bbpe.training import TrainingRecord
@@ -48,7 +49,6 @@ OUTPUT_FILES = frozenset(
         vocab_merges.MERGES + ".json",
     )
 )
-_BARE_FORMATS = ("tiktoken", "vocab+merges")  # without a sidecar these carry no pattern
 
 
 # --- load ---
@@ -60,7 +60,8 @@ def load(
     format: str | None = None,
     pattern: str | Sequence[str] | Pattern | None = None,
     special_tokens: Mapping[str, int] | None = None,
-) -> Tokenizer:
+    lowercase: bool | None = None,
+) -> Tokenizer | EngineTokenizer:
     """Load a tokenizer from a file or folder in any known format, or by its name in the catalogue.
 
     Args:
@@ -71,6 +72,11 @@ def load(
         pattern: What a ``.tiktoken`` or ``merges.txt`` does not carry: a pattern's name or regex. Wins over sidecar
             and catalogue.
         special_tokens: ``{content: id}`` likewise; ``{}`` for none.
+        lowercase: What a WordPiece ``vocab.txt`` does not carry: whether text is lower-cased and loses its accents.
+
+    Returns:
+        A ``Tokenizer`` where bbpe's own encoder runs the vocabulary (byte-level BPE), else an ``EngineTokenizer``, which
+        another library runs; both say which in ``engine``.
 
     Raises:
         FormatError: There is no such file or name, it is damaged, of an unknown format, or does not carry what is
@@ -81,14 +87,27 @@ def load(
         raise FormatError(f"unknown format {format!r}; bbpe knows {known_formats()}")
     wanted = get_pattern(pattern) if pattern is not None else None
     found = locate(path_or_name, format)
-    vocabulary = _read(found.path, format or detect(found.path), wanted, special_tokens, found.entry)
-    return Tokenizer(vocabulary, training_record=_record_of(found.folder, vocabulary))
+    model = _read(found.path, format or detect(found.path), wanted, special_tokens, lowercase, found.entry)
+    tokenizer = _at_work(model, found.path)
+    if isinstance(tokenizer, Tokenizer) and found.folder is not None:
+        tokenizer = Tokenizer(tokenizer.vocabulary, training_record=_record_of(found.folder, tokenizer.vocabulary))
+    return tokenizer
 
 
-def _record_of(folder: Path | None, vocabulary: Vocabulary) -> TrainingRecord | None:
+def _at_work(model: Vocabulary | EngineModel, path: Path) -> Tokenizer | EngineTokenizer:
+    """What encodes with the contents of a file."""
+    if isinstance(model, Vocabulary):
+        return Tokenizer(model)
+    try:
+        return EngineTokenizer(model)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from None
+
+
+def _record_of(folder: Path, vocabulary: Vocabulary) -> TrainingRecord | None:
     """The record in a folder that :func:`save` wrote; None where ``training.json`` is missing or of something else."""
-    path = None if folder is None else folder / TRAINING
-    if path is None or not path.exists():
+    path = folder / TRAINING
+    if not path.exists():
         return None
     try:
         record = TrainingRecord.from_json(decode_utf8(read_bytes(path), path))
@@ -102,8 +121,9 @@ def _read(
     format: str,
     pattern: Pattern | None,
     special_tokens: Mapping[str, int] | None,
-    entry: catalogue.Entry | None = None,
-) -> Vocabulary:
+    lowercase: bool | None,
+    entry: catalogue.Entry | None,
+) -> Vocabulary | EngineModel:
     """Read one file, with what the catalogue knows of it where neither caller nor sidecar say it.
 
     Args:
@@ -111,28 +131,58 @@ def _read(
         format: A key of ``FORMATS``.
         pattern: From the caller.
         special_tokens: From the caller.
-        entry: What the file is by its name or its folder; else its contents are looked up.
+        lowercase: From the caller.
+        entry: What the file is by its name or its folder; where that says nothing, its contents are looked up.
     """
+    takes_case = "lowercase" in FORMATS[format].options
+    if lowercase is not None and not takes_case:
+        raise FormatError(f"{path}: lowercase is said for a WordPiece vocab.txt only; this is {format}")
     contents = {file: read_bytes(file) for file in parts(path, format)}
     if entry is None:
         entry = catalogue.recognize_all(list(contents.values()))
     else:
         check_copy(contents, entry)
-    if entry is None:
-        return FORMATS[format].read(path, pattern=pattern, special_tokens=special_tokens)
-    bare = format in _BARE_FORMATS and not sidecar_path(list(contents)[-1]).exists()
-    if bare and pattern is None:
-        pattern = entry.pattern
-    if bare and special_tokens is None and (entry.special_tokens or format == "tiktoken"):
-        special_tokens = {special.content: special.id for special in entry.special_tokens}
-    if entry.own and special_tokens is None and entry.special_tokens:
-        special_tokens = {special.content: special.id for special in entry.special_tokens}
-    vocabulary = FORMATS[format].read(path, pattern=pattern, special_tokens=special_tokens)
-    if not bare:
-        return vocabulary.replace(name=entry.name)
-    ids = {special.id for special in vocabulary.special_tokens}
-    template = entry.template if ids.issuperset((*entry.template.before, *entry.template.after)) else Template()
-    return vocabulary.replace(normalizer=entry.normalizer, template=template, name=entry.name)
+    has_sidecar = format in SIDECAR_FORMATS and sidecar_path(list(contents)[-1]).exists()
+    if entry is not None:
+        if pattern is None and format in SIDECAR_FORMATS and not has_sidecar:
+            pattern = entry.pattern
+        if special_tokens is None and not has_sidecar:
+            special_tokens = _unsaid_special_tokens(entry, format)
+        if lowercase is None and takes_case:
+            lowercase = entry.lowercase
+    options = {} if lowercase is None else {"lowercase": lowercase}
+    model = FORMATS[format].read(path, pattern=pattern, special_tokens=special_tokens, **options)
+    return model if entry is None else _completed(model, entry, whole=has_sidecar or format == "tokenizer.json")
+
+
+def _unsaid_special_tokens(entry: catalogue.Entry, format: str) -> dict[str, int] | None:
+    """The special tokens that a file of this format does not name; None where it names them, or nobody can."""
+    known = {special.content: special.id for special in entry.special_tokens}
+    if format == "tiktoken":
+        return known
+    return known or None if entry.own or format in ("vocab+merges", "piece-list") else None
+
+
+def _completed(model: Vocabulary | EngineModel, entry: catalogue.Entry, *, whole: bool) -> Vocabulary | EngineModel:
+    """What was read, with the entry's name, and with what is around a text where the file is not the ``whole`` of it."""
+    if whole:
+        return model.replace(name=entry.name) if isinstance(model, Vocabulary) else replace(model, name=entry.name)
+    around = {*entry.template.before, *entry.template.after}
+    if isinstance(model, Vocabulary):
+        ids = model.tokens.keys() | {special.id for special in model.special_tokens}
+        template = entry.template if ids >= around else Template()
+        return model.replace(name=entry.name, template=template, normalizer=entry.normalizer)
+    # Beside a SentencePiece model the publisher's code has special tokens that follow its last piece.
+    more = tuple(special for special in entry.special_tokens if special.id not in model.pieces)
+    pieces = {**model.pieces, **{special.id: special.content for special in more}}
+    return replace(
+        model,
+        name=entry.name,
+        pieces=pieces,
+        tokens={**model.tokens, **{special.id: special.content.encode() for special in more}},
+        special_tokens=(*model.special_tokens, *more),
+        template=entry.template if pieces.keys() >= around else Template(),
+    )
 
 
 # --- a name of one's own ---
@@ -145,6 +195,7 @@ def add(
     format: str | None = None,
     pattern: str | Sequence[str] | Pattern | None = None,
     special_tokens: Mapping[str, int] | None = None,
+    lowercase: bool | None = None,
     force: bool = False,
 ) -> catalogue.Entry:
     """Keep a copy of a vocabulary in ``$BBPE_HOME/vocabs/<name>``, so that :func:`load` finds it by that name.
@@ -158,6 +209,7 @@ def add(
         format: As in :func:`load`.
         pattern: As in :func:`load`.
         special_tokens: As in :func:`load`.
+        lowercase: As in :func:`load`.
         force: Replace what was added under this name before.
 
     Raises:
@@ -178,8 +230,10 @@ def add(
     chosen = format or detect(found.path)
     if chosen not in FORMATS:
         raise FormatError(f"unknown format {chosen!r}; bbpe knows {known_formats()}")
-    vocabulary = _read(found.path, chosen, wanted, special_tokens, found.entry)
-    Tokenizer(vocabulary)  # what cannot be used is not kept
+    model = _read(found.path, chosen, wanted, special_tokens, lowercase, found.entry)
+    _at_work(model, found.path)  # what cannot be used is not kept
+    if lowercase is None and found.entry is not None:
+        lowercase = found.entry.lowercase
     files = parts(found.path, chosen)
     contents = [read_bytes(file) for file in files]
     published = (
@@ -189,10 +243,11 @@ def add(
     entry = catalogue.own_entry(
         name,
         chosen,
-        algorithm="byte-level bpe",
+        algorithm="byte-level bpe" if isinstance(model, Vocabulary) else model.algorithm,
         files=tuple(published),
-        pattern=vocabulary.pattern,
+        pattern=model.pattern if isinstance(model, Vocabulary) else None,
         special_tokens=special_tokens or {},
+        lowercase=lowercase,
         note=f"added from {os.path.abspath(found.path)}",
     )
     target = entry.path()
@@ -202,12 +257,12 @@ def add(
         for file in files:
             shutil.copyfile(file, folder / file.name)
         sidecar = sidecar_path(files[-1])
-        if chosen in _BARE_FORMATS:
+        if chosen in SIDECAR_FORMATS and isinstance(model, Vocabulary):
             if sidecar.exists() and pattern is None and special_tokens is None:
                 shutil.copyfile(sidecar, folder / sidecar.name)
             else:
-                kind: Kind = "ranks" if vocabulary.merges is None else "merges"
-                write_sidecar(vocabulary.replace(name=name), folder / files[-1].name, kind, b"".join(contents))
+                kind: Kind = "ranks" if model.merges is None else "merges"
+                write_sidecar(model.replace(name=name), folder / files[-1].name, kind, b"".join(contents))
         (folder / catalogue.OWN_ENTRY).write_bytes(catalogue.own_record(entry))
     return entry
 
@@ -266,20 +321,25 @@ def save(
         FormatError: The format cannot say this vocabulary exactly.
         OutputError: The output exists (and ``force`` is false) or cannot be written.
     """
+    if not isinstance(tokenizer, Tokenizer):
+        reason = getattr(tokenizer, "reason", "")
+        raise FormatError(f"bbpe writes its own vocabularies, byte-level BPE; not this one: {reason}")
     target = Path(path)
     chosen = format or _format_of_output(path)
     if chosen == "directory":
         return _save_folder(tokenizer, target, force)
-    if chosen not in FORMATS:
-        raise FormatError(f"unknown format {chosen!r}; bbpe writes directory, {', '.join(FORMATS)}")
+    written = FORMATS.get(chosen)
+    if written is None or written.write is None or written.files is None:
+        known = ", ".join(format.name for format in FORMATS.values() if format.write is not None)
+        raise FormatError(f"{'unknown format ' if written is None else ''}{chosen!r}; bbpe writes directory, {known}")
     if chosen == "vocab+merges" and not target.suffix:
         with atomic_directory(target, force, OUTPUT_FILES) as folder:
             vocab_merges.write(tokenizer.vocabulary, folder)
             names = sorted(entry.name for entry in folder.iterdir())
         return Saved(target, tuple(target / name for name in names))
-    names = list(FORMATS[chosen].files(target.name))
+    names = list(written.files(target.name))
     with _atomic_files(target, names, force) as folder:
-        FORMATS[chosen].write(tokenizer.vocabulary, folder / target.name)
+        written.write(tokenizer.vocabulary, folder / target.name)
     return Saved(target, tuple(target.with_name(name) for name in names))
 
 

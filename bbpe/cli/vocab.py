@@ -143,6 +143,7 @@ def where_command(name: str, as_json: bool) -> None:
     "--special", "special", multiple=True, metavar="TOKEN=ID", help="A special token that the file does not name."
 )
 @click.option("--no-special", is_flag=True, help="There are none.")
+@click.option("--lowercase/--cased", "lowercase", default=None, help="What a WordPiece vocab.txt does not say.")
 @click.option("--force", is_flag=True, help="Replace what was added under this name before.")
 @json_option
 @quiet_option
@@ -153,6 +154,7 @@ def add_command(
     pattern: str | None,
     special: tuple[str, ...],
     no_special: bool,
+    lowercase: bool | None,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -169,7 +171,7 @@ def add_command(
     if special and no_special:
         raise click.UsageError("--special and --no-special contradict each other")
     tokens = dict(_special_token(text) for text in special) if special or no_special else None
-    entry = io.add(name, path, format=format_, pattern=pattern, special_tokens=tokens, force=force)
+    entry = io.add(name, path, format=format_, pattern=pattern, special_tokens=tokens, lowercase=lowercase, force=force)
     found = holding(entry)
     if as_json:
         output.print_json({**_record(entry), **_here(found)})
@@ -197,6 +199,7 @@ def _record(entry: Entry) -> dict[str, Any]:
         "format": entry.format,
         "pattern": None if entry.pattern is None else entry.pattern.name or list(entry.pattern.stages),
         "normalizer": entry.normalizer,
+        "lowercase": entry.lowercase,
         "special_tokens": {special.content: special.id for special in entry.special_tokens},
         "template": {"before": list(entry.template.before), "after": list(entry.template.after)},
         "licence": entry.licence,
@@ -230,6 +233,8 @@ def _described(found: Holding) -> list[tuple[str, str]]:
         lines.append(("pattern", str(entry.pattern)))
     if entry.normalizer:
         lines.append(("normalizer", entry.normalizer))
+    if entry.lowercase is not None:
+        lines.append(("lower case", "yes, and accents are stripped" if entry.lowercase else "no"))
     if entry.special_tokens:
         shown = ", ".join(f"{special.content} {special.id}" for special in entry.special_tokens[:_SHOWN_TOKENS])
         more = len(entry.special_tokens) - _SHOWN_TOKENS
