@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from bbpe import catalogue
 from bbpe.corpus import Progress
@@ -42,7 +42,7 @@ Report = Callable[[Progress], None]
 
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-_BLOCK = 1 << 16
+_BLOCK = 1 << 16  # bytes; what a broken connection loses at most
 _FOLLOWED = (301, 302, 303, 307, 308)
 _TRIED_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -373,11 +373,10 @@ class _Transfer:
 
         address = self._address
         token = _token() if self._file.repository is not None and _is_private(address) else ""
-        home_host = urlsplit(address).netloc
+        home_host = _parts_of(address).netloc
         for _ in range(self._patience.redirects + 1):
-            authorization = (
-                {"Authorization": f"Bearer {token}"} if token and urlsplit(address).netloc == home_host else {}
-            )
+            trusted = token and _parts_of(address).netloc == home_host
+            authorization = {"Authorization": f"Bearer {token}"} if trusted else {}
             try:
                 response = session.get(
                     address,
@@ -388,12 +387,16 @@ class _Transfer:
                 )
             except requests.exceptions.RequestException as error:
                 raise self._no_answer(error, address) from None
+            except ValueError as error:  # requests looks where it would be redirected to
+                raise DownloadError(f"{self._address}: redirected to no web address ({error})") from None
             if response.status_code not in _FOLLOWED or "location" not in response.headers:
                 self._check_status(response, bool(token))
                 return response
-            target = urljoin(address, response.headers["location"])
+            target = response.headers["location"]
             response.close()
-            if urlsplit(target).scheme not in ("http", "https"):
+            with contextlib.suppress(ValueError):
+                target = urljoin(address, target)
+            if _parts_of(target).scheme not in ("http", "https"):
                 raise DownloadError(f"{self._address}: redirected to {target[:200]!r}, which is no web address")
             if _is_private(address) and not _is_private(target):
                 raise DownloadError(
@@ -405,7 +408,7 @@ class _Transfer:
     def _no_answer(self, error: requests.exceptions.RequestException, address: str) -> Exception:
         import requests
 
-        host = urlsplit(address).hostname or address
+        host = _parts_of(address).hostname or address
         if isinstance(error, requests.exceptions.SSLError):
             return DownloadError(f"{host}: its certificate was not accepted ({_reason(error)})")
         if isinstance(error, requests.exceptions.ProxyError):
@@ -509,7 +512,7 @@ def _reason(error: BaseException) -> str:
             break
         error = inner
     text = " ".join(str(getattr(error, "strerror", None) or error).rsplit(": ", 1)[-1].split())
-    return text[:200] or type(error).__name__
+    return re.sub(r"^.*\[Errno -?\d+\] |\)$", "", text)[:200] or type(error).__name__
 
 
 def _refused(address: str, file: catalogue.PublishedFile, status: int = 403, with_token: bool = False) -> str:
@@ -526,9 +529,16 @@ def _token() -> str:
     return next((value.strip() for name in _TOKENS if (value := os.environ.get(name, "")).strip()), "")
 
 
+def _parts_of(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError as error:
+        raise DownloadError(f"{address[:200]!r}: no web address ({error})") from None
+
+
 def _is_private(address: str) -> bool:
     """Whether nobody on the way can read or forge: encrypted, or not leaving this machine."""
-    parts = urlsplit(address)
+    parts = _parts_of(address)
     return parts.scheme == "https" or (parts.hostname or "") in _LOCAL_HOSTS
 
 
