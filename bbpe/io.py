@@ -18,7 +18,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -166,7 +166,7 @@ def _unsaid_special_tokens(entry: catalogue.Entry, format: str) -> dict[str, int
 def _completed(model: Vocabulary | EngineModel, entry: catalogue.Entry, *, whole: bool) -> Vocabulary | EngineModel:
     """What was read, with the entry's name, and with what is around a text where the file is not the ``whole`` of it."""
     if whole:
-        return model.replace(name=entry.name) if isinstance(model, Vocabulary) else replace(model, name=entry.name)
+        return model.replace(name=entry.name)
     around = {*entry.template.before, *entry.template.after}
     if isinstance(model, Vocabulary):
         ids = model.tokens.keys() | {special.id for special in model.special_tokens}
@@ -175,8 +175,7 @@ def _completed(model: Vocabulary | EngineModel, entry: catalogue.Entry, *, whole
     # Beside a SentencePiece model the publisher's code has special tokens that follow its last piece.
     more = tuple(special for special in entry.special_tokens if special.id not in model.pieces)
     pieces = {**model.pieces, **{special.id: special.content for special in more}}
-    return replace(
-        model,
+    return model.replace(
         name=entry.name,
         pieces=pieces,
         tokens={**model.tokens, **{special.id: special.content.encode() for special in more}},

@@ -84,13 +84,15 @@ def test_names_are_distinct() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize(
-    "name",
-    "gpt2 gpt-4 gpt-4o gpt-oss llama1 llama2 llama3 llama3.1 llama4 chinese-llama chinese-alpaca chinese-llama-2 "
-    "chinese-alpaca-2 chinese-llama-sp qwen qwen2 qwen2.5 qwen3 chatglm-6b chatglm2-6b chatglm3-6b glm-4 glm-4.5 bloom "
-    "baichuan baichuan2 yi deepseek-llm deepseek-v2 deepseek-v3 deepseek-r1 internlm internlm2 aquila mistral tekken gemma "
-    "gemma3 falcon gpt-neox opt roberta bert bert-base-chinese t5 albert xlnet mbart cpm-1 yuan-2.0".split(),
-)
+FAMILIES = """
+gpt2 gpt-4 gpt-4o gpt-oss llama1 llama2 llama3 llama3.1 llama4 chinese-llama chinese-alpaca chinese-llama-2
+chinese-alpaca-2 chinese-llama-sp qwen qwen2 qwen2.5 qwen3 chatglm-6b chatglm2-6b chatglm3-6b glm-4 glm-4.5 bloom
+baichuan baichuan2 yi deepseek-llm deepseek-v2 deepseek-v3 deepseek-r1 internlm internlm2 aquila mistral tekken gemma
+gemma3 falcon gpt-neox opt roberta bert bert-base-chinese t5 albert xlnet mbart cpm-1 yuan-2.0
+"""
+
+
+@pytest.mark.parametrize("name", FAMILIES.split())
 def test_every_family_that_people_compare_has_a_name(name: str) -> None:
     entry = catalogue.find(name.upper())
     assert entry is not None
@@ -164,11 +166,11 @@ def test_a_mirror_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_names_that_are_like_one() -> None:
     assert catalogue.nearest("qwne2")[0] == "qwen2"
-    assert catalogue.nearest("LLAMA-3.") == ["llama3", "llama2", "llama4"]
+    assert catalogue.nearest("LLAMA-3.") == ["llama3", "llama4"]
     assert catalogue.nearest("something else entirely") == []
-    assert catalogue.unknown("cl100k_bass") == (
-        "'cl100k_bass' is no name of the catalogue; did you mean cl100k_base? ('bbpe vocab list' shows all)"
-    )
+    message = catalogue.unknown("cl100k_bass")
+    assert message.startswith("'cl100k_bass' is no name of the catalogue; did you mean cl100k_base")
+    assert message.endswith("? ('bbpe vocab list' shows all)")
 
 
 @pytest.mark.parametrize(
@@ -214,12 +216,12 @@ def test_a_path_needs_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 # --- everything at hand ---
 
-AT_HAND = {
-    "publisher's": "bert-base-chinese bert-base-uncased chatglm-6b chinese-llama chinese-llama-2 chinese-llama-sp "
-    "cl100k_base cpm-1 falcon gpt2 internlm internlm2 llama2 llama3 mistral-tekken mistral-v1 o200k_base qwen r50k_base "
-    "t5-small yuan-2.0 aquila".split(),
-    "other copy": "baichuan2 bloom chatglm3-6b deepseek-v2 glm-4.6 gpt-neox-20b qwen2".split(),
-}
+AT_HAND_AS_PUBLISHED = """
+aquila bert-base-chinese bert-base-uncased chatglm-6b chinese-llama chinese-llama-2 chinese-llama-sp cl100k_base cpm-1
+falcon gpt2 internlm internlm2 llama2 llama3 mistral-tekken mistral-v1 o200k_base qwen r50k_base t5-small yuan-2.0
+"""
+AT_HAND_OTHERWISE = "baichuan2 bloom chatglm3-6b deepseek-v2 glm-4.6 gpt-neox-20b qwen2"
+AT_HAND = sorted(f"{AT_HAND_AS_PUBLISHED} {AT_HAND_OTHERWISE}".split())
 
 
 @pytest.fixture(scope="module")
@@ -229,20 +231,20 @@ def manifest(bbpe_home: Path) -> dict[str, Any]:
 
 
 def test_everything_at_hand_has_an_entry(manifest: dict[str, Any], bbpe_home: Path) -> None:
-    assert sorted(manifest) == sorted(AT_HAND["publisher's"] + AT_HAND["other copy"])
+    assert sorted(manifest) == AT_HAND
     for name, item in manifest.items():
         entry = catalogue.entries()[name]
         digests = [file.get("content_sha256", file["sha256"]) for file in item["files"]]
         found = holding(entry)
         assert found.problem == ""
-        assert name in AT_HAND[found.state]
+        assert found.state == ("publisher's" if name in AT_HAND_AS_PUBLISHED.split() else "other copy")
         assert (sorted(digests) == sorted(str(file.sha256) for file in entry.files)) == (found.state == "publisher's")
         if found.state == "publisher's":
             sizes = [file.get("content_bytes", file["bytes"]) for file in item["files"]]
             assert sorted(sizes) == sorted(file.size or 0 for file in entry.files)
 
 
-@pytest.mark.parametrize("name", sorted(AT_HAND["publisher's"] + AT_HAND["other copy"]))
+@pytest.mark.parametrize("name", AT_HAND)
 def test_everything_at_hand_loads_by_its_name(name: str, manifest: dict[str, Any]) -> None:
     """With the special tokens that the manifest knows; and where bbpe encodes, with pattern and normalizer."""
     entry, item = catalogue.entries()[name], manifest[name]
@@ -259,31 +261,16 @@ def test_everything_at_hand_loads_by_its_name(name: str, manifest: dict[str, Any
         assert loaded.vocabulary.pattern == entry.pattern
         assert loaded.vocabulary.normalizer == entry.normalizer
         assert special(name).items() <= loaded.special_tokens.items() or name == "mistral-tekken"
-        assert loaded.vocabulary.template in (entry.template, Template())
-    elif loaded.engine == "none":
-        assert name == "baichuan2"
+        assert loaded.vocabulary.template == (Template() if name == "glm-4.6" else entry.template)  # its file's
+    else:
+        assert loaded.template == (Template((64790, 64792)) if name == "chatglm3-6b" else entry.template)
+    if name == "aquila":  # the model's special tokens stand with those of the file
+        assert loaded.special_tokens["<|endoftext|>"] == 0
+        assert loaded.encode("<|startofpiece|>你</s>", allowed_special="all")[::2] == [100000, 100007]
+    assert (loaded.engine == "none") == (name == "baichuan2")
     if loaded.engine != "none":
         text = "Hello 你好, world 世界"
         assert loaded.decode(loaded.encode(text))
-
-
-def test_what_is_around_a_text(bbpe_home: Path) -> None:
-    for name, before, after in (
-        ("llama2", (1,), ()),
-        ("deepseek-v2", (100000,), ()),
-        ("bert-base-chinese", (101,), (102,)),
-        ("mistral-tekken", (1,), ()),
-        ("chatglm-6b", (), (130001, 130004)),
-    ):
-        loaded = io.load(name)
-        model = loaded.vocabulary if isinstance(loaded, Tokenizer) else loaded
-        assert model.template == Template(before, after)
-
-
-def test_the_models_special_tokens_stand_with_those_of_the_file(bbpe_home: Path) -> None:
-    aquila = io.load("aquila")
-    assert aquila.encode("<|startofpiece|>你</s>", allowed_special="all")[::2] == [100000, 100007]
-    assert aquila.special_tokens["<|endoftext|>"] == 0
 
 
 def test_the_path_of_a_file_at_hand_is_as_good_as_its_name(bbpe_home: Path) -> None:
@@ -322,7 +309,7 @@ def test_a_copy_that_is_as_long_as_the_publishers_and_differs_is_damaged(bbpe_ho
         ):
             io.load(name)
     assert holding(catalogue.entries()["bert-base-chinese"]).state == "damaged"
-    put(home, "bert-base-chinese", "vocab.txt", bytes(content) + b"more\n")  # another revision
+    put(home, "bert-base-chinese", "vocab.txt", bytes(content) + b"a-new-one\n")  # another revision
     assert len(io.load("bert-base-chinese")) == 21129
     assert holding(catalogue.entries()["bert-base-chinese"]).state == "other copy"
 
@@ -346,7 +333,7 @@ def test_nothing_is_there(home: Path) -> None:
     (home / "vocabs" / "gemma").mkdir(parents=True)
     put(home, "gemma", ".hidden", b"x")
     assert holding(entry).state == "absent"
-    with pytest.raises(FormatError, match="gemma: there is none in .*'bbpe vocab get gemma' downloads it"):
+    with pytest.raises(FormatError, match=r"gemma: there is none in .*'bbpe vocab get gemma' downloads it"):
         io.load("gemma-2")
     put(home, "gemma", "one.txt", b"x")
     put(home, "gemma", "two.txt", b"x")
@@ -400,12 +387,7 @@ def test_add_keeps_what_the_file_does_not_say(home: Path, table: Path) -> None:
     assert io.load("mine").vocabulary == loaded
     found = catalogue.find("mine")
     assert found == entry
-    assert (entry.own, entry.format, entry.pattern, entry.files[0].size) == (
-        True,
-        "tiktoken",
-        get_pattern("qwen2"),
-        2211,
-    )
+    assert (entry.own, entry.format, entry.pattern) == (True, "tiktoken", get_pattern("qwen2"))
     assert holding(entry).state == "own"
     assert catalogue.own_entries() == [entry]
     assert catalogue.nearest("minee") == ["mine"]
