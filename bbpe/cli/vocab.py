@@ -26,10 +26,9 @@ def command() -> None:
     that takes a vocabulary takes its name. Nothing is ever downloaded but by `bbpe vocab get`.
 
     \b
-    Examples:
+    Example:
       bbpe vocab list
-      bbpe vocab get qwen2.5
-      bbpe vocab add mine ./out/
+      bbpe vocab show qwen2.5
     """
 
 
@@ -89,6 +88,10 @@ def get_command(names: tuple[str, ...], force: bool, way: Way, as_json: bool, qu
 
     A download that was broken off goes on where it ended. Where the licence has to be accepted, accept it on the page
     that the error names and set HF_TOKEN to your token; HF_ENDPOINT names a mirror of the Hugging Face hub.
+
+    \b
+    Example:
+      bbpe vocab get qwen2.5 deepseek-v3
     """
     from bbpe.downloads import get
     from bbpe.holdings import holding
