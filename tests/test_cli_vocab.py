@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,11 @@ def bbpe(home: Path, capsys: pytest.CaptureFixture[str]) -> Bbpe:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
-    """A mirror of the hub that has Qwen 2's file, or what stands for it here."""
+    """A mirror of the hub for Qwen 2's file, as if its sha256 were not known."""
+    entry = catalogue.entries()["qwen2"]
+    file = replace(entry.files[0], sha256=None, size=None, revision="main")
+    changed = {**catalogue.entries(), "qwen2": replace(entry, files=(file,))}
+    monkeypatch.setattr(catalogue, "entries", lambda: changed)
     with web.serving() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.address)
         monkeypatch.setattr(downloads.Patience.__init__, "__defaults__", (0.5, 2, 0.0, 5))
@@ -149,7 +154,7 @@ def test_show(bbpe: Bbpe, home: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     assert lines["lower case"] == "yes, and accents are stripped"
     assert "to be accepted before a download" in bbpe("show", "llama2")[1]
     assert [key for key, _ in shown(bbpe("show", "gpt2")[1])].count("path") == 2
-    assert "not known: the first download records it" in bbpe("show", "qwen2")[1]
+    assert "not known: the first download records it" in bbpe("show", "baichuan")[1]
 
 
 def test_show_as_json(bbpe: Bbpe, home: Path, tmp_path: Path) -> None:
