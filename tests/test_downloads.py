@@ -13,6 +13,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -449,7 +450,9 @@ def test_later_loads_are_checked_against_the_record(unknown: catalogue.Entry, si
     get(NAME, patience=QUICK)
     target(home).write_bytes(OTHER)
     for name in (NAME, str(target(home)), str(target(home).parent)):
-        with pytest.raises(FormatError, match=r"damaged or changed: .*; 'bbpe vocab get toy --force' fetches it again"):
+        with pytest.raises(
+            FormatError, match=r"damaged or changed: .*; 'bbpe vocab get toy --force' fetches it again, or"
+        ):
             io.load(name)
     assert holding(unknown).state == "damaged"
 
@@ -550,6 +553,29 @@ def test_entries_that_share_a_file_share_its_download(
     assert io.load("toy-chat").special_tokens == {"<chat>": 301}
     assert io.load(NAME).special_tokens == {"<end>": 300}
     assert io.load(target(home)).special_tokens == {"<end>": 300}  # by its folder, which is named for that one
+
+
+def test_downloads_at_the_same_time_are_all_recorded(
+    entry: catalogue.Entry, site: Web, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"toy-{number}" for number in range(8)]
+    use(monkeypatch, *(replace(with_file(entry, sha256=None), name=name, folder=name) for name in names))
+    site.pages["/file"] = [web.honest(TABLE)]
+    with ThreadPoolExecutor(8) as pool:
+        assert len(list(pool.map(lambda name: get(name, patience=QUICK), names))) == 8
+    assert sorted(catalogue.recorded()) == [f"{name}/toy.tiktoken" for name in names]
+
+
+def test_a_file_that_a_later_catalogue_has_in_another_revision_stays_good(
+    entry: catalogue.Entry, site: Web, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even one of the same size: the record says that it is as it was downloaded."""
+    site.pages["/file"] = [web.honest(TABLE)]
+    get(NAME, patience=QUICK)
+    later = with_file(entry, sha256="0" * 64)
+    use(monkeypatch, later)
+    assert len(io.load(NAME)) == 259
+    assert holding(later).state == "other copy"
 
 
 # --- the hub ---
