@@ -100,8 +100,8 @@ def _names(folder: Path) -> list[str]:
 
 
 def _file_in_folder(folder: Path, format: str | None, entry: catalogue.Entry | None) -> Path:
-    """The vocabulary file of a folder: its entry's, else tokenizer.json, else the only .tiktoken, else the pair, else
-    one of another format's usual name, else the only file at all."""
+    """The vocabulary file of a folder: its entry's, else tokenizer.json, else the only .tiktoken or .gguf, else the
+    pair, else one of another format's usual name, else the only file at all."""
     names = _names(folder)
 
     def named(name: str) -> Path | None:
@@ -115,10 +115,10 @@ def _file_in_folder(folder: Path, format: str | None, entry: catalogue.Entry | N
         tokenizer = named(TOKENIZER_JSON)
         if tokenizer is not None:
             return tokenizer
-    if format in (None, "tiktoken"):
-        tables = [name for name in names if plain_name(name).endswith(".tiktoken")]
-        if len(tables) == 1:
-            return folder / tables[0]
+    for kind in ("tiktoken", "gguf"):
+        of_that_kind = [name for name in names if plain_name(name).endswith(f".{kind}")]
+        if format in (None, kind) and len(of_that_kind) == 1:
+            return folder / of_that_kind[0]
     if format in (None, "vocab+merges"):
         vocab = named(vocab_merges.VOCAB)
         if vocab is not None and named(vocab_merges.MERGES) is not None:
