@@ -439,7 +439,9 @@ class _SentencePiece:
             self._processor.LoadFromSerializedProto(model.data)
         except Exception as error:  # RuntimeError or ValueError, by its version
             raise FormatError(f"sentencepiece does not take this model: {error}") from None
-        if self._processor.GetPieceSize() != len(model.pieces):
+        size = self._processor.GetPieceSize()
+        beside = {special.id for special in model.special_tokens if special.id >= size}  # the publisher's code has them
+        if model.pieces.keys() - beside != set(range(size)):
             raise FormatError("sentencepiece reads another number of pieces than the file holds")
 
     def encode(self, text: str) -> list[int]:

@@ -34,7 +34,9 @@ LAYERS = [
     ["training"],
     ["catalogue"],
     ["formats"],
+    ["holdings"],
     ["io"],
+    ["downloads"],
     ["bulk"],
     ["cli"],
 ]
