@@ -1,6 +1,6 @@
 """Hostile files: small vocabulary files of every format, damaged at random, are read or refused, and never read wrongly.
 
-    python -m benchmarks.mutations [--mutants 100000] [--specimen NAME]... [--first-seed 0]
+    python -m benchmarks.mutations [--mutants 100000] [--specimen NAME]... [--first-seed 0] [--record]
 
 A mutant is made by its seed from a specimen: bits flipped, bytes cut, repeated or moved, the file truncated; in JSON
 also values exchanged for hostile ones (deep nesting, huge numbers, other types, keys that stand twice), in a protobuf
@@ -36,8 +36,10 @@ from typing import Any
 import bbpe
 from bbpe.errors import BbpeError
 from benchmarks.parity import always_found
+from benchmarks.provenance import commit, machine, moment
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "mutations.jsonl"
 TINY = ROOT / "corpora" / "tiny" / "train"
 SECONDS = 20  # that one mutant may take before it counts as a hang
 MEMORY = 8 << 30  # bytes of address space of a worker
@@ -568,6 +570,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--mutants", type=int, default=100_000, help="of all specimens together")
     parser.add_argument("--specimen", action="append", help="all when none is named")
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--record", action="store_true", help=f"append the counts to {RESULTS.name}")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.work:
@@ -588,6 +591,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if said.startswith("WRONG"):
                 wrong += 1
                 print(f"  {name}, seed {seed}: {said}", flush=True)
+        if chosen.record:
+            record = {"specimen": name, "first_seed": chosen.first_seed, "mutants": counts.total(), **counts}
+            record |= {"peak_memory": peak, "commit": commit(), "moment": moment(), "machine": machine()}
+            with RESULTS.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
         shown = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())
         print(f"{name:40} {shown}; peak memory {peak / 1e6:.0f} MB", flush=True)
     print(f"{total:,} mutants, {wrong} wrong")
