@@ -81,8 +81,8 @@ def _machines(vocabulary: Vocabulary) -> tuple[Machine, ...]:
 def packed(box: LiveBox) -> dict[str, Any]:
     """What the page needs, ready for JSON: ``{"text", "patterns": [base64], "vocabularies": [{"name", …, "blob"}]}``."""
     patterns: dict[tuple[str, ...], int] = {}
-    blobs = []
-    vocabularies = []
+    blobs: list[str] = []
+    vocabularies: list[dict[str, Any]] = []
     for live in box.vocabularies:
         vocabulary = live.vocabulary
         stages = vocabulary.pattern.stages
