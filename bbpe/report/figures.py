@@ -16,7 +16,7 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from xml.etree import ElementTree
 
 from bbpe.errors import MissingExtraError
@@ -31,6 +31,7 @@ _SIZE = 12.0  # of the letters
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _MARKERS = "osD^vPX*"
+_Box: TypeAlias = "tuple[float, float, float, float]"
 
 # Colours that stand for the page's: each is drawn with, then replaced.
 _INK, _SOFT, _LINE, _GROUND = "#010101", "#020202", "#030303", "#040404"
@@ -147,6 +148,9 @@ def _bars(figure: Figure, canvas: Any) -> dict[str, str]:
         (axes.set_xlim if lying else axes.set_ylim)(
             min(0.0, *values), max(0.0, *values, figure.reference or 0.0) * 1.04 or 1.0
         )
+    if figure.y_scale == "log" and any(y > 0 for y in values):
+        # A bar of a log axis has no natural foot: half a decade below the smallest shows it, too.
+        (axes.set_xlim if lying else axes.set_ylim)(min(y for y in values if y > 0) / 3)
     _ticks(axes.xaxis if lying else axes.yaxis, figure.y_scale)
     return titles
 
@@ -192,45 +196,69 @@ def _scatter(figure: Figure, canvas: Any) -> dict[str, str]:
 
 
 def _name_points(axes: Axes, points: Sequence[tuple[float, float, float, str]]) -> None:
-    """Put the name of each point where it hides least of the points and names around it: a greedy choice of eight
-    places beside it. A name that finds no free place is left to pointing."""
-    height = _SIZE - 1.5
-    bounds = axes.get_window_extent()
+    """Put the name of each point where it hides least of the points and names around it.
+
+    A greedy choice among places around the point at growing distances; from a distant one a thin line leads to the
+    point. A name that finds no free place is left to pointing.
+    """
+    size = _SIZE - 1.5
     scale = 72 / axes.figure.dpi  # pixels to our units
-    places = [tuple(axes.transData.transform((x, y)) * scale) for x, y, _, _ in points]
+    bounds = axes.get_window_extent()
+    frame = (bounds.x0 * scale, bounds.y0 * scale, bounds.x1 * scale + 26, bounds.y1 * scale)
+    places = [(float(px) * scale, float(py) * scale) for px, py in (axes.transData.transform(p[:2]) for p in points)]
     taken = [(px - r, py - r, px + r, py + r) for (px, py), (_, _, r, _) in zip(places, points, strict=True)]
-    frame = (bounds.x0 * scale, bounds.y0 * scale, bounds.x1 * scale + 24, bounds.y1 * scale)
-    order = sorted(range(len(points)), key=lambda index: (-points[index][2], index))
-    for index in order:
+    # Those with most around them choose first; the lonely find a place anyhow.
+    crowd = [sum(math.dist(here, there) < 60 for there in places) for here in places]
+    for index in sorted(range(len(points)), key=lambda index: (-crowd[index], index)):
         (px, py), (x, y, radius, name) = places[index], points[index]
         if not name:
             continue
-        width = _width(name) * (_SIZE - 1.5) / _SIZE
-        gap = radius + 2
-        slant = gap * 0.75
-        options = [
-            (gap, 0.0, "left"), (-gap, 0.0, "right"), (0.0, gap + height / 2, "center"), (0.0, -gap - height / 2, "center"),
-            (slant, slant + 2, "left"), (slant, -slant - 2, "left"), (-slant, slant + 2, "right"), (-slant, -slant - 2, "right"),
-        ]  # fmt: skip
-        best: tuple[float, tuple[float, float, str], tuple[float, float, float, float]] | None = None
-        for number, (dx, dy, side) in enumerate(options):
-            left = px + dx - {"left": 0.0, "right": width, "center": width / 2}[side]
-            box = (left, py + dy - height / 2, left + width, py + dy + height / 2)
-            outside = max(0.0, frame[0] - box[0]) + max(0.0, box[2] - frame[2]) + max(0.0, frame[1] - box[1]) + max(0.0, box[3] - frame[3])  # fmt: skip
-            cost = sum(_overlap(box, other) for other in taken) + 20 * outside * height + 0.01 * number
-            if best is None or cost < best[0]:
-                best = cost, (dx, dy, side), box
-        assert best is not None
-        if best[0] > 0.5 * width * height:
+        best = min(
+            _name_places(px, py, radius, _width(name) * size / _SIZE, size),
+            key=lambda place: place.cost + sum(_overlap(place.box, other) for other in taken) + 30 * size * _outside(place.box, frame),
+        )  # fmt: skip
+        if sum(_overlap(best.box, other) for other in taken) > 0.35 * size * (best.box[2] - best.box[0]):
             continue
-        taken.append(best[2])
+        taken.append(best.box)
+        line = {"arrowstyle": "-", "color": _SOFT, "linewidth": 0.6, "shrinkA": 1, "shrinkB": radius}
         axes.annotate(
-            name, (x, y), xytext=best[1][:2], textcoords="offset points", ha=best[1][2], va="center_baseline",
-            fontsize=_SIZE - 1.5, color=_INK, annotation_clip=False,
+            name, (x, y), xytext=(best.dx, best.dy), textcoords="offset points", ha=best.side, va="center_baseline",
+            fontsize=size, color=_INK, annotation_clip=False, arrowprops=line if best.far else None,
         )  # fmt: skip
 
 
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+class _NamePlace(NamedTuple):
+    """A place for the name of a point: where, on which side of it the text ends, its box, and what it costs to be far."""
+
+    dx: float
+    dy: float
+    side: str
+    box: _Box
+    cost: float
+    far: bool
+
+
+def _name_places(px: float, py: float, radius: float, width: float, height: float) -> Iterator[_NamePlace]:
+    for ring in range(5):
+        gap = radius + 3 + 15 * ring
+        for step in range(8 if ring == 0 else 16):
+            angle = 2 * math.pi * step / (8 if ring == 0 else 16)
+            dx, dy = gap * math.cos(angle), gap * math.sin(angle)
+            side = "center" if abs(dx) < 0.35 * gap else "left" if dx > 0 else "right"
+            if side == "center":
+                dy += math.copysign(height / 2, dy)
+            left = px + dx - {"left": 0.0, "right": width, "center": width / 2}[side]
+            box = (left - 1, py + dy - height / 2, left + width + 1, py + dy + height / 2)
+            yield _NamePlace(dx, dy, side, box, 22.0 * ring + 0.5 * step, ring > 0)
+
+
+def _outside(box: _Box, frame: _Box) -> float:
+    return (
+        max(0.0, frame[0] - box[0]) + max(0.0, box[2] - frame[2]) + max(0.0, frame[1] - box[1]) + max(0.0, box[3] - frame[3])
+    )  # fmt: skip
+
+
+def _overlap(a: _Box, b: _Box) -> float:
     return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
@@ -268,6 +296,7 @@ def _lines(figure: Figure, canvas: Any) -> dict[str, str]:
     _ticks(axes.yaxis, figure.y_scale)
     if right is not None:
         right.set_ylim(bottom=0)
+        right.tick_params(labelsize=_SIZE - 1)
         _y_title(right, figure.second_axis, right=True)
         _ticks(right.yaxis, "linear")
     _reference(axes, figure)

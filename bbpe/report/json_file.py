@@ -78,14 +78,23 @@ def _block(block: Block) -> dict[str, Any]:
             for row in block.rows
         ]  # fmt: skip
         return {**head, "text": block.text, "rows": rows, "notes": list(block.notes)}
-    return {**head, "root": _node(block.root)}
+    return {**head, "root": _tree(block.root)}
+
+
+def _tree(root: TreeNode) -> dict[str, Any]:
+    """A tree, without recursion here; ``json.dumps`` still has its own bound of some 1,000 levels."""
+    made = _node(root)
+    stack = [(root, made)]
+    while stack:
+        node, written = stack.pop()
+        for child in node.children:
+            written["children"].append(_node(child))
+            stack.append((child, written["children"][-1]))
+    return made
 
 
 def _node(node: TreeNode) -> dict[str, Any]:
-    return {
-        "id": node.id, "rank": node.rank, "note": node.note, **_value(node.token),
-        "children": [_node(child) for child in node.children],
-    }  # fmt: skip
+    return {"id": node.id, "rank": node.rank, "note": node.note, **_value(node.token), "children": []}
 
 
 def _value(value: Any) -> Any:

@@ -26,9 +26,8 @@ def markdown(report: Report) -> str:
     if report.method:
         lines += ["## How to repeat this", ""]
         lines += [f"- **{_escaped(label)}**: {_escaped(value)}" for label, value in report.method.items()]
-    while lines and not lines[-1]:
-        lines.pop()
-    return "\n".join(lines) + "\n"
+    tidy = [line for line, before in zip(lines, ["", *lines], strict=False) if line or before]
+    return "\n".join(tidy).rstrip("\n") + "\n"
 
 
 def _block(block: Block) -> Iterator[str]:
@@ -153,15 +152,18 @@ def _pieces(pieces: Pieces) -> Iterator[str]:
         yield _escaped(note)
 
 
-def tree_lines(node: TreeNode, before: str = "", turn: str = "", after: str = "") -> Iterator[str]:
-    """A merge tree as lines with branches drawn."""
-    facts = [f"id {node.id}"] if node.id is not None else []
-    facts += [f"rank {node.rank}"] if node.rank is not None else []
-    facts += [plain(node.note)] if node.note else []
-    yield f"{before}{turn}{shown(node.token)}" + (f"  ({', '.join(facts)})" if facts else "")
-    for index, child in enumerate(node.children):
-        last = index == len(node.children) - 1
-        yield from tree_lines(child, before + after, "└─ " if last else "├─ ", "   " if last else "│  ")
+def tree_lines(root: TreeNode) -> Iterator[str]:
+    """A merge tree as lines with branches drawn; without recursion, for a long token's tree is deep."""
+    stack = [(root, "", "", "")]
+    while stack:
+        node, before, turn, after = stack.pop()
+        facts = [f"id {node.id}"] if node.id is not None else []
+        facts += [f"rank {node.rank}"] if node.rank is not None else []
+        facts += [plain(node.note)] if node.note else []
+        yield f"{before}{turn}{shown(node.token)}" + (f"  ({', '.join(facts)})" if facts else "")
+        for index, child in reversed(list(enumerate(node.children))):
+            last = index == len(node.children) - 1
+            stack.append((child, before + after, "└─ " if last else "├─ ", "   " if last else "│  "))
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING
 
@@ -117,7 +118,9 @@ def _table(table: Table, everything: bool) -> Iterator[RenderableType]:
     for index, column in enumerate(columns):
         heading = Text(plain(column.title))
         if column.unit:
-            heading.append(f"\n{plain(column.unit)}", style="dim")
+            widest = max((len(written(column, row[column.key])) for row in rows), default=0)
+            unit = textwrap.fill(plain(column.unit), max(widest, len(column.title), 10), break_long_words=False)
+            heading.append(f"\n{unit}", style="dim")
         grid.add_column(
             heading, justify="right" if column.numeric else "left", no_wrap=column.numeric or index == 0, overflow="fold"
         )  # fmt: skip
@@ -212,6 +215,7 @@ def _piece(token: bytes, ground: str = "", *, partial: str = "red") -> Text:
 
 def _figure(figure: Figure) -> Iterator[RenderableType]:
     """Bars and histograms as bars of blocks; of curves and clouds the numbers."""
+    from rich.cells import cell_len
     from rich.text import Text
 
     if figure.kind not in ("bars", "histogram"):
@@ -220,12 +224,13 @@ def _figure(figure: Figure) -> Iterator[RenderableType]:
     yield Text(f"\n{plain(figure.title)}", style="bold")
     highest = max((y for series in figure.series for y in series.ys if y is not None), default=0.0) or 1.0
     bars = [(name, series.label, y) for series in figure.series for name, y in _named(figure, series.xs, series.ys)]
-    names = [f"{name}  {label}" if len(figure.series) > 1 else name for name, label, _ in bars]
-    width = max((len(name) for name in names), default=0)
+    names = [plain(f"{name}  {label}" if len(figure.series) > 1 else name) for name, label, _ in bars]
+    width = max(map(cell_len, names), default=0)
     for name, (_, _, y) in zip(names, bars, strict=True):
         length = 0.0 if y is None else _length(figure, y, highest)
         amount = NOT_MEASURED if y is None else f"{y:,.0f}" if float(y).is_integer() else f"{y:,.3f}"
-        yield Text.assemble((f"{plain(name):>{width}} ", "dim"), (_blocks(length * 40), "cyan"), f" {amount}")
+        space = " " * (width - cell_len(name))
+        yield Text.assemble((f"{space}{name} ", "dim"), (_blocks(length * 40), "cyan"), f" {amount}")
 
 
 def _named(
