@@ -19,7 +19,7 @@ PartKind = Literal["text", "space", "partial", "control"]
 
 _SPACES = {" ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
 # Signs of our own that a text may hold too: spelled out there, so that what is shown can be read in one way only.
-_OUR_SIGNS = {*_SPACES.values(), "⟨", "⟩"}
+_OUR_SIGNS = {*_SPACES.values(), "⟨", "⟩", "◌"}
 
 
 class Part(NamedTuple):

@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 
 from bbpe.errors import MissingExtraError
 from bbpe.report.cells import plain
-from bbpe.report.model import Figure, Series
+from bbpe.report.model import Figure, Scale, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,7 +121,7 @@ def _bars(figure: Figure, canvas: Any) -> dict[str, str]:
             bar.set_gid(f"mark-{number}-{index}")
             label = f"{plain(series.label)}: " if count > 1 else ""
             titles[f"mark-{number}-{index}"] = f"{name}, {label}{_amount(y)}"
-        if lying and figure.y_scale == "linear" and count <= 4:
+        if lying and _y_scale(figure) == "linear" and count <= 4:
             for place, y, _ in known:
                 axes.annotate(
                     _amount(y), (y, place), xytext=(4, 0), textcoords="offset points", va="center_baseline",
@@ -130,7 +130,7 @@ def _bars(figure: Figure, canvas: Any) -> dict[str, str]:
     if lying:
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_xscale(figure.y_scale)
+        axes.set_xscale(_y_scale(figure))
         axes.set_xlabel(plain(figure.y_title))
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0, labelcolor=_INK)
@@ -138,20 +138,20 @@ def _bars(figure: Figure, canvas: Any) -> dict[str, str]:
             axes.axvline(figure.reference, color=_SOFT, linewidth=1, linestyle=(0, (4, 3)))
     else:
         axes.set_xticks(range(len(names)), names)
-        axes.set_yscale(figure.y_scale)
+        axes.set_yscale(_y_scale(figure))
         _y_title(axes, figure.y_title)
         axes.set_xlabel(plain(figure.x_title))
         axes.grid(axis="y")
         axes.tick_params(axis="x", length=0, labelcolor=_INK)
         _reference(axes, figure)
-    if values and figure.y_scale == "linear":
+    if values and _y_scale(figure) == "linear":
         (axes.set_xlim if lying else axes.set_ylim)(
             min(0.0, *values), max(0.0, *values, figure.reference or 0.0) * 1.04 or 1.0
         )
-    if figure.y_scale == "log" and any(y > 0 for y in values):
+    if _y_scale(figure) == "log":
         # A bar of a log axis has no natural foot: half a decade below the smallest shows it, too.
         (axes.set_xlim if lying else axes.set_ylim)(min(y for y in values if y > 0) / 3)
-    _ticks(axes.xaxis if lying else axes.yaxis, figure.y_scale)
+    _ticks(axes.xaxis if lying else axes.yaxis, _y_scale(figure))
     return titles
 
 
@@ -176,8 +176,8 @@ def _scatter(figure: Figure, canvas: Any) -> dict[str, str]:
                 f"{head}: {plain(figure.x_title)} {_amount(x)}; {plain(figure.y_title)} {_amount(y)}{plain(size)}"
             )
             points.append((x, y, math.sqrt(area / math.pi), name))
-    axes.set_xscale(figure.x_scale)
-    axes.set_yscale(figure.y_scale)
+    axes.set_xscale(_x_scale(figure))
+    axes.set_yscale(_y_scale(figure))
     axes.margins(0.08)
     if figure.diagonal:
         low = min(axes.get_xlim()[0], axes.get_ylim()[0])
@@ -188,8 +188,8 @@ def _scatter(figure: Figure, canvas: Any) -> dict[str, str]:
     axes.set_xlabel(plain(figure.x_title))
     _y_title(axes, figure.y_title)
     axes.grid()
-    _ticks(axes.xaxis, figure.x_scale)
-    _ticks(axes.yaxis, figure.y_scale)
+    _ticks(axes.xaxis, _x_scale(figure))
+    _ticks(axes.yaxis, _y_scale(figure))
     _reference(axes, figure)
     _name_points(axes, points)
     return titles
@@ -201,6 +201,7 @@ def _name_points(axes: Axes, points: Sequence[tuple[float, float, float, str]]) 
     A greedy choice among places around the point at growing distances; from a distant one a thin line leads to the
     point. A name that finds no free place is left to pointing.
     """
+    axes.get_xlim(), axes.get_ylim()  # settles the limits, which matplotlib puts off and the next lines need
     size = _SIZE - 1.5
     scale = 72 / axes.figure.dpi  # pixels to our units
     bounds = axes.get_window_extent()
@@ -217,7 +218,7 @@ def _name_points(axes: Axes, points: Sequence[tuple[float, float, float, str]]) 
             _name_places(px, py, radius, _width(name) * size / _SIZE, size),
             key=lambda place: place.cost + sum(_overlap(place.box, other) for other in taken) + 30 * size * _outside(place.box, frame),
         )  # fmt: skip
-        if sum(_overlap(best.box, other) for other in taken) > 0.35 * size * (best.box[2] - best.box[0]):
+        if sum(_overlap(best.box, other) for other in taken) > 0.12 * size * (best.box[2] - best.box[0]):
             continue
         taken.append(best.box)
         line = {"arrowstyle": "-", "color": _SOFT, "linewidth": 0.6, "shrinkA": 1, "shrinkB": radius}
@@ -286,14 +287,14 @@ def _lines(figure: Figure, canvas: Any) -> dict[str, str]:
                 )
                 marker.set_gid(f"mark-{number}-{index}")
                 titles[f"mark-{number}-{index}"] = f"{plain(series.label)}: {_amount(x)}, {_amount(y)}"
-    axes.set_xscale(figure.x_scale)
-    axes.set_yscale(figure.y_scale)
+    axes.set_xscale(_x_scale(figure))
+    axes.set_yscale(_y_scale(figure))
     axes.margins(x=0.02)
     axes.set_xlabel(plain(figure.x_title))
     _y_title(axes, figure.y_title)
     axes.grid()
-    _ticks(axes.xaxis, figure.x_scale, [x for series in figure.series for x in series.xs if not isinstance(x, str)])
-    _ticks(axes.yaxis, figure.y_scale)
+    _ticks(axes.xaxis, _x_scale(figure), [x for series in figure.series for x in series.xs if not isinstance(x, str)])
+    _ticks(axes.yaxis, _y_scale(figure))
     if right is not None:
         right.set_ylim(bottom=0)
         right.tick_params(labelsize=_SIZE - 1)
@@ -316,14 +317,14 @@ def _histogram(figure: Figure, canvas: Any) -> dict[str, str]:
             bar.set_gid(f"mark-{number}-{index}")
             name = _amount((low + high) / 2) if len(series.xs) == len(series.ys) else f"{_amount(low)}–{_amount(high)}"
             titles[f"mark-{number}-{index}"] = f"{plain(series.label)}: {name}, {_amount(y)}"
-    axes.set_xscale(figure.x_scale)
-    axes.set_yscale(figure.y_scale)
+    axes.set_xscale(_x_scale(figure))
+    axes.set_yscale(_y_scale(figure))
     axes.margins(x=0.01)
     axes.set_xlabel(plain(figure.x_title))
     _y_title(axes, figure.y_title)
     axes.grid(axis="y")
-    _ticks(axes.xaxis, figure.x_scale)
-    _ticks(axes.yaxis, figure.y_scale)
+    _ticks(axes.xaxis, _x_scale(figure))
+    _ticks(axes.yaxis, _y_scale(figure))
     _reference(axes, figure)
     return titles
 
@@ -383,6 +384,16 @@ def _legend_rows(labels: Sequence[str], width: float) -> list[list[int]]:
         rows[-1].append(index)
         used += needed
     return rows
+
+
+def _x_scale(figure: Figure) -> Scale:
+    return figure.x_scale if any(not isinstance(x, str) and x > 0 for s in figure.series for x in s.xs) else "linear"
+
+
+def _y_scale(figure: Figure) -> Scale:
+    """As the figure says, where there is anything that a log axis can show."""
+    left = (series for series in figure.series if series.axis == "left")
+    return figure.y_scale if any(y is not None and y > 0 for series in left for y in series.ys) else "linear"
 
 
 def _y_title(axes: Axes, title: str, right: bool = False) -> None:
@@ -445,8 +456,11 @@ def _for_the_page(data: bytes, figure: Figure, titles: dict[str, str]) -> str:
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _XLINK)
     root = ElementTree.fromstring(data)  # written by matplotlib a moment ago, from text that `plain` has passed
-    for metadata in root.findall(f"{{{_SVG}}}metadata"):
-        root.remove(metadata)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            # Not for readers; and a rule that would hold for the whole page.
+            if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
+                parent.remove(child)
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
     root.set("role", "img")
@@ -465,8 +479,6 @@ def _for_the_page(data: bytes, figure: Figure, titles: dict[str, str]) -> str:
                 element.set(key, f"#{prefix}{value[1:]}")
             elif key in ("style", "clip-path", "fill", "stroke"):
                 element.set(key, _page_style(value, prefix))
-        if element.tag == f"{{{_SVG}}}style":
-            element.text = None  # its one rule would hold for the whole page
     text = ElementTree.tostring(root, encoding="unicode")
     return text.replace("<svg ", '<svg stroke-linejoin="round" stroke-linecap="butt" ', 1)
 
@@ -475,4 +487,5 @@ def _page_style(style: str, prefix: str) -> str:
     for color, variable in _VARIABLES.items():
         style = style.replace(color, variable)
     style = style.replace("url(#", f"url(#{prefix}")
-    return re.sub(r"font: ([\d.]+px) [^;]+", r"font-size: \1", style)
+    style = re.sub(r"font: ([\d.]+px) [^;]+", r"font-size: \1", style)
+    return re.sub(r"font-family: [^;]+(; )?", "", style)
