@@ -197,6 +197,16 @@ def test_plain_text_controls_nothing(text: str) -> None:
     assert not left & {"Cc", "Cf", "Cs"}
 
 
+def test_a_lone_surrogate_in_a_text_is_shown_and_written() -> None:
+    report = Report(
+        "R", (Section("S", "\ud800", (Pieces("p", "P", "a\udfff", (PieceRow("r", (PieceToken(b"a"),)),)),)),)
+    )
+    assert json.loads(json_text(report).encode())["sections"][0]["blocks"][0]["text"] == "a\udfff"
+    assert "⟨U+D800⟩" in markdown(report)
+    assert "⟨ED BF BF⟩" in markdown(report)
+    assert "⟨U+D800⟩" in on_a_terminal(report)
+
+
 def test_how_values_are_written() -> None:
     assert written(Column("k", "K", kind="integer"), 1234567) == "1,234,567"
     assert written(Column("k", "K", kind="number"), 0.6512) == "0.651"

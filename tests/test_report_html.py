@@ -45,7 +45,7 @@ from bbpe.report.livebox import live_box
 
 HOSTILE = (
     "</script><script>window.hacked=1</script>\"'><img src=x onerror=window.hacked=1>"
-    "<!--{{7*7}}{% raw %}&lt;\u202e\u2066\x00\x1b]0;x\x07]]></style></textarea>${window.hacked=1}"
+    "<!--{{7*7}}{% raw %}&lt;\u202e\u2066\x00\x1b]0;x\x07\uffff]]></style></textarea>\n${window.hacked=1}$x^2$"
 )
 SAMPLE = "Hello,  World 123.5\n你好，世界 naïve 😀\u202e"
 

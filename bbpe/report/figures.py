@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from xml.etree import ElementTree
 
 from bbpe.errors import MissingExtraError
-from bbpe.report.cells import plain
+from bbpe.report.cells import one_line, plain
 from bbpe.report.model import Figure, Scale, Series
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ WIDTH = 800.0  # of the drawing, in its own units (1/72 inch)
 _SIZE = 12.0  # of the letters
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
+_LONGEST_NAME = 40  # characters
 _MARKERS = "osD^vPX*"
 _Box: TypeAlias = "tuple[float, float, float, float]"
 
@@ -100,9 +101,9 @@ def drawing(figure: Figure) -> str:
 
 def _bars(figure: Figure, canvas: Any) -> dict[str, str]:
     """Grouped bars; lying, the first category on top, where names are many or long."""
-    names = [plain(str(x)) for x in figure.series[0].xs]
+    names = [_name(str(x)) for x in figure.series[0].xs]
     count = len(figure.series)
-    lying = len(names) > 6 or sum(map(_width, names)) * 1.15 > WIDTH - 90
+    lying = len(names) > 6 or max(map(_width, names), default=0) > 0.9 * (WIDTH - 90) / len(names)
     values = [y for series in figure.series for y in series.ys if y is not None]
     if lying:
         left = min(max(map(_width, names), default=0) + 14, WIDTH * 0.45)
@@ -114,7 +115,9 @@ def _bars(figure: Figure, canvas: Any) -> dict[str, str]:
     titles = {}
     for number, series in enumerate(figure.series):
         places = [index + (number - (count - 1) / 2) * 0.8 / count for index in range(len(names))]
-        known = [(place, y, name) for place, y, name in zip(places, series.ys, names, strict=True) if y is not None]
+        known = [
+            (p, y, one_line(str(x))) for p, y, x in zip(places, series.ys, series.xs, strict=True) if y is not None
+        ]
         draw: Callable[..., Any] = axes.barh if lying else axes.bar
         drawn = draw([k[0] for k in known], [k[1] for k in known], 0.8 / count * 0.9, color=_SERIES[number % 8])
         for index, (bar, (_, y, name)) in enumerate(zip(drawn, known, strict=True)):
@@ -131,7 +134,7 @@ def _bars(figure: Figure, canvas: Any) -> dict[str, str]:
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xscale(_y_scale(figure))
-        axes.set_xlabel(plain(figure.y_title))
+        axes.set_xlabel(one_line(figure.y_title))
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0, labelcolor=_INK)
         if figure.reference is not None:
@@ -140,7 +143,7 @@ def _bars(figure: Figure, canvas: Any) -> dict[str, str]:
         axes.set_xticks(range(len(names)), names)
         axes.set_yscale(_y_scale(figure))
         _y_title(axes, figure.y_title)
-        axes.set_xlabel(plain(figure.x_title))
+        axes.set_xlabel(one_line(figure.x_title))
         axes.grid(axis="y")
         axes.tick_params(axis="x", length=0, labelcolor=_INK)
         _reference(axes, figure)
@@ -165,7 +168,7 @@ def _scatter(figure: Figure, canvas: Any) -> dict[str, str]:
             if y is None or isinstance(x, str):
                 continue
             area = 20 + 320 * series.sizes[index] / largest if series.sizes else 60.0
-            name = plain(series.labels[index]) if series.labels else ""
+            name = _name(series.labels[index]) if series.labels else ""
             marker = axes.scatter(
                 [x], [y], s=area, color=_SERIES[number % 8], alpha=0.72, linewidths=1, edgecolors=_GROUND
             )
@@ -185,7 +188,7 @@ def _scatter(figure: Figure, canvas: Any) -> dict[str, str]:
         axes.set_xlim(low, high)
         axes.set_ylim(low, high)
         axes.plot([low, high], [low, high], color=_SOFT, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
-    axes.set_xlabel(plain(figure.x_title))
+    axes.set_xlabel(one_line(figure.x_title))
     _y_title(axes, figure.y_title)
     axes.grid()
     _ticks(axes.xaxis, _x_scale(figure))
@@ -290,7 +293,7 @@ def _lines(figure: Figure, canvas: Any) -> dict[str, str]:
     axes.set_xscale(_x_scale(figure))
     axes.set_yscale(_y_scale(figure))
     axes.margins(x=0.02)
-    axes.set_xlabel(plain(figure.x_title))
+    axes.set_xlabel(one_line(figure.x_title))
     _y_title(axes, figure.y_title)
     axes.grid()
     _ticks(axes.xaxis, _x_scale(figure), [x for series in figure.series for x in series.xs if not isinstance(x, str)])
@@ -320,7 +323,7 @@ def _histogram(figure: Figure, canvas: Any) -> dict[str, str]:
     axes.set_xscale(_x_scale(figure))
     axes.set_yscale(_y_scale(figure))
     axes.margins(x=0.01)
-    axes.set_xlabel(plain(figure.x_title))
+    axes.set_xlabel(one_line(figure.x_title))
     _y_title(axes, figure.y_title)
     axes.grid(axis="y")
     _ticks(axes.xaxis, _x_scale(figure))
@@ -348,7 +351,7 @@ _DRAWERS: dict[str, Callable[[Figure, Any], dict[str, str]]] = {
 
 def _axes(figure: Figure, canvas: Any, *, left: float, height: float, right: float) -> Axes:
     """Axes of a height in our units, with margins around them, and the legend above."""
-    labels = [plain(series.label) for series in figure.series]
+    labels = [_name(series.label) for series in figure.series]
     legend = len(labels) > 1 or figure.second_axis
     rows = _legend_rows(labels, WIDTH - left - right) if legend else []
     top, bottom = 12 + 20 * len(rows), 48
@@ -365,6 +368,11 @@ def _axes(figure: Figure, canvas: Any, *, left: float, height: float, right: flo
             canvas.text((at + 16) / WIDTH, y, labels[index] + dashed, va="center_baseline", color=_INK)
             at += 16 + _width(labels[index] + dashed) + 22
     return axes
+
+
+def _name(text: str) -> str:
+    """The name of a bar, a point or a series, short enough to stand beside it."""
+    return one_line(text, _LONGEST_NAME)
 
 
 def _patch(x: float, y: float, total: float, color: str) -> Any:
@@ -397,7 +405,7 @@ def _y_scale(figure: Figure) -> Scale:
 
 
 def _y_title(axes: Axes, title: str, right: bool = False) -> None:
-    axes.set_ylabel(plain(title), rotation=-90 if right else 90, rotation_mode="anchor", ha="center", labelpad=22 if right else 12)  # fmt: skip
+    axes.set_ylabel(one_line(title, 60), rotation=-90 if right else 90, rotation_mode="anchor", ha="center", labelpad=22 if right else 12)  # fmt: skip
 
 
 def _reference(axes: Axes, figure: Figure) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from bbpe.report.cells import is_valid
@@ -17,7 +18,9 @@ from bbpe.report.model import Block, Facts, Figure, Pieces, Report, Section, Tab
 
 def json_text(report: Report) -> str:
     """The report as JSON, with a line break at its end."""
-    return json.dumps(as_dict(report), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    text = json.dumps(as_dict(report), ensure_ascii=False, indent=1, allow_nan=False)
+    # A lone surrogate can stand in a text that somebody asked to see cut, and in no UTF-8.
+    return re.sub("[\ud800-\udfff]", lambda lone: f"\\u{ord(lone.group()):04x}", text) + "\n"
 
 
 def as_dict(report: Report) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from bbpe.report.cells import plain, shown, written
+from bbpe.report.cells import one_line, plain, shown, written
 from bbpe.report.model import Block, Cell, Column, Facts, Figure, Pieces, Report, Table, TreeNode
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
@@ -176,7 +176,7 @@ def _paragraphs(text: str) -> list[str]:
 
 def _escaped(text: str) -> str:
     """Plain text as Markdown that shows it."""
-    return _SPECIAL.sub(r"\\\1", plain(text)).replace("\n", " ").replace("\\<", "&lt;").replace("\\&", "&amp;")
+    return _SPECIAL.sub(r"\\\1", one_line(text)).replace("\\<", "&lt;").replace("\\&", "&amp;")
 
 
 def _code(text: str) -> str:
