@@ -103,7 +103,7 @@ def _bars(figure: Figure, canvas: Any) -> dict[str, str]:
     """Grouped bars; lying, the first category on top, where names are many or long."""
     names = [_name(str(x)) for x in figure.series[0].xs]
     count = len(figure.series)
-    lying = len(names) > 6 or max(map(_width, names), default=0) > 0.9 * (WIDTH - 90) / len(names)
+    lying = len(names) > 6 or max(map(_width, names), default=0) > 0.9 * (WIDTH - 90) / max(len(names), 1)
     values = [y for series in figure.series for y in series.ys if y is not None]
     if lying:
         left = min(max(map(_width, names), default=0) + 14, WIDTH * 0.45)
