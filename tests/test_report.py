@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from strategies import CONTROLS, documents
 
 from bbpe.errors import OutputError
@@ -403,3 +404,27 @@ def test_another_suffix_and_an_existing_file_are_refused(tmp_path: Path) -> None
     write(REPORT, path, force=True)
     assert path.read_text("utf-8") == markdown(REPORT)
     assert [entry.name for entry in tmp_path.iterdir()] == ["r.md"]
+
+
+def test_neighbouring_pieces_differ_in_terminals_of_few_and_of_many_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = tuple(PieceToken(b"ab") for _ in range(13))
+    pieces = Pieces("p", "P", "ab" * 13, (PieceRow("r", tokens),))
+    for term, setting in (("xterm", "30;4[0-9]"), ("xterm-256color", "30;48;5;[0-9]+")):
+        monkeypatch.setenv("TERM", term)
+        monkeypatch.delenv("COLORTERM", raising=False)
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        out = io.StringIO()
+        terminal.show_pieces(pieces, file=out, color=True)
+        grounds = re.findall(rf"\x1b\[({setting})mab\x1b", out.getvalue())
+        assert len(grounds) == 13
+        assert all(a != b for a, b in pairwise(grounds))
+
+
+def test_lines_of_pieces_end_between_two_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    tokens = tuple(PieceToken("中".encode()[:2]) for _ in range(40))
+    row = PieceRow("a long name of a vocabulary, longer than its column may be", tokens, False, "note " * 30)
+    text = on_a_terminal(Report("R", (Section("S", "", (Pieces("p", "P", "x", (row,)),)),)), color=True)
+    plain_lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+    assert all(cell_len(line.rstrip()) <= 60 for line in plain_lines)
+    assert sum(line.count("⟨E4 B8⟩") for line in plain_lines) == 40

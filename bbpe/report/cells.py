@@ -11,7 +11,7 @@ import codecs
 import unicodedata
 from typing import Literal, NamedTuple
 
-from bbpe.report.model import Cell, Column
+from bbpe.report.model import Cell, Column, Table
 
 NOT_MEASURED = "–"
 
@@ -135,3 +135,9 @@ def written(column: Column, value: Cell) -> str:
     if column.kind == "percent":
         return f"{100 * value:,.{column.decimals}f} %"
     return f"{value:,.{column.decimals}f}"
+
+
+def best_written(table: Table, column: Column) -> str | None:
+    """How the best value of a column is written: all cells that read so are marked, that none looks as good unmarked."""
+    best = table.best(column)
+    return None if best is None else written(column, best)

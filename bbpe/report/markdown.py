@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from bbpe.report.cells import one_line, plain, shown, written
+from bbpe.report.cells import best_written, one_line, plain, shown, written
 from bbpe.report.model import Block, Cell, Column, Facts, Figure, Pieces, Report, Table, TreeNode
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
@@ -52,12 +52,13 @@ def _table(table: Table) -> Iterator[str]:
     rows = table.rows if table.limit is None else table.rows[: table.limit]
     yield "| " + " | ".join(_heading(column) for column in table.columns) + " |"
     yield "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"
-    best = {column.key: table.best(column) for column in table.columns}
+    best = {column.key: best_written(table, column) for column in table.columns}
     for number, row in enumerate(rows):
         cells = []
         for index, column in enumerate(table.columns):
-            cell = _cell(column, row[column.key])
-            marked = (best[column.key] is not None and row[column.key] == best[column.key]) or (
+            value = row[column.key]
+            cell = _cell(column, value)
+            marked = (value is not None and written(column, value) == best[column.key]) or (
                 index == 0 and number in table.emphasized
             )
             cells.append(f"**{cell}**" if marked and cell else cell)
