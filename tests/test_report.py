@@ -120,6 +120,7 @@ def on_a_terminal(report: Report, *, everything: bool = False, color: bool | Non
         (lambda: Series("s", (1, 2), (1,), labels=("a",)), "1 labels for 2 points"),
         (lambda: Series("s", (1, 2, 3), (1,)), "3 xs and 1 ys"),
         (lambda: Series("s", (True,), (1,)), "True is no number"),
+        (lambda: Series("s", (math.inf,), (1,)), "not finite"),
         (lambda: Figure("f", "F", "bars", "x", "y", ()), "no series"),
         (lambda: Figure("f", "F", "bars", "x", "y", (Series("s", (1,), (1,)),)), "categories"),
         (lambda: Figure("f", "F", "lines", "x", "y", (Series("s", ("a",), (1,)),)), "categories"),
