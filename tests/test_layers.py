@@ -38,6 +38,7 @@ LAYERS = [
     ["io"],
     ["downloads"],
     ["bulk"],
+    ["report"],
     ["cli"],
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
