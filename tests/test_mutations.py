@@ -35,7 +35,7 @@ NAMES = [
     "tokenizer.json, wordpiece",
     "wordpiece",
 ]
-MUTANTS = 60  # of each, seeds 0 to 59
+MUTANTS = 40  # of each, seeds 0 to 39
 LARGEST = 500 << 20  # bytes of memory that a worker may reach; loading the libraries takes some 65 MB
 
 

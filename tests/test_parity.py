@@ -23,8 +23,8 @@ ENTRIES = {
     "mistral-tekken": 131072, "mistral-v1": 32000, "o200k_base": 200000, "qwen": 151851, "qwen2": 151646,
     "r50k_base": 50257, "t5-small": 32100, "yuan-2.0": 134953,
 }  # fmt: skip
-SLICE = 24_000  # bytes of each corpus
-LINES = 12  # of each of the thirteen languages
+SLICE = 16_000  # bytes of each corpus
+LINES = 8  # of each of the thirteen languages
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_ids_are_those_of_its_own_library(bbpe_home: Path, name: str, texts: lis
     assert len(tokenizer) == ENTRIES[name]
     found = parity.compare(tokenizer, vocabulary.oracle_of(bbpe_home), texts)
     assert found.different == 0, found.first
-    assert found.ids > 10_000
+    assert found.ids > 5_000
     if isinstance(tokenizer, bbpe.Tokenizer) and tokenizer.vocabulary.normalizer is None:
         assert found.returned == found.texts
 
