@@ -23,6 +23,7 @@ from bbpe.analysis import metrics
 from bbpe.analysis.cache import Cache, cache_folder, fingerprint_of_path, fingerprint_of_vocabulary
 from bbpe.analysis.cost import EmbeddingCost, Saving, embedding_cost, saving
 from bbpe.analysis.measurement import AnyTokenizer, Lost, Measurement, VocabularyFacts
+from bbpe.analysis.probe import Probed
 from bbpe.analysis.texts import Text, TextFacts, check_parallel, read_text
 from bbpe.analysis.words import WordRule
 from bbpe.analysis.workers import Job, Result, run_all
@@ -65,6 +66,8 @@ class Vocab:
         facts: What is known of it.
         lossless: Whether all probes and all texts came back from decoding as they were.
         lost: An example where not.
+        path: What ``bbpe.load`` loads it from; None for one in memory.
+        probed: The pieces of the sentence that was asked for.
     """
 
     name: str
@@ -72,6 +75,8 @@ class Vocab:
     facts: VocabularyFacts
     lossless: bool
     lost: Lost | None
+    path: str | None = None
+    probed: Probed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +182,7 @@ class Comparison:
         vocabularies: What was compared, in the order asked for.
         texts: On what.
         rows: One for each vocabulary and text.
-        baseline: The vocabulary that ``nsl`` and savings refer to.
+        baseline: The vocabulary that ``nsl`` and savings refer to, or None.
         reference: The text that parity refers to; None when the texts are not parallel.
         balances: One for each vocabulary, of parallel texts.
         model: The model whose cost was asked for.
@@ -185,6 +190,7 @@ class Comparison:
         missing: What could not be measured.
         warnings: What a reader should know.
         method: What another person needs to repeat it.
+        probe: The sentence whose pieces are in ``vocabularies``, or None.
     """
 
     vocabularies: tuple[Vocab, ...]
@@ -198,6 +204,7 @@ class Comparison:
     missing: tuple[Missing, ...] = ()
     warnings: tuple[str, ...] = ()
     method: Mapping[str, str] = field(default_factory=dict)
+    probe: str | None = None
 
     def row(self, tokenizer: str, text: str) -> Row:
         """The row of a vocabulary and a text.
@@ -264,6 +271,7 @@ def compare(
     limit: int | None = None,
     text_field: str = "text",
     strict: bool = False,
+    probe: str | None = None,
     threads: int | None = None,
     cache: bool | str | os.PathLike[str] = True,
     progress: Callable[[Progress], None] | None = None,
@@ -274,7 +282,7 @@ def compare(
         tokenizers: Paths, names of the catalogue, or tokenizers in memory; a mapping gives them names. None: all
             vocabularies that are present in ``$BBPE_HOME``.
         corpora: Label → files, folder or documents; or paths, which label themselves.
-        baseline: The vocabulary that the others are measured against; None: the first.
+        baseline: The vocabulary that the others are measured against; None: none is, and NSL and savings are left out.
         parallel: Line *i* of every corpus says the same: each line is a document, and parity and Gini are computed.
         lines: Each line of a text file is a document.
         words: What a word is: ``"characters"`` or ``"jieba"``; see ``words.py``.
@@ -282,6 +290,7 @@ def compare(
         limit: Read of each corpus so many bytes; None reads all.
         text_field: The field of JSON lines, or the column of Parquet, that holds the text.
         strict: Broken UTF-8 is an error.
+        probe: A sentence to cut with every vocabulary.
         threads: Processes to measure in; None: one for each processor. Speeds are of one thread each.
         cache: Whether to keep measurements and use kept ones; or the folder to keep them in.
         progress: Called after each vocabulary, in the calling thread.
@@ -304,36 +313,50 @@ def compare(
     if baseline is not None:
         _check_baseline(baseline, wanted)
     texts = _read_texts(
-        corpora, parallel=parallel, lines=lines, words=words, limit=limit, text_field=text_field, strict=strict
+        corpora,
+        parallel=parallel,
+        empty=probe is not None,
+        lines=lines,
+        words=words,
+        limit=limit,
+        text_field=text_field,
+        strict=strict,
     )
     kept = Cache(None if cache is False else cache_folder() if cache is True else Path(cache))
-    found, missing = _measured(wanted, texts, kept, _thread_count(threads), progress)
+    found, missing = _measured(wanted, texts, kept, _thread_count(threads), probe, progress)
     if not found:
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in missing)
         raise ComparisonError(f"no vocabulary could be measured: {reasons}")
     warnings = [warning for text in texts for warning in text.facts.warnings]
     if baseline is not None and baseline not in found:
-        warnings.append(f"the baseline {baseline} could not be measured, {next(iter(found))} stands in for it")
-    base = baseline if baseline is not None and baseline in found else next(iter(found))
+        warnings.append(f"the baseline {baseline} could not be measured, so nothing is compared with it")
+        baseline = None
     facts = tuple(text.facts for text in texts)
     rows = tuple(
-        _row(name, seen.facts, text, seen.measurements[number], found[base].measurements[number])
+        _row(
+            name,
+            seen.facts,
+            text,
+            seen.measurements[number],
+            found[baseline].measurements[number] if baseline else None,
+        )
         for name, seen in found.items()
         for number, text in enumerate(facts)
     )
     reference = _reference(facts) if parallel else None
     return Comparison(
-        vocabularies=tuple(_vocab(name, seen, wanted[name].fingerprint) for name, seen in found.items()),
+        vocabularies=tuple(_vocab(name, seen, wanted[name]) for name, seen in found.items()),
         texts=facts,
         rows=rows,
-        baseline=base,
+        baseline=baseline,
         reference=reference,
         balances=tuple(_balance(name, rows, facts, reference) for name in found) if reference is not None else (),
         model=model,
-        costs=tuple(_cost(name, found, base, model) for name in found) if model is not None else (),
+        costs=tuple(_cost(name, found, baseline, model) for name in found) if model is not None else (),
         missing=tuple(missing),
         warnings=tuple(warnings),
-        method=_method(facts, lines, limit, base, reference),
+        method=_method(facts, lines, limit, baseline, reference),
+        probe=probe,
     )
 
 
@@ -472,13 +495,14 @@ def _read_texts(
     corpora: Mapping[str, SourceLike] | Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     *,
     parallel: bool,
+    empty: bool = False,
     **options: Any,
 ) -> list[Text]:
     if isinstance(corpora, (str, os.PathLike)):
         corpora = [corpora]
     sources: list[tuple[str | None, SourceLike]]
     sources = list(corpora.items()) if isinstance(corpora, Mapping) else [(None, source) for source in corpora]
-    if not sources:
+    if not sources and not empty:
         raise ComparisonError("no corpus given; give at least one file, folder or list of documents")
     texts: list[Text] = []
     labels: set[str] = set()
@@ -507,6 +531,7 @@ def _reference(texts: Sequence[TextFacts]) -> str:
 class _Seen:
     facts: VocabularyFacts
     measurements: dict[int, Measurement]
+    probed: Probed | None
 
 
 def _measured(
@@ -514,10 +539,12 @@ def _measured(
     texts: Sequence[Text],
     cache: Cache,
     processes: int,
+    probe: str | None,
     progress: Callable[[Progress], None] | None,
 ) -> tuple[dict[str, _Seen], list[Missing]]:
     known_facts: dict[str, VocabularyFacts] = {}
     known: dict[str, dict[int, Measurement]] = {name: {} for name in wanted}
+    probed: dict[str, Probed] = {}
     reasons: dict[str, str] = {name: one.reason for name, one in wanted.items() if one.reason is not None}
     jobs = []
     for name, one in wanted.items():
@@ -534,8 +561,8 @@ def _measured(
                 known[name][number] = kept
             else:
                 open_texts.append(number)
-        if open_texts or name not in known_facts:
-            jobs.append(Job(name, one.path, one.tokenizer, name not in known_facts, tuple(open_texts)))
+        if open_texts or name not in known_facts or probe is not None:
+            jobs.append(Job(name, one.path, one.tokenizer, name not in known_facts, tuple(open_texts), probe))
 
     done = len(wanted) - len(jobs)
 
@@ -556,20 +583,22 @@ def _measured(
             if one.fingerprint:
                 facts = texts[number].facts
                 cache.keep_measurement(one.fingerprint, facts.sha256, texts[number].words.rule, measurement)
+        if result.probed is not None:
+            probed[job.name] = result.probed
         if result.error is not None:
             reasons[job.name] = result.error
         report()
 
     report()
     run_all(jobs, texts, processes, finished)
-    found = {name: _Seen(known_facts[name], known[name]) for name in wanted if name not in reasons}
+    found = {name: _Seen(known_facts[name], known[name], probed.get(name)) for name in wanted if name not in reasons}
     return found, [Missing(name, reasons[name]) for name in wanted if name in reasons]
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def _row(name: str, facts: VocabularyFacts, text: TextFacts, found: Measurement, base: Measurement) -> Row:
+def _row(name: str, facts: VocabularyFacts, text: TextFacts, found: Measurement, base: Measurement | None) -> Row:
     tokens = found.tokens
     return Row(
         tokenizer=name,
@@ -581,7 +610,7 @@ def _row(name: str, facts: VocabularyFacts, text: TextFacts, found: Measurement,
         bytes_per_token=metrics.bytes_per_token(tokens, text.bytes),
         tokens_per_document=metrics.tokens_per_document(tokens, text.documents),
         tokens_per_line=metrics.tokens_per_line(tokens, text.lines),
-        nsl=metrics.nsl(tokens, base.tokens),
+        nsl=metrics.nsl(tokens, base.tokens) if base is not None else None,
         fertility=found.word_tokens / text.words if text.words else None,
         continued_words=found.continued_words / text.words if text.words else None,
         single_token_retention=found.single_forms / text.distinct_words if text.distinct_words else None,
@@ -601,10 +630,10 @@ def _row(name: str, facts: VocabularyFacts, text: TextFacts, found: Measurement,
     )
 
 
-def _vocab(name: str, seen: _Seen, fingerprint: str) -> Vocab:
+def _vocab(name: str, seen: _Seen, wanted: _Wanted) -> Vocab:
     lost = [found.lost for found in seen.measurements.values() if found.lost is not None]
     lost += list(seen.facts.lost)
-    return Vocab(name, fingerprint, seen.facts, not lost, lost[0] if lost else None)
+    return Vocab(name, wanted.fingerprint, seen.facts, not lost, lost[0] if lost else None, wanted.path, seen.probed)
 
 
 def _balance(name: str, rows: Iterable[Row], texts: Sequence[TextFacts], reference: str) -> Balance:
@@ -617,7 +646,7 @@ def _balance(name: str, rows: Iterable[Row], texts: Sequence[TextFacts], referen
     )
 
 
-def _cost(name: str, found: Mapping[str, _Seen], baseline: str, model: Model) -> CostRow:
+def _cost(name: str, found: Mapping[str, _Seen], baseline: str | None, model: Model) -> CostRow:
     def of(one: str) -> EmbeddingCost:
         facts = found[one].facts
         return embedding_cost(facts.id_space, model.d_model, tied=model.tied, pad_to=model.pad_to, body=model.body)
@@ -626,6 +655,8 @@ def _cost(name: str, found: Mapping[str, _Seen], baseline: str, model: Model) ->
         return sum(measurement.tokens for measurement in found[one].measurements.values())
 
     cost = of(name)
+    if baseline is None or not found[baseline].measurements:
+        return CostRow(name, cost, None)
     saved = saving(
         tokens(name),
         tokens(baseline),
@@ -638,7 +669,7 @@ def _cost(name: str, found: Mapping[str, _Seen], baseline: str, model: Model) ->
 
 
 def _method(
-    texts: Sequence[TextFacts], lines: bool, limit: int | None, baseline: str, reference: str | None
+    texts: Sequence[TextFacts], lines: bool, limit: int | None, baseline: str | None, reference: str | None
 ) -> dict[str, str]:
     method = {
         "bbpe": bbpe.__version__,
@@ -647,10 +678,11 @@ def _method(
         if lines
         else "each file is a document; longer ones are cut at a line's end after at most 65,536 characters",
         "Special tokens": "those in the text are plain text, none are added",
-        "Words": texts[0].word_rule + " (what a word is; see bbpe.analysis.words)",
+        "Words": (texts[0].word_rule if texts else "none") + " (what a word is; see bbpe.analysis.words)",
         "Speed": "first pass over the text, one thread, through the surface that all engines share; the engine is named",
-        "Baseline": baseline,
     }
+    if baseline is not None:
+        method["Baseline"] = f"{baseline}: NSL and savings refer to it"
     if reference is not None:
         method["Parity"] = f"tokens ÷ tokens of {reference}, line by line the same content"
     if limit is not None:

@@ -24,7 +24,7 @@ from bbpe.analysis.words import WordRule, Words, words_of
 from bbpe.corpus import Source, SourceLike, open_corpus
 from bbpe.errors import CorpusError
 
-__all__ = ["PART_CHARACTERS", "Text", "TextFacts", "check_parallel", "language_of", "read_text"]
+__all__ = ["PART_CHARACTERS", "Text", "TextFacts", "check_parallel", "label_of", "language_of", "read_text"]
 
 PART_CHARACTERS = 1 << 16
 
@@ -157,7 +157,7 @@ def read_text(
         CorpusError: Something cannot be read, or there is no text in it.
     """
     corpus = open_corpus(source, text_field=text_field, lines=lines, strict=strict)
-    name = label if label is not None else _label(source)
+    name = label if label is not None else label_of(source)
     digest = hashlib.sha256(b"lines" if lines else b"documents")
     parts: list[str] = []
     documents = all_lines = text_lines = characters = size = broken = 0
@@ -227,7 +227,8 @@ def check_parallel(texts: Iterable[Text]) -> None:
         )
 
 
-def _label(source: SourceLike) -> str:
+def label_of(source: SourceLike) -> str:
+    """What to call a source: its file's name without suffixes."""
     if not isinstance(source, (str, os.PathLike)):
         return "text"
     path = os.fspath(source)

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bbpe.analysis.measurement import AnyTokenizer, Measurement, VocabularyFacts, look_at, measure
+from bbpe.analysis.probe import Probed, probe
 from bbpe.analysis.texts import Text
 from bbpe.errors import BbpeError
 from bbpe.io import load
@@ -45,6 +46,7 @@ class Job:
         tokenizer: One in memory.
         facts: Whether the vocabulary itself is to be looked at.
         texts: Numbers of the texts to measure it on.
+        probe: A sentence whose pieces are wanted, or None.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Job:
     tokenizer: AnyTokenizer | None
     facts: bool
     texts: tuple[int, ...]
+    probe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +65,19 @@ class Result:
         facts: What is known of the vocabulary, where that was asked for.
         measurements: By number of text.
         error: Why it could not be measured; None when it was.
+        probed: The pieces of the sentence.
     """
 
     facts: VocabularyFacts | None
     measurements: dict[int, Measurement]
     error: str | None = None
+    probed: Probed | None = None
 
 
 def run(job: Job, texts: Sequence[Text]) -> Result:
     """Measure one vocabulary here and now. What is wrong with it is in the result; a bug of bbpe is raised."""
     measurements: dict[int, Measurement] = {}
-    facts = None
+    facts = probed = None
     try:
         begun = time.perf_counter()
         tokenizer = job.tokenizer
@@ -84,9 +89,11 @@ def run(job: Job, texts: Sequence[Text]) -> Result:
             facts = look_at(tokenizer, seconds)
         for number in job.texts:
             measurements[number] = measure(tokenizer, texts[number])
+        if job.probe is not None:
+            probed = probe(tokenizer, job.probe)
     except BbpeError as error:
         return Result(facts, measurements, str(error))
-    return Result(facts, measurements)
+    return Result(facts, measurements, probed=probed)
 
 
 def run_all(jobs: Sequence[Job], texts: Sequence[Text], processes: int, done: Callable[[Job, Result], None]) -> None:
