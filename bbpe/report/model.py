@@ -321,6 +321,21 @@ class Tree:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveVocabulary:
+    """A vocabulary that the page runs.
+
+    Attributes:
+        name: As the report calls it.
+        vocabulary: Byte-level, its pattern an automaton.
+        expected: The ids of the box's first text, which the page compares with its own; None where it has none.
+    """
+
+    name: str
+    vocabulary: Vocabulary
+    expected: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class LiveBox:
     """The box in the HTML page where pasted text is cut.
 
@@ -329,12 +344,12 @@ class LiveBox:
     HTML shows it.
 
     Attributes:
-        vocabularies: Name and vocabulary of each that is embedded.
+        vocabularies: Those that are embedded.
         text: What stands in the box at first.
         left_out: Name and reason of each tokenizer that is not in it.
     """
 
-    vocabularies: tuple[tuple[str, Vocabulary], ...]
+    vocabularies: tuple[LiveVocabulary, ...]
     text: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
 
