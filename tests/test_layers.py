@@ -35,6 +35,7 @@ LAYERS = [
     ["formats"],
     ["io"],
     ["bulk"],
+    ["analysis"],
     ["report"],
     ["cli"],
 ]

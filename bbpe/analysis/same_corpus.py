@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import bbpe
-from bbpe.analysis.comparison import Comparison, Compared, Model, compare
+from bbpe.analysis.comparison import Compared, Comparison, Model, compare
 from bbpe.analysis.texts import label_of
 from bbpe.corpus import Progress, SourceLike, open_corpus
 from bbpe.errors import ComparisonError, CorpusError, MissingExtraError
@@ -177,7 +177,9 @@ def _split(lines: Sequence[str], label: str) -> tuple[list[str], list[str]]:
     """The lines to learn from, and those set aside."""
     block = min(_BLOCK_LINES, len(lines) // _BLOCKS)
     if block == 0:
-        raise CorpusError(f"{label}: {len(lines)} lines of text are too few to set a part aside; give {_BLOCKS} or more")
+        raise CorpusError(
+            f"{label}: {len(lines)} lines of text are too few to set a part aside; give {_BLOCKS} or more"
+        )
     learned: list[str] = []
     aside: list[str] = []
     for number, start in enumerate(range(0, len(lines), block)):
@@ -261,8 +263,7 @@ def _tokenizers_bpe(lines: Sequence[str], vocab_size: int, threads: int | None) 
     made = tokenizers.Tokenizer(tokenizers.models.BPE())
     pre = tokenizers.pre_tokenizers
     stages = [
-        pre.Split(tokenizers.Regex(stage), behavior="isolated")
-        for stage in get_pattern(_PATTERN).spelling("oniguruma")
+        pre.Split(tokenizers.Regex(stage), behavior="isolated") for stage in get_pattern(_PATTERN).spelling("oniguruma")
     ]
     made.pre_tokenizer = pre.Sequence([*stages, pre.ByteLevel(add_prefix_space=False, use_regex=False)])
     made.decoder = tokenizers.decoders.ByteLevel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bbpe.analysis.comparison import Comparison, Model
     from bbpe.report import LiveBox, Report
 
-_LIVE_VOCABULARIES = 8  # in the live box of a page: each is some megabytes
+_LIVE_VOCABULARIES = 8  # in the live box of a page: each is about a megabyte
 _DEFAULT_PROBE = ""
 
 
@@ -45,7 +45,7 @@ _DEFAULT_PROBE = ""
 @click.option("--d-model", type=options.size, metavar="N", help="Width of the model: adds the cost of the rows.")
 @click.option("--tied", is_flag=True, help="Embedding and output projection are one matrix.")
 @click.option("--pad-to", type=options.size, default=1, show_default=True, metavar="N", help="Pad rows to a multiple.")
-@click.option("--body", type=options.billions, metavar="N", help="Parameters besides, as 7b: adds share and break-even.")
+@click.option("--body", type=options.size, metavar="N", help="Parameters besides, as 7b: adds share and break-even.")
 @click.option(
     "--probe",
     is_flag=False,
@@ -143,8 +143,9 @@ def _compare(corpora: Sequence[str], given: dict[str, Any]) -> tuple[Report, dic
         )
     for one in found.missing:
         output.note(f"{one.name} was not measured: {one.reason}", given["quiet"])
-    for warning in found.warnings:
-        output.note(warning, given["quiet"])
+    if given["as_json"]:  # else they stand under the table
+        for warning in found.warnings:
+            output.note(warning, given["quiet"])
     live_box = _live_box(found) if given["target"] and Path(given["target"]).suffix.lower() == ".html" else None
     return comparison_report(found, live_box=live_box), found.to_dict()
 
@@ -297,5 +298,4 @@ def _live_box(found: Comparison) -> LiveBox | None:
     for vocab in found.vocabularies:
         if vocab.facts.algorithm == "byte-level bpe" and vocab.path is not None and len(loaded) < _LIVE_VOCABULARIES:
             loaded[vocab.name] = load(vocab.path)
-    kind: Literal["text"] = "text"
-    return live_box(loaded, **{kind: found.probe or PROBE_TEXT}, limit=_LIVE_VOCABULARIES)
+    return live_box(loaded, found.probe or PROBE_TEXT, _LIVE_VOCABULARIES) if loaded else None

@@ -52,6 +52,21 @@ def stdout_is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def check_file(path: str | os.PathLike[str], force: bool) -> None:
+    """Refuse an output file before the work that fills it: one that exists, or that cannot be written.
+
+    Raises:
+        OutputError: As ``bbpe.io.atomic_write`` would raise it afterwards.
+    """
+    from bbpe.io import atomic_write
+
+    class Probed(Exception):
+        pass
+
+    with contextlib.suppress(Probed), atomic_write(path, force=force):
+        raise Probed  # it could be made; nothing of it is left
+
+
 def check_folder(path: str | os.PathLike[str], force: bool) -> None:
     """Refuse an output folder before the work that fills it: one that exists, or that cannot be made.
 

@@ -141,7 +141,7 @@ def _answer_columns(comparison: Comparison) -> tuple[Column, ...]:
     minor_from = 4
     for number, text in enumerate(comparison.texts):
         columns.append(
-            Column(f"tpc_{number}", text.label, "tokens/char", "number", better="lower", minor=number >= minor_from)
+            Column(f"tpc_{number}", text.label, "tok/char", "number", better="lower", minor=number >= minor_from)
         )
     if comparison.reference is not None:
         for number, text in enumerate(comparison.texts):
@@ -150,9 +150,8 @@ def _answer_columns(comparison: Comparison) -> tuple[Column, ...]:
                     Column(
                         f"parity_{number}",
                         f"{text.label}/{comparison.reference}",
-                        "tokens",
-                        "number",
-                        2,
+                        kind="number",
+                        digits=2,
                         note="Tokens for the same content; 1 is fair.",
                         minor=number >= 2,
                     )
@@ -162,7 +161,7 @@ def _answer_columns(comparison: Comparison) -> tuple[Column, ...]:
         columns.append(
             Column(
                 "cut_han",
-                "Chars cut",
+                "Cut",
                 f"of {comparison.texts[han].label}",
                 "percent",
                 better="lower",
@@ -182,21 +181,18 @@ def _answer_columns(comparison: Comparison) -> tuple[Column, ...]:
                 note="Encoded by one thread, first pass; the engine decides this more than the vocabulary.",
             )
         )
-    columns.append(Column("engine", "Engine"))
+    columns.append(Column("engine", "Engine", minor=True))
     if comparison.baseline is not None:
-        columns.append(
-            Column("nsl", f"÷ {comparison.baseline}", "tokens", "number", better="lower", note="NSL over all texts.")
-        )
+        note = f"Tokens ÷ tokens of {comparison.baseline}, over all texts."
+        columns.append(Column("nsl", "NSL", kind="number", better="lower", note=note))
     if comparison.model is not None:
-        columns.append(
-            Column("parameters", "Rows", "M parameters", "number", 0, note="Embedding and output projection.")
-        )
+        columns.append(Column("parameters", "Rows", "M param.", "number", 0, note="Embedding and output projection."))
         if comparison.model.body is not None:
-            columns.append(Column("share", "Share", "of the model", "percent"))
+            columns.append(Column("share", "Share", "of model", "percent", minor=True))
         if comparison.model.body is not None and comparison.baseline is not None:
             columns.append(
-                Column("compute", "Compute", f"÷ {comparison.baseline}", "number", better="lower",
-                       note="Of these texts, rows and tokens together; below 1 is cheaper.")
+                Column("compute", "Compute", "÷ base", "number", better="lower",
+                       note=f"Of these texts ÷ that with {comparison.baseline}; rows and tokens together.")
             )  # fmt: skip
     return tuple(columns)
 
@@ -238,7 +234,19 @@ def _answer_row(comparison: Comparison, name: str) -> dict[str, Cell]:
 
 
 def _answer_notes(comparison: Comparison) -> tuple[str, ...]:
-    notes = list(comparison.warnings)
+    notes = [f"Warning: {warning}" for warning in comparison.warnings]
+    if comparison.missing:
+        notes.append(f"Not measured: {', '.join(one.name for one in comparison.missing)}")
+    han = _chinese(comparison)
+    if han is not None:
+        label = comparison.texts[han].label
+        notes.append(f"Cut: Chinese characters of {label} that need two tokens or more.")
+    engines: dict[str, list[str]] = {}
+    for vocab in comparison.vocabularies:
+        engines.setdefault(vocab.facts.engine.split()[0], []).append(vocab.name)
+    own = "bbpe's own encoder" if "bbpe" in engines else ""
+    others = [f"{engine} for {', '.join(names)}" for engine, names in engines.items() if engine != "bbpe"]
+    notes.append(f"MB/s: one thread, first pass, of {'; of '.join([own, *others] if own else others)}.")
     lossy = [vocab for vocab in comparison.vocabularies if vocab.lost is not None]
     for vocab in lossy[:1]:
         assert vocab.lost is not None
@@ -279,7 +287,7 @@ def _pieces(comparison: Comparison) -> Pieces:
 def _missing(comparison: Comparison) -> Section:
     rows = tuple({"name": one.name, "reason": one.reason} for one in comparison.missing)
     table = Table("missing", "Not measured", (Column("name", "Vocabulary"), Column("reason", "Why")), rows)
-    return Section("What is missing", blocks=(table,))
+    return Section("What is missing", blocks=(table,), minor=True)
 
 
 def _figures(comparison: Comparison) -> Iterable[Figure]:
@@ -296,7 +304,14 @@ def _figures(comparison: Comparison) -> Iterable[Figure]:
         for text in comparison.texts[:6]
     )  # fmt: skip
     yield Figure(
-        "bars", "Tokens per character", "bars", "Vocabulary", "Tokens per character", series, reference=1, table="answer"
+        "bars",
+        "Tokens per character",
+        "bars",
+        "Vocabulary",
+        "Tokens per character",
+        series,
+        reference=1,
+        table="answer",
     )
     pair = _pair(comparison)
     if pair is not None:
@@ -443,7 +458,9 @@ def _vocabularies(comparison: Comparison) -> Section:
         }
         for vocab in comparison.vocabularies
     ]
-    return Section("The vocabularies", blocks=(Table("vocabularies", "What they are", columns, tuple(rows)),), minor=True)
+    return Section(
+        "The vocabularies", blocks=(Table("vocabularies", "What they are", columns, tuple(rows)),), minor=True
+    )
 
 
 _ROW_COLUMNS = (
@@ -490,7 +507,9 @@ def _all_rows(comparison: Comparison) -> Section:
         rows.append(cells)
     columns = tuple(column for column in _ROW_COLUMNS if any(row[column.key] is not None for row in rows))
     rows = [{column.key: row[column.key] for column in columns} for row in rows]
-    return Section("All figures", blocks=(Table("rows", "Every vocabulary on every text", columns, tuple(rows)),), minor=True)
+    return Section(
+        "All figures", blocks=(Table("rows", "Every vocabulary on every text", columns, tuple(rows)),), minor=True
+    )
 
 
 def _texts(comparison: Comparison) -> Section:
