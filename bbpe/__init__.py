@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bbpe.analysis.comparison import Comparison, compare
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
+    from bbpe.engines import EngineTokenizer
     from bbpe.errors import BbpeError
     from bbpe.io import load, save
     from bbpe.patterns import Pattern, get_pattern, named_patterns
@@ -27,6 +28,7 @@ __all__ = [
     "Comparison",
     "Counts",
     "Decoder",
+    "EngineTokenizer",
     "Pattern",
     "Progress",
     "SpecialToken",
@@ -51,6 +53,7 @@ _HOMES = {
     "Comparison": "analysis.comparison",
     "Counts": "counts",
     "Decoder": "tokenizer",
+    "EngineTokenizer": "engines",
     "Pattern": "patterns",
     "Progress": "corpus",
     "SpecialToken": "vocabulary",
