@@ -18,15 +18,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import bbpe
 from bbpe import catalogue
 from bbpe.analysis.measurement import Lost, Measurement, VocabularyFacts
+from bbpe.engines import EngineModel
 from bbpe.errors import OutputError
 from bbpe.io import atomic_write
 from bbpe.vocabulary import Vocabulary
 
-__all__ = ["Cache", "cache_folder", "fingerprint_of_path", "fingerprint_of_vocabulary"]
+__all__ = ["Cache", "cache_folder", "fingerprint_of_model", "fingerprint_of_path", "fingerprint_of_vocabulary"]
 
 _VERSION = 1  # counts up when a measurement changes its meaning
 _LARGE = 1 << 26  # bytes: files beyond are known by size and time, not by content (a GGUF with its weights)
@@ -88,6 +90,15 @@ def fingerprint_of_vocabulary(vocabulary: Vocabulary) -> str:
     return digest.hexdigest()
 
 
+def fingerprint_of_model(model: EngineModel) -> str:
+    """What a tokenizer in memory is that another library runs, as a sha256 in hex."""
+    digest = hashlib.sha256(model.data)
+    digest.update(repr((model.engine, model.algorithm, model.special_tokens, model.unknown_id)).encode())
+    for id, piece in model.pieces.items():
+        digest.update(f"{id} {piece}\0".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
 class Cache:
     """Measurements by vocabulary and text.
 
@@ -135,14 +146,14 @@ class Cache:
         key = hashlib.sha256("\0".join((self._versions, *parts)).encode()).hexdigest()
         return self.folder / "compare" / key[:2] / f"{key[2:34]}.json"
 
-    def _read(self, path: Path | None) -> dict[str, object] | None:  # type: ignore[return]
+    def _read(self, path: Path | None) -> dict[str, Any] | None:
         if path is not None:
             with contextlib.suppress(OSError, ValueError, RecursionError):
                 record = json.loads(path.read_text(encoding="utf-8"))
                 return record if isinstance(record, dict) else None
         return None
 
-    def _write(self, path: Path | None, record: dict[str, object]) -> None:
+    def _write(self, path: Path | None, record: dict[str, Any]) -> None:
         if path is not None:
             with contextlib.suppress(OSError, OutputError):
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,13 @@ from typing import Any, TypeAlias
 import bbpe
 from bbpe import catalogue
 from bbpe.analysis import metrics
-from bbpe.analysis.cache import Cache, cache_folder, fingerprint_of_path, fingerprint_of_vocabulary
+from bbpe.analysis.cache import (
+    Cache,
+    cache_folder,
+    fingerprint_of_model,
+    fingerprint_of_path,
+    fingerprint_of_vocabulary,
+)
 from bbpe.analysis.cost import EmbeddingCost, Saving, embedding_cost, saving
 from bbpe.analysis.measurement import AnyTokenizer, Lost, Measurement, VocabularyFacts
 from bbpe.analysis.probe import Probed
@@ -28,6 +34,7 @@ from bbpe.analysis.texts import Text, TextFacts, check_parallel, read_text
 from bbpe.analysis.words import WordRule
 from bbpe.analysis.workers import Job, Result, run_all
 from bbpe.corpus import Progress, SourceLike
+from bbpe.engines import EngineTokenizer
 from bbpe.errors import ComparisonError, MissingExtraError
 from bbpe.tokenizer import Tokenizer, _thread_count
 
@@ -394,7 +401,7 @@ def _wanted(tokenizers: Sequence[Compared] | Mapping[str, Compared] | None) -> d
                 "no vocabulary is present: name some (-t NAME or PATH), or get published ones with bbpe vocab get NAME"
             )
         return {name: _located(name) for name in names}
-    if isinstance(tokenizers, (str, os.PathLike)) or hasattr(tokenizers, "encode"):
+    if isinstance(tokenizers, (str, os.PathLike, Tokenizer, EngineTokenizer)):
         raise TypeError("tokenizers is a list, or a mapping of names to tokenizers")
     if isinstance(tokenizers, Mapping):
         given: list[tuple[str | None, Any]] = list(tokenizers.items())
@@ -407,7 +414,7 @@ def _wanted(tokenizers: Sequence[Compared] | Mapping[str, Compared] | None) -> d
             raise ComparisonError(f"{label!r} is named twice; give each tokenizer a name of its own (NAME=PATH)")
         if isinstance(one, (str, os.PathLike)):
             wanted[label] = _located(os.fspath(one))
-        elif hasattr(one, "encode_batch_to_numpy"):
+        elif isinstance(one, (Tokenizer, EngineTokenizer)):
             wanted[label] = _Wanted(_fingerprint_of(one), tokenizer=one)
         else:
             raise TypeError(f"a tokenizer is a path, a name or a Tokenizer, not {type(one).__name__}")
@@ -478,7 +485,7 @@ def _unknown(given: str) -> str:
 def _fingerprint_of(tokenizer: AnyTokenizer) -> str:
     if isinstance(tokenizer, Tokenizer):
         return fingerprint_of_vocabulary(tokenizer.vocabulary)
-    return ""  # another library's in memory: nothing tells two of them apart for certain, so nothing is kept
+    return fingerprint_of_model(tokenizer.model)
 
 
 def _check_baseline(baseline: str, wanted: Mapping[str, _Wanted]) -> None:

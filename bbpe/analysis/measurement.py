@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,14 +27,12 @@ from bbpe import unicode
 from bbpe.analysis import metrics
 from bbpe.analysis.characters import gb2312
 from bbpe.analysis.texts import Text
+from bbpe.engines import EngineTokenizer
 from bbpe.tokenizer import Tokenizer
-
-if TYPE_CHECKING:
-    from bbpe.engines import EngineTokenizer
 
 __all__ = ["DIGIT_RUNS", "PROBES", "AnyTokenizer", "Lost", "Measurement", "VocabularyFacts", "look_at", "measure"]
 
-AnyTokenizer: TypeAlias = "Tokenizer | EngineTokenizer"
+AnyTokenizer: TypeAlias = Tokenizer | EngineTokenizer
 
 PROBES: dict[str, str] = {
     "capitals": "AbC dEF",
@@ -176,11 +174,10 @@ def look_at(tokenizer: AnyTokenizer, load_seconds: float = 0.0) -> VocabularyFac
         tokenizer: The tokenizer.
         load_seconds: How long it took to load.
     """
-    byte_level = isinstance(tokenizer, Tokenizer)
     pattern = tokenizer.pattern
     return VocabularyFacts(
         engine=_engine(tokenizer),
-        algorithm="byte-level bpe" if byte_level else getattr(tokenizer, "algorithm", "unknown"),
+        algorithm="byte-level bpe" if isinstance(tokenizer, Tokenizer) else tokenizer.algorithm,
         vocab_size=tokenizer.vocab_size,
         id_space=tokenizer.id_space,
         pattern=None if pattern is None else pattern.name or "own",
@@ -199,7 +196,7 @@ def look_at(tokenizer: AnyTokenizer, load_seconds: float = 0.0) -> VocabularyFac
 
 def unknown_id(tokenizer: AnyTokenizer) -> int | None:
     """The id that stands for text no token covers, or None."""
-    return getattr(tokenizer, "unknown_id", None)
+    return None if isinstance(tokenizer, Tokenizer) else tokenizer.unknown_id
 
 
 def lengths_of(tokenizer: AnyTokenizer, texts: Sequence[str]) -> npt.NDArray[np.int64]:

@@ -31,7 +31,6 @@ from bbpe.analysis.probe import Probed, probe
 from bbpe.analysis.texts import Text
 from bbpe.errors import BbpeError
 from bbpe.io import load
-from bbpe.tokenizer import Tokenizer
 
 __all__ = ["Job", "Result", "run", "run_all"]
 
@@ -105,14 +104,10 @@ def run_all(jobs: Sequence[Job], texts: Sequence[Text], processes: int, done: Ca
         processes: How many to use; with one, or with one job, it is done in this process.
         done: Called for each job as it is finished, in any order, in the calling thread.
     """
-    # What only this process has (a tokenizer of another library) stays in it; the others can be sent.
-    here = [job for job in jobs if job.tokenizer is not None and not isinstance(job.tokenizer, Tokenizer)]
-    there = [job for job in jobs if job not in here]
-    if processes == 1 or len(there) <= 1:
-        here, there = list(jobs), []
-    if there:
-        _run_in_processes(there, texts, min(processes, len(there)), done)
-    for job in here:
+    if processes > 1 and len(jobs) > 1:
+        _run_in_processes(jobs, texts, min(processes, len(jobs)), done)
+        return
+    for job in jobs:
         done(job, run(job, texts))
 
 

@@ -294,7 +294,7 @@ def _live_box(found: Comparison) -> LiveBox | None:
     from bbpe.io import load
     from bbpe.report.livebox import live_box
 
-    loaded = {}
+    loaded: dict[str, object] = {}
     for vocab in found.vocabularies:
         if vocab.facts.algorithm == "byte-level bpe" and vocab.path is not None and len(loaded) < _LIVE_VOCABULARIES:
             loaded[vocab.name] = load(vocab.path)

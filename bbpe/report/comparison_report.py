@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from bbpe.analysis.comparison import Comparison, Row, Vocab
+from bbpe.analysis.difference import Cut, Differences
 from bbpe.analysis.measurement import Lost
 from bbpe.analysis.same_corpus import SameCorpus
 from bbpe.analysis.sizes import Sizes
+from bbpe.report.cells import visible
 from bbpe.report.model import (
     Block,
     Cell,
@@ -27,7 +29,7 @@ from bbpe.report.model import (
     Table,
 )
 
-__all__ = ["comparison_report", "same_corpus_report", "sizes_report"]
+__all__ = ["comparison_report", "difference_report", "same_corpus_report", "sizes_report"]
 
 _LOSES_TEXT = 0.01  # share of unknown tokens from which tokens per character means nothing
 _TEXTS_WITH_SPEED = 3  # columns that a screen has room for
@@ -365,11 +367,11 @@ def _balances(comparison: Comparison) -> Section:
                 row[f"p{number}"] = balance.parity[text.label]
         rows.append(row)
     table = Table("balance", "Parity and inequality, the most equal first", tuple(columns), tuple(rows))
-    text = (
+    words = (
         "Parity is the tokens of a language ÷ those of the reference for the same content (arXiv 2305.15425). "
         "Gini is the inequality of tokens over all languages (arXiv 2508.04796)."
     )
-    return Section("Balance between languages", text, (table,), minor=True)
+    return Section("Balance between languages", words, (table,), minor=True)
 
 
 def _costs(comparison: Comparison) -> Section:
@@ -621,3 +623,68 @@ def same_corpus_report(found: SameCorpus) -> Report:
     )
     sections = (report.sections[0], section, *report.sections[1:])
     return Report(report.title, sections, {**report.method, **found.method}, report.summary, report.main_table)
+
+
+# --- two tokenizers ---------------------------------------------------------------------------------------------------
+
+
+def difference_report(found: Differences, *, limit: int | None = 20) -> Report:
+    """The report of where two tokenizers part.
+
+    Args:
+        found: The differences.
+        limit: Rows shown on the terminal; files have all.
+    """
+    columns = (
+        Column("place", "Line:column"),
+        Column("first", found.first, note="Its tokens, | between them."),
+        Column("second", found.second),
+        Column("reason", "Why"),
+        Column("explanation", "In words"),
+        Column("start", "From byte", kind="integer", minor=True),
+        Column("end", "To byte", kind="integer", minor=True),
+        Column("first_ids", f"Ids of {found.first}", minor=True),
+        Column("second_ids", f"Ids of {found.second}", minor=True),
+    )
+    rows: tuple[Mapping[str, Cell], ...] = tuple(
+        {
+            "place": f"{one.line}:{one.column}",
+            "first": _spelled(one.first),
+            "second": _spelled(one.second),
+            "reason": one.reason,
+            "explanation": one.explanation,
+            "start": one.start,
+            "end": one.end,
+            "first_ids": " ".join(str(cut.id) for cut in one.first),
+            "second_ids": " ".join(str(cut.id) for cut in one.second),
+        }
+        for one in found.differences
+    )
+    reasons = Table(
+        "reasons",
+        "Why",
+        (Column("reason", "Reason"), Column("count", "Differences", kind="integer")),
+        tuple({"reason": reason, "count": count} for reason, count in found.reasons.items()),
+    )
+    blocks: tuple[Block, ...] = (
+        (Table("differences", "Where they part", columns, rows, limit=limit), reasons) if rows else ()
+    )
+    share = found.different_bytes / found.bytes if found.bytes else 0.0
+    if rows:
+        coarser = f" Every token boundary of {found.second} is one of {found.first}." if found.coarser else ""
+        summary = (
+            f"{found.first} makes {found.first_tokens:,} tokens, {found.second} {found.second_tokens:,}; they part in "
+            f"{len(rows):,} places, {share:.1%} of the text.{coarser}"
+        )
+    else:
+        summary = f"{found.first} and {found.second} cut this text alike, into {found.first_tokens:,} tokens."
+    return Report(
+        f"{found.first} and {found.second}",
+        (Section("Differences", blocks=blocks),) if blocks else (),
+        summary=summary,
+        main_table="differences" if rows else "",
+    )
+
+
+def _spelled(cuts: Sequence[Cut]) -> str:
+    return "|".join("".join(part.text for part in visible(cut.token)) or "·" for cut in cuts)
