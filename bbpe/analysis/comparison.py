@@ -683,7 +683,7 @@ def _method(
         "Ratios": "of corpus totals, never means of ratios; characters are Unicode code points, bytes are UTF-8",
         "Documents": "each line is a document, without its line end"
         if lines
-        else "each file is a document; longer ones are cut at a line's end after at most 65,536 characters",
+        else "each file is a document; longer ones are cut at a line's end after at most 16,384 characters",
         "Special tokens": "those in the text are plain text, none are added",
         "Words": (texts[0].word_rule if texts else "none") + " (what a word is; see bbpe.analysis.words)",
         "Speed": "first pass over the text, one thread, through the surface that all engines share; the engine is named",

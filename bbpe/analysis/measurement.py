@@ -275,7 +275,7 @@ def _round_trip(
 
 def _excerpts(given: str, got: str) -> tuple[str, str]:
     """Where two texts begin to differ, in both."""
-    # By halves: a part may have 65,536 characters, and comparing slices is quick.
+    # By halves: a part may have 16,384 characters, and comparing slices is quick.
     low, high = 0, min(len(given), len(got))
     while low < high:
         middle = (low + high + 1) // 2

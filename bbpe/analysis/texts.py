@@ -5,7 +5,7 @@ What it does not: read formats (``corpus.py``), encode, or compute metrics.
 
 Documents longer than ``PART_CHARACTERS`` are cut into parts, after a line's end where there is one: other libraries take
 quadratic time or much memory for one text of megabytes. Every tokenizer gets the same parts. A cut can change a token
-or two; one in 65,536 characters is too seldom to be seen in any figure.
+or two; one in 16,384 characters is too seldom to be seen in any figure.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bbpe.errors import CorpusError
 
 __all__ = ["PART_CHARACTERS", "Text", "TextFacts", "check_parallel", "label_of", "language_of", "read_text"]
 
-PART_CHARACTERS = 1 << 16
+PART_CHARACTERS = 1 << 14
 
 # Language codes, as they stand at the beginning of a label or a file's name, and the scripts of their letters.
 _SCRIPTS: Mapping[str, tuple[str, ...]] = {

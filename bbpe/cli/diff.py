@@ -70,7 +70,7 @@ def command(
 def _names(first: str, second: str) -> tuple[str, str]:
     short = tuple(Path(name).name or name for name in (first, second))
     return (
-        (short[0], short[1]) if short[0] != short[1] else (first, second) if first != second else (first, f"{first} ")
+        (short[0], short[1]) if short[0] != short[1] else (first, second) if first != second else (first, f"{first} (again)")
     )
 
 

@@ -83,8 +83,9 @@ def _summary(comparison: Comparison) -> str:
         if len(rows) < 2:
             continue
         best, worst = min(rows, key=_tokens), max(rows, key=_tokens)
+        losing = "" if best.lossless else " (but changes the text)"
         sentences.append(
-            f"{text.label}: {best.tokenizer} needs the fewest tokens, {best.tokens_per_character:.3f} a character; "
+            f"{text.label}: {best.tokenizer}{losing} needs the fewest tokens, {best.tokens_per_character:.3f} a character; "
             f"{worst.tokenizer} the most, {worst.tokens_per_character:.3f}."
         )
     return " ".join(sentences[:4])
@@ -672,12 +673,13 @@ def difference_report(found: Differences, *, limit: int | None = 20) -> Report:
     share = found.different_bytes / found.bytes if found.bytes else 0.0
     if rows:
         coarser = f" Every token boundary of {found.second} is one of {found.first}." if found.coarser else ""
+        places = "one place" if len(rows) == 1 else f"{len(rows):,} places"
         summary = (
             f"{found.first} makes {found.first_tokens:,} tokens, {found.second} {found.second_tokens:,}; they part in "
-            f"{len(rows):,} places, {share:.1%} of the text.{coarser}"
+            f"{places}, {share:.1%} of the text.{coarser}"
         )
     else:
-        summary = f"{found.first} and {found.second} cut this text alike, into {found.first_tokens:,} tokens."
+        summary = f"{found.first} and {found.second} cut this text alike; tokens: {found.first_tokens:,}."
     return Report(
         f"{found.first} and {found.second}",
         (Section("Differences", blocks=blocks),) if blocks else (),
