@@ -41,6 +41,7 @@ COMMANDS = (
     "count",
     "compare",
     "diff",
+    "vocab",
 )
 """In the order of a first use; the module of that name in this package holds ``command``."""
 
