@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from bbpe.report.cells import is_valid
@@ -17,7 +18,9 @@ from bbpe.report.model import Block, Facts, Figure, Pieces, Report, Section, Tab
 
 def json_text(report: Report) -> str:
     """The report as JSON, with a line break at its end."""
-    return json.dumps(as_dict(report), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    text = json.dumps(as_dict(report), ensure_ascii=False, indent=1, allow_nan=False)
+    # A lone surrogate can stand in a text that somebody asked to see cut, and in no UTF-8.
+    return re.sub("[\ud800-\udfff]", lambda lone: f"\\u{ord(lone.group()):04x}", text) + "\n"
 
 
 def as_dict(report: Report) -> dict[str, Any]:
@@ -78,14 +81,23 @@ def _block(block: Block) -> dict[str, Any]:
             for row in block.rows
         ]  # fmt: skip
         return {**head, "text": block.text, "rows": rows, "notes": list(block.notes)}
-    return {**head, "root": _node(block.root)}
+    return {**head, "root": _tree(block.root)}
+
+
+def _tree(root: TreeNode) -> dict[str, Any]:
+    """A tree, without recursion here; ``json.dumps`` still has its own bound of some 1,000 levels."""
+    made = _node(root)
+    stack = [(root, made)]
+    while stack:
+        node, written = stack.pop()
+        for child in node.children:
+            written["children"].append(_node(child))
+            stack.append((child, written["children"][-1]))
+    return made
 
 
 def _node(node: TreeNode) -> dict[str, Any]:
-    return {
-        "id": node.id, "rank": node.rank, "note": node.note, **_value(node.token),
-        "children": [_node(child) for child in node.children],
-    }  # fmt: skip
+    return {"id": node.id, "rank": node.rank, "note": node.note, **_value(node.token), "children": []}
 
 
 def _value(value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from bbpe.report.cells import plain, shown, written
+from bbpe.report.cells import best_written, one_line, plain, shown, written
 from bbpe.report.model import Block, Cell, Column, Facts, Figure, Pieces, Report, Table, TreeNode
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
@@ -26,9 +26,8 @@ def markdown(report: Report) -> str:
     if report.method:
         lines += ["## How to repeat this", ""]
         lines += [f"- **{_escaped(label)}**: {_escaped(value)}" for label, value in report.method.items()]
-    while lines and not lines[-1]:
-        lines.pop()
-    return "\n".join(lines) + "\n"
+    tidy = [line for line, before in zip(lines, ["", *lines], strict=False) if line or before]
+    return "\n".join(tidy).rstrip("\n") + "\n"
 
 
 def _block(block: Block) -> Iterator[str]:
@@ -53,12 +52,13 @@ def _table(table: Table) -> Iterator[str]:
     rows = table.rows if table.limit is None else table.rows[: table.limit]
     yield "| " + " | ".join(_heading(column) for column in table.columns) + " |"
     yield "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"
-    best = {column.key: table.best(column) for column in table.columns}
+    best = {column.key: best_written(table, column) for column in table.columns}
     for number, row in enumerate(rows):
         cells = []
         for index, column in enumerate(table.columns):
-            cell = _cell(column, row[column.key])
-            marked = (best[column.key] is not None and row[column.key] == best[column.key]) or (
+            value = row[column.key]
+            cell = _cell(column, value)
+            marked = (value is not None and written(column, value) == best[column.key]) or (
                 index == 0 and number in table.emphasized
             )
             cells.append(f"**{cell}**" if marked and cell else cell)
@@ -153,15 +153,18 @@ def _pieces(pieces: Pieces) -> Iterator[str]:
         yield _escaped(note)
 
 
-def tree_lines(node: TreeNode, before: str = "", turn: str = "", after: str = "") -> Iterator[str]:
-    """A merge tree as lines with branches drawn."""
-    facts = [f"id {node.id}"] if node.id is not None else []
-    facts += [f"rank {node.rank}"] if node.rank is not None else []
-    facts += [plain(node.note)] if node.note else []
-    yield f"{before}{turn}{shown(node.token)}" + (f"  ({', '.join(facts)})" if facts else "")
-    for index, child in enumerate(node.children):
-        last = index == len(node.children) - 1
-        yield from tree_lines(child, before + after, "└─ " if last else "├─ ", "   " if last else "│  ")
+def tree_lines(root: TreeNode) -> Iterator[str]:
+    """A merge tree as lines with branches drawn; without recursion, for a long token's tree is deep."""
+    stack = [(root, "", "", "")]
+    while stack:
+        node, before, turn, after = stack.pop()
+        facts = [f"id {node.id}"] if node.id is not None else []
+        facts += [f"rank {node.rank}"] if node.rank is not None else []
+        facts += [plain(node.note)] if node.note else []
+        yield f"{before}{turn}{shown(node.token)}" + (f"  ({', '.join(facts)})" if facts else "")
+        for index, child in reversed(list(enumerate(node.children))):
+            last = index == len(node.children) - 1
+            stack.append((child, before + after, "└─ " if last else "├─ ", "   " if last else "│  "))
 
 
 def _paragraphs(text: str) -> list[str]:
@@ -174,7 +177,7 @@ def _paragraphs(text: str) -> list[str]:
 
 def _escaped(text: str) -> str:
     """Plain text as Markdown that shows it."""
-    return _SPECIAL.sub(r"\\\1", plain(text)).replace("\n", " ").replace("\\<", "&lt;").replace("\\&", "&amp;")
+    return _SPECIAL.sub(r"\\\1", one_line(text)).replace("\\<", "&lt;").replace("\\&", "&amp;")
 
 
 def _code(text: str) -> str:

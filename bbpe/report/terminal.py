@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING
 
-from bbpe.report.cells import NOT_MEASURED, plain, visible, written
+from bbpe.report.cells import NOT_MEASURED, best_written, one_line, plain, shown, visible, written
 from bbpe.report.markdown import figure_table, tree_lines
 from bbpe.report.model import Block, Cell, Column, Facts, Figure, Pieces, PieceToken, Report, Section, Table
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-# Neighbours differ, and each can be read on a dark and on a light terminal (black on a pale ground).
-_GROUNDS = ("#bfdbfe", "#fde68a", "#bbf7d0", "#fbcfe8", "#ddd6fe", "#fed7aa")
+# Grounds of tokens, of which neighbours have different ones, and the style of bytes of partial characters on them.
+# Black on pale can be read on a dark and on a light terminal; one of 16 colours has no pale ones.
+_RICH_GROUNDS = (("#bfdbfe", "#fde68a", "#bbf7d0", "#fbcfe8", "#ddd6fe", "#fed7aa"), "bold #b91c1c")
+_PLAIN_GROUNDS = (("cyan", "yellow", "green", "magenta"), "bold underline")
 _BAR = "█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _PLAIN_WIDTH = 160  # columns where nothing says how wide the output is (a pipe, a file)
@@ -36,14 +39,14 @@ def show(report: Report, *, file: IO[str] | None = None, everything: bool = Fals
         color: None: where the output is a terminal that has colours.
     """
     console = _console(file, color)
-    for part in _parts(report, everything):
+    for part in _parts(report, everything, console):
         console.print(part, soft_wrap=False)
 
 
 def show_pieces(pieces: Pieces, *, file: IO[str] | None = None, color: bool | None = None) -> None:
     """Write one sentence, cut by every tokenizer, to a terminal."""
     console = _console(file, color)
-    for part in _pieces(pieces):
+    for part in _pieces(pieces, console):
         console.print(part)
 
 
@@ -59,7 +62,7 @@ def _console(file: IO[str] | None, color: bool | None) -> Console:
     return console
 
 
-def _parts(report: Report, everything: bool) -> Iterator[RenderableType]:
+def _parts(report: Report, everything: bool, console: Console) -> Iterator[RenderableType]:
     from rich.text import Text
 
     yield Text(plain(report.title), style="bold")
@@ -68,24 +71,24 @@ def _parts(report: Report, everything: bool) -> Iterator[RenderableType]:
     for section in report.sections:
         if section.minor and not everything:
             continue
-        yield from _section(section, everything)
+        yield from _section(section, everything, console)
     if everything and report.method:
         yield Text("\nHow to repeat this", style="bold underline")
         for label, value in report.method.items():
             yield Text.assemble((f"{plain(label)}: ", "bold"), plain(value))
 
 
-def _section(section: Section, everything: bool) -> Iterator[RenderableType]:
+def _section(section: Section, everything: bool, console: Console) -> Iterator[RenderableType]:
     from rich.text import Text
 
     yield Text(f"\n{plain(section.title)}", style="bold underline")
     if section.text:
         yield Text(plain(section.text.strip()))
     for block in section.blocks:
-        yield from _block(block, everything)
+        yield from _block(block, everything, console)
 
 
-def _block(block: Block, everything: bool) -> Iterator[RenderableType]:
+def _block(block: Block, everything: bool, console: Console) -> Iterator[RenderableType]:
     from rich.text import Text
 
     if isinstance(block, Table):
@@ -93,7 +96,7 @@ def _block(block: Block, everything: bool) -> Iterator[RenderableType]:
     elif isinstance(block, Facts):
         yield from _facts(block)
     elif isinstance(block, Pieces):
-        yield from _pieces(block)
+        yield from _pieces(block, console)
     elif isinstance(block, Figure):
         if not block.table or everything:
             yield from _figure(block)
@@ -117,11 +120,13 @@ def _table(table: Table, everything: bool) -> Iterator[RenderableType]:
     for index, column in enumerate(columns):
         heading = Text(plain(column.title))
         if column.unit:
-            heading.append(f"\n{plain(column.unit)}", style="dim")
+            widest = max((len(written(column, row[column.key])) for row in rows), default=0)
+            unit = textwrap.fill(plain(column.unit), max(widest, len(column.title), 10), break_long_words=False)
+            heading.append(f"\n{unit}", style="dim")
         grid.add_column(
             heading, justify="right" if column.numeric else "left", no_wrap=column.numeric or index == 0, overflow="fold"
         )  # fmt: skip
-    best = {column.key: table.best(column) for column in columns}
+    best = {column.key: best_written(table, column) for column in columns}
     for number, row in enumerate(rows):
         cells = [_cell(column, row[column.key], best[column.key]) for column in columns]
         grid.add_row(*cells, style="bold cyan" if number in table.emphasized else None)
@@ -132,7 +137,7 @@ def _table(table: Table, everything: bool) -> Iterator[RenderableType]:
         yield Text(plain(note), style="dim")
 
 
-def _cell(column: Column, value: Cell, best: float | None) -> Text:
+def _cell(column: Column, value: Cell, best: str | None) -> Text:
     from rich.text import Text
 
     if isinstance(value, bytes):
@@ -140,7 +145,7 @@ def _cell(column: Column, value: Cell, best: float | None) -> Text:
     text = Text(written(column, value))
     if value is None:
         text.stylize("dim")
-    elif best is not None and value == best:
+    elif text.plain == best:
         text.stylize("bold green")
     return text
 
@@ -164,35 +169,42 @@ def _facts(facts: Facts) -> Iterator[RenderableType]:
     yield grid
 
 
-def _pieces(pieces: Pieces) -> Iterator[RenderableType]:
-    from rich.table import Table as Grid
+def _pieces(pieces: Pieces, console: Console) -> Iterator[RenderableType]:
+    """Label, number of tokens, and the tokens, in lines that end between two tokens."""
+    from rich.cells import cell_len
     from rich.text import Text
 
-    grid = Grid(
-        title=Text(plain(pieces.title)), title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False
-    )  # fmt: skip
-    grid.add_column(no_wrap=True)
-    grid.add_column(justify="right", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for row in pieces.rows:
-        line = Text()
+    width = console.width
+    grounds, partial = _RICH_GROUNDS if console.color_system in ("256", "truecolor") else _PLAIN_GROUNDS
+    yield Text(plain(pieces.title), style="bold")
+    yield Text(shown(pieces.text), style="dim")
+    labels = [one_line(row.label) for row in pieces.rows]
+    labelled = min(max(map(cell_len, labels), default=0), width // 3)
+    counted = max((len(f"{len(row.tokens):,}") for row in pieces.rows), default=0)
+    indent = labelled + counted + 3
+    for label, row in zip(labels, pieces.rows, strict=True):
+        head = Text(label, style="bold")
+        head.truncate(labelled, overflow="ellipsis", pad=True)
+        lines = [Text.assemble(head, f" {len(row.tokens):>{counted},}  ")]
         for number, token in enumerate(row.tokens):
-            line.append_text(_probe_token(token, number))
-            line.append("|", style="dim") if number < len(row.tokens) - 1 else None
-        label = Text(plain(row.label), style="bold")
+            piece = _probe_token(token, f"black on {grounds[number % len(grounds)]}", partial)
+            if number and lines[-1].cell_len + piece.cell_len > width - 1:
+                lines.append(Text(" " * indent))
+            lines[-1].append_text(piece)
+            lines[-1].append("|", style="dim") if number < len(row.tokens) - 1 else None
         if not row.lossless:
-            line.append("  lossy", style="bold red")
+            lines[-1].append("  lossy", style="bold red")
+        yield from lines
         if row.note:
-            line.append(f"  {plain(row.note)}", style="dim")
-        grid.add_row(label, f"{len(row.tokens):,}", line)
-    yield grid
+            note = textwrap.fill(one_line(row.note), max(width - indent, 20), break_on_hyphens=False)
+            yield Text(textwrap.indent(note, " " * indent), style="dim")
     for note in pieces.notes:
         yield Text(plain(note), style="dim")
 
 
-def _probe_token(token: PieceToken, number: int) -> Text:
-    """A token on a ground that its neighbours do not have; bytes of partial characters red."""
-    text = _piece(token.token, f"black on {_GROUNDS[number % len(_GROUNDS)]}", partial="bold #b91c1c")
+def _probe_token(token: PieceToken, ground: str, partial: str) -> Text:
+    """A token on a ground that its neighbours do not have."""
+    text = _piece(token.token, ground, partial=partial)
     if not token.token:
         text.append("·")
     if token.kind == "unknown":
@@ -212,6 +224,7 @@ def _piece(token: bytes, ground: str = "", *, partial: str = "red") -> Text:
 
 def _figure(figure: Figure) -> Iterator[RenderableType]:
     """Bars and histograms as bars of blocks; of curves and clouds the numbers."""
+    from rich.cells import cell_len
     from rich.text import Text
 
     if figure.kind not in ("bars", "histogram"):
@@ -220,12 +233,13 @@ def _figure(figure: Figure) -> Iterator[RenderableType]:
     yield Text(f"\n{plain(figure.title)}", style="bold")
     highest = max((y for series in figure.series for y in series.ys if y is not None), default=0.0) or 1.0
     bars = [(name, series.label, y) for series in figure.series for name, y in _named(figure, series.xs, series.ys)]
-    names = [f"{name}  {label}" if len(figure.series) > 1 else name for name, label, _ in bars]
-    width = max((len(name) for name in names), default=0)
+    names = [plain(f"{name}  {label}" if len(figure.series) > 1 else name) for name, label, _ in bars]
+    width = max(map(cell_len, names), default=0)
     for name, (_, _, y) in zip(names, bars, strict=True):
         length = 0.0 if y is None else _length(figure, y, highest)
         amount = NOT_MEASURED if y is None else f"{y:,.0f}" if float(y).is_integer() else f"{y:,.3f}"
-        yield Text.assemble((f"{plain(name):>{width}} ", "dim"), (_blocks(length * 40), "cyan"), f" {amount}")
+        space = " " * (width - cell_len(name))
+        yield Text.assemble((f"{space}{name} ", "dim"), (_blocks(length * 40), "cyan"), f" {amount}")
 
 
 def _named(
