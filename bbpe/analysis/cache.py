@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import stat
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -35,19 +34,13 @@ _LARGE = 1 << 26  # bytes: files beyond are known by size and time, not by conte
 
 
 def cache_folder() -> Path:
-    """``$BBPE_HOME/cache`` where that may be written, else ``bbpe`` in the user's folder for such files."""
+    """``$BBPE_HOME/cache`` where that may be written, else ``bbpe/cache`` in the user's folder for such files."""
     home = catalogue.home()
-    if home is not None:
-        with contextlib.suppress(OSError):
-            if home.stat().st_mode & stat.S_IWUSR and os.access(home, os.W_OK):
-                return home / "cache"
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]) / "bbpe"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "bbpe"
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "bbpe" / "Cache"
-    return Path.home() / ".cache" / "bbpe"
+    with contextlib.suppress(OSError):
+        if not home.exists() or (home.stat().st_mode & stat.S_IWUSR and os.access(home, os.W_OK)):
+            return home / "cache"
+    chosen = os.environ.get("XDG_CACHE_HOME")
+    return (Path(chosen) if chosen else Path.home() / ".cache") / "bbpe" / "cache"
 
 
 def fingerprint_of_path(path: Path) -> str:

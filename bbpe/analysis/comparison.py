@@ -36,6 +36,7 @@ from bbpe.analysis.workers import Job, Result, run_all
 from bbpe.corpus import Progress, SourceLike
 from bbpe.engines import EngineTokenizer
 from bbpe.errors import ComparisonError, MissingExtraError
+from bbpe.holdings import is_here
 from bbpe.tokenizer import Tokenizer, _thread_count
 
 __all__ = ["Balance", "Comparison", "CostRow", "Missing", "Model", "Row", "Vocab", "compare", "present_vocabularies"]
@@ -113,7 +114,7 @@ class Row:
         renyi_efficiency_observed: The same ÷ log₂ of the distinct tokens observed.
         lossless: Whether this text came back from decoding as it was.
         lost: Where it first did not.
-        seconds: Time to encode it: first pass, one thread.
+        seconds: Processor time to encode it: first pass, one thread.
         megabytes_per_second: Million bytes a second.
         tokens_per_second: Tokens a second.
         engine: What encoded: a slow library is not a slow vocabulary.
@@ -259,7 +260,7 @@ class Comparison:
         return pandas.DataFrame(self.to_records())
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain dicts and lists, for JSON."""
+        """Everything as dicts and lists; all values but the tokens of a probe, which are bytes, have a JSON form."""
         return asdict(self)
 
 
@@ -312,8 +313,8 @@ def compare(
     >>> import bbpe
     >>> tok = bbpe.train(["low lower lowest"] * 3, num_merges=5)
     >>> found = bbpe.compare({"mine": tok}, {"en": ["lower lower"]}, cache=False)
-    >>> found.row("mine", "en").tokens
-    3
+    >>> found.row("mine", "en").lossless
+    True
     """
     lines = lines or parallel
     wanted = _wanted(tokenizers)
@@ -369,9 +370,8 @@ def compare(
 
 def present_vocabularies() -> list[str]:
     """The names of the vocabularies that are present in ``$BBPE_HOME``."""
-    home = catalogue.home()
-    folder = home / "vocabs" if home is not None else None
-    if folder is None or not folder.is_dir():
+    folder = catalogue.home() / "vocabs"
+    if not folder.is_dir():
         return []
     return sorted(
         entry.name
@@ -409,15 +409,15 @@ def _wanted(tokenizers: Sequence[Compared] | Mapping[str, Compared] | None) -> d
         given = [(None, one) for one in tokenizers]
     wanted: dict[str, _Wanted] = {}
     for name, one in given:
+        if not isinstance(one, (str, os.PathLike, Tokenizer, EngineTokenizer)):
+            raise TypeError(f"a tokenizer is a path, a name or a Tokenizer, not {type(one).__name__}")
         label = name if name is not None else _label(one, wanted)
         if label in wanted:
             raise ComparisonError(f"{label!r} is named twice; give each tokenizer a name of its own (NAME=PATH)")
         if isinstance(one, (str, os.PathLike)):
             wanted[label] = _located(os.fspath(one))
-        elif isinstance(one, (Tokenizer, EngineTokenizer)):
-            wanted[label] = _Wanted(_fingerprint_of(one), tokenizer=one)
         else:
-            raise TypeError(f"a tokenizer is a path, a name or a Tokenizer, not {type(one).__name__}")
+            wanted[label] = _Wanted(_fingerprint_of(one), tokenizer=one)
     if not wanted:
         raise ComparisonError("no tokenizer given; name at least one, or give None for all that are present")
     return wanted
@@ -446,40 +446,33 @@ def _located(given: str) -> _Wanted:
     path = Path(given)
     try:
         exists = path.exists()
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # too long for a name, or with a NUL in it
         exists = False
+    name = ""
     if not exists:
         entry = catalogue.find(given)
-        home = catalogue.home()
-        name = entry.name if entry is not None else given
-        folder = home / "vocabs" / name if home is not None and Path(name).name == name else None
-        if folder is not None and folder.is_dir() and name not in ("", ".", ".."):
-            path = folder
-        elif entry is not None:
-            return _Wanted(reason=f"it is not here; get it with bbpe vocab get {entry.name} (from {entry.source})")
-        else:
+        if entry is None and given not in present_vocabularies():
             raise ComparisonError(_unknown(given))
+        path = entry.path() if entry is not None else catalogue.home() / "vocabs" / given
+        if entry is not None:
+            name = entry.name
+            if not is_here(entry):
+                return _Wanted(reason=f"it is not here; get it with: bbpe vocab get {name}")
     try:
-        return _Wanted(fingerprint_of_path(path), path=given)
+        # Entries of the catalogue may share a file and differ in what is known of it.
+        return _Wanted(f"{name}:{fingerprint_of_path(path)}" if name else fingerprint_of_path(path), path=given)
     except OSError as error:
         return _Wanted(reason=f"{path}: cannot be read: {error.strerror or error}")
 
 
 def _unknown(given: str) -> str:
     present = present_vocabularies()
-    known: dict[str, str] = {}
-    for entry in catalogue.entries().values():
-        for alias in (entry.name, *entry.aliases):
-            known[alias.lower()] = entry.name
-    known.update({name.lower(): name for name in present})
-    near = list(dict.fromkeys(known[name] for name in difflib.get_close_matches(given.lower(), known, n=3, cutoff=0.5)))
-    if near:
-        hints = [name if name in present else f"{name} (not here yet: bbpe vocab get {name})" for name in near]
-        advice = f"did you mean {' or '.join(hints)}?"
-    else:
-        names = sorted({*known.values()})
-        advice = f"known names: {', '.join(names[:12])}{' …' if len(names) > 12 else ''}"
-    return f"{given}: no such file or folder, and no name of the catalogue; {advice}"
+    near = [*catalogue.nearest(given), *difflib.get_close_matches(given, present)]
+    hints = [
+        name if name in present else f"{name} (not here yet: bbpe vocab get {name})" for name in dict.fromkeys(near)
+    ]
+    advice = f"did you mean {' or '.join(hints[:3])}?" if hints else "'bbpe vocab list' shows all names"
+    return f"{given[:200]!r} is no file, no folder and no name of the catalogue; {advice}"
 
 
 def _fingerprint_of(tokenizer: AnyTokenizer) -> str:
@@ -686,7 +679,7 @@ def _method(
         else "each file is a document; longer ones are cut at a line's end after at most 16,384 characters",
         "Special tokens": "those in the text are plain text, none are added",
         "Words": (texts[0].word_rule if texts else "none") + " (what a word is; see bbpe.analysis.words)",
-        "Speed": "first pass over the text, one thread, through the surface that all engines share; the engine is named",
+        "Speed": "processor time of one thread, first pass over the text, through the surface that all engines share; the engine is named",
     }
     if baseline is not None:
         method["Baseline"] = f"{baseline}: NSL and savings refer to it"

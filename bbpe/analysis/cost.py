@@ -163,8 +163,8 @@ def break_even(rows: int, baseline_rows: int, d_model: int, body: int) -> float:
 
     With δ the share saved, n·(1 − δ)·(N + d·V) < n·(N + d·V₀) holds from δ = d·(V − V₀) ÷ (N + d·V) on.
 
-    >>> round(break_even(152_064, 32_000, 4096, 6_500_000_000), 4)
-    0.0691
+    >>> round(break_even(152_064, 32_000, 4096, 6_500_000_000), 3)
+    0.069
     """
     return d_model * (rows - baseline_rows) / (body + d_model * rows)
 

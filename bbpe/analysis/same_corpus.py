@@ -16,15 +16,15 @@ import io
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import bbpe
-from bbpe.analysis.comparison import Compared, Comparison, Model, compare
+from bbpe.analysis.comparison import Compared, Comparison, Missing, Model, compare
 from bbpe.analysis.texts import label_of
 from bbpe.corpus import Progress, SourceLike, open_corpus
-from bbpe.errors import ComparisonError, CorpusError, MissingExtraError
+from bbpe.errors import ComparisonError, CorpusError, MissingExtraError, TrainingError
 from bbpe.io import save
 from bbpe.patterns import get_pattern
 from bbpe.training import train
@@ -90,7 +90,7 @@ def compare_trainers(
     """Train each library on the same text and compare on held-out text.
 
     Args:
-        libraries: Of ``LIBRARIES``; the first is the baseline.
+        libraries: Of ``LIBRARIES``; the first is the baseline. One that cannot train is in ``comparison.missing``.
         corpora: Label → files, folder or documents; or paths. Each line is a document.
         vocab_size: Entries that each is asked for.
         model: The model whose cost is asked for.
@@ -123,6 +123,7 @@ def compare_trainers(
         learned += for_training
         held_out[label] = aside
     trained: list[Trained] = []
+    missing: list[Missing] = []
     with tempfile.TemporaryDirectory(prefix="bbpe-trained-") as folder:
         files: dict[str, Compared] = {}
         for number, name in enumerate(libraries):
@@ -131,20 +132,27 @@ def compare_trainers(
             path = Path(folder, name)
             path.mkdir()
             begun = time.perf_counter()
-            one, keep = LIBRARIES[name](learned, vocab_size, threads)
+            try:
+                one, keep = LIBRARIES[name](learned, vocab_size, threads)
+            except (ComparisonError, TrainingError) as error:
+                missing.append(Missing(name, str(error)))
+                continue
             seconds = time.perf_counter() - begun
             files[name] = keep(path)
             trained.append(Trained(name, one[0], seconds, one[2], one[1]))
+        if not files:
+            raise ComparisonError("; ".join(f"{one.name}: {one.reason}" for one in missing))
         comparison = compare(
             files,
             held_out,
-            baseline=libraries[0],
+            baseline=next(iter(files)),
             model=model,
             threads=threads,
             cache=False,
             progress=progress,
             lines=True,
         )
+    comparison = replace(comparison, missing=(*missing, *comparison.missing))
     training_bytes = sum(len(line.encode()) for line in learned)
     held_out_bytes = sum(text.bytes for text in comparison.texts)
     method = {

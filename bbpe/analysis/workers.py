@@ -35,6 +35,12 @@ from bbpe.io import load
 __all__ = ["Job", "Result", "run", "run_all"]
 
 
+WORTH_PROCESSES = 1 << 22
+"""Bytes to be encoded from which processes are started: each takes half a second to start."""
+
+_LOAD_BYTES = 1 << 22  # loading a vocabulary takes about as long as encoding so much
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One vocabulary to be measured.
@@ -104,7 +110,9 @@ def run_all(jobs: Sequence[Job], texts: Sequence[Text], processes: int, done: Ca
         processes: How many to use; with one, or with one job, it is done in this process.
         done: Called for each job as it is finished, in any order, in the calling thread.
     """
-    if processes > 1 and len(jobs) > 1:
+    size = sum(texts[number].facts.bytes for job in jobs for number in job.texts if number < len(texts))
+    loads = sum(job.path is not None for job in jobs)
+    if processes > 1 and len(jobs) > 1 and size + loads * _LOAD_BYTES >= WORTH_PROCESSES:
         _run_in_processes(jobs, texts, min(processes, len(jobs)), done)
         return
     for job in jobs:
@@ -209,7 +217,7 @@ class _Worker:
 
 def main(texts_file: str) -> None:
     """What a process does: read jobs, write results, until its standard input ends."""
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt, FileNotFoundError, BrokenPipeError):  # the one who asked is gone
         # Whatever a library prints must not get between the results.
         results = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)

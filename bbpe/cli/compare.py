@@ -215,6 +215,8 @@ def _train(corpora: Sequence[str], given: dict[str, Any]) -> tuple[Report, dict[
             threads=given["threads"],
             progress=show,
         )
+    for one in found.comparison.missing:
+        output.note(f"{one.name} was not measured: {one.reason}", given["quiet"])
     return same_corpus_report(found), asdict(found)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -62,7 +61,7 @@ def command(
         write(report, target, force=force)
         output.note(f"{target} written", quiet)
     if as_json:
-        output.print_json(_plain(asdict(found)))
+        output.print_json(asdict(found))
     else:
         terminal.show(report)
 
@@ -70,7 +69,11 @@ def command(
 def _names(first: str, second: str) -> tuple[str, str]:
     short = tuple(Path(name).name or name for name in (first, second))
     return (
-        (short[0], short[1]) if short[0] != short[1] else (first, second) if first != second else (first, f"{first} (again)")
+        (short[0], short[1])
+        if short[0] != short[1]
+        else (first, second)
+        if first != second
+        else (first, f"{first} (again)")
     )
 
 
@@ -95,14 +98,3 @@ def _text(given: str) -> str:
         return "".join(document.decode("utf-8", "replace") for document in corpus.documents())
     finally:
         corpus.close()
-
-
-def _plain(value: Any) -> Any:
-    """Bytes as hexadecimal, for JSON."""
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return value

@@ -38,8 +38,8 @@ def print_result(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """A value as JSON on standard output."""
-    print_result(json.dumps(value, ensure_ascii=False, indent=2))
+    """A value as JSON on standard output; bytes in it as hexadecimal digits."""
+    print_result(json.dumps(value, ensure_ascii=False, indent=2, default=bytes.hex))
 
 
 def stdout_or_path(path: str) -> str | IO[bytes]:
