@@ -1,6 +1,7 @@
 """How the published vocabularies cut Chinese, English and more: measured into a file, rendered into `compression.md`.
 
     python -m benchmarks.compression              # measure everything at hand, then render
+    python -m benchmarks.compression --only kinds # one part of it again: ntrex, kinds or trained
     python -m benchmarks.compression --render     # render the last measurement again
 
 Needs `$BBPE_HOME` with its corpora; every vocabulary in `$BBPE_HOME/vocabs` is measured. No number on the page is
@@ -15,6 +16,7 @@ import os
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,7 @@ KINDS = {
 }
 """Label to corpus; of each the last documents of half a megabyte."""
 
+PARTS = ("ntrex", "kinds", "trained")
 SLICE = 500_000
 TRAIN_SLICE = 3 * MEGABYTE
 TRAIN_VOCAB = 16_000
@@ -64,37 +67,39 @@ LIBRARIES = ("bbpe", "tokenizers", "sentencepiece-bpe", "sentencepiece-unigram",
 # --- measuring --------------------------------------------------------------------------------------------------------
 
 
-def measure() -> dict[str, Any]:
-    """Everything on the page, as plain dicts."""
+def measure(part: str) -> dict[str, Any]:
+    """One part of the page, as plain dicts."""
     from dataclasses import asdict
 
     import bbpe
     from bbpe.analysis.comparison import Model
     from bbpe.analysis.same_corpus import compare_trainers
 
-    corpora = Path(os.environ["BBPE_HOME"]) / "corpora"
-    ntrex = {label: corpora / "ntrex" / f"{name}.txt" for label, name in NTREX.items()}
-    model = Model(WIDTH, body=BODY)
-    print("NTREX ...", file=sys.stderr)
-    parallel = bbpe.compare(None, ntrex, parallel=True, baseline=BASELINE, model=model, cache=False)
-    kinds: dict[str, Any] = {label: cut_slice(name, Part("last", SLICE)).path for label, name in KINDS.items()}
-    kinds["code"] = _code()
-    print("kinds of text ...", file=sys.stderr)
-    other = bbpe.compare(None, kinds, baseline=BASELINE, cache=False)
-    print("training ...", file=sys.stderr)
+    if part == "ntrex":
+        folder = Path(os.environ["BBPE_HOME"]) / "corpora" / "ntrex"
+        ntrex = {label: folder / f"{name}.txt" for label, name in NTREX.items()}
+        model = Model(WIDTH, body=BODY)
+        return asdict(bbpe.compare(None, ntrex, parallel=True, baseline=BASELINE, model=model, cache=False))
+    if part == "kinds":
+        kinds: dict[str, Any] = {label: cut_slice(name, Part("last", SLICE)).path for label, name in KINDS.items()}
+        kinds["code"] = _code()
+        return asdict(bbpe.compare(None, kinds, baseline=BASELINE, cache=False))
     training = {name: cut_slice(f"{name}-web", Part("first", TRAIN_SLICE)).path for name in ("zh", "en")}
-    trained = compare_trainers(LIBRARIES, training, TRAIN_VOCAB)
-    record = {
-        "ntrex": asdict(parallel),
-        "kinds": asdict(other),
-        "trained": asdict(trained),
-        "machine": machine(),
-        "moment": moment(),
-        "commit": commit(),
-        "versions": {name: version(name) for name in ("tokenizers", "sentencepiece")},
-        "python_code": f"Python {sys.version_info.major}.{sys.version_info.minor} standard library",
-    }
-    return without_folders(record)
+    return asdict(compare_trainers(LIBRARIES, training, TRAIN_VOCAB))
+
+
+def measured(parts: Sequence[str]) -> dict[str, Any]:
+    """The record with these parts measured now, and the others as they were."""
+    record: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+    for part in parts:
+        print(f"{part} ...", file=sys.stderr)
+        record[part] = without_folders(measure(part))
+        record[part]["measured"] = {**moment(), "commit": commit(), "machine": machine()}
+        RESULT.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    record["versions"] = {name: version(name) for name in ("tokenizers", "sentencepiece")}
+    record["python_code"] = f"Python {sys.version_info.major}.{sys.version_info.minor} standard library"
+    RESULT.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return record
 
 
 def _code() -> list[str]:
@@ -274,9 +279,10 @@ def render(record: dict[str, Any]) -> str:
 
 def _about(record: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {value}" for name, value in record["versions"].items())
+    found = record["ntrex"]["measured"]
     return (
-        f"Measured {record['moment']['time']} at commit {record['commit']} with {versions}, on {record['machine']['cpu']} "
-        f"({record['machine']['cores']} processors, load {record['moment']['load']}), {record['machine']['python']}."
+        f"Measured {found['time']} at commit {found['commit']} with {versions}, on {found['machine']['cpu']} "
+        f"({found['machine']['cores']} processors, load {found['load']}), {found['machine']['python']}."
     )
 
 
@@ -409,11 +415,12 @@ def main() -> None:
     """Measure and render."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--render", action="store_true", help="render the last measurement, do not measure")
+    parser.add_argument("--only", action="append", choices=PARTS, help="measure this part, keep the others")
     arguments = parser.parse_args()
     if not arguments.render:
         if "BBPE_HOME" not in os.environ:
             raise SystemExit("set BBPE_HOME to the folder that holds vocabs/ and corpora/")
-        RESULT.write_text(json.dumps(measure(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        measured(arguments.only or PARTS)
     PAGE.write_text(render(json.loads(RESULT.read_text(encoding="utf-8"))), encoding="utf-8")
     print(PAGE)
 

@@ -17,7 +17,7 @@ from bbpe.analysis import same_corpus
 from bbpe.analysis.difference import difference
 from bbpe.analysis.probe import PROBE_TEXT
 from bbpe.cli import run
-from bbpe.report.comparison_report import difference_report
+from bbpe.report.difference_report import difference_report
 
 ROOT = Path(__file__).parent.parent
 TINY = ROOT / "corpora" / "tiny"

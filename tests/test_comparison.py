@@ -17,9 +17,10 @@ import bbpe
 from bbpe.analysis import cache as cache_module
 from bbpe.analysis import workers
 from bbpe.analysis.cache import Cache, fingerprint_of_path, fingerprint_of_vocabulary
-from bbpe.analysis.comparison import Model, compare, present_vocabularies
+from bbpe.analysis.comparison import Model, compare
 from bbpe.analysis.counting import count_tokens
 from bbpe.analysis.difference import difference
+from bbpe.analysis.finding import present_vocabularies
 from bbpe.analysis.measurement import Measurement, look_at, measure
 from bbpe.analysis.probe import PROBE_TEXT, probe
 from bbpe.analysis.sizes import measure_sizes

@@ -15,33 +15,26 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import bbpe
-from bbpe import catalogue
 from bbpe.analysis import metrics
 from bbpe.analysis.cache import (
     Cache,
     cache_folder,
-    fingerprint_of_model,
-    fingerprint_of_path,
-    fingerprint_of_vocabulary,
 )
 from bbpe.analysis.cost import EmbeddingCost, Saving, embedding_cost, saving
-from bbpe.analysis.measurement import AnyTokenizer, Lost, Measurement, VocabularyFacts
+from bbpe.analysis.finding import Compared, Wanted, find_vocabularies
+from bbpe.analysis.measurement import Lost, Measurement, VocabularyFacts
 from bbpe.analysis.probe import Probed
 from bbpe.analysis.texts import Text, TextFacts, check_parallel, read_text
 from bbpe.analysis.words import WordRule
 from bbpe.analysis.workers import Job, Result, run_all
 from bbpe.corpus import Progress, SourceLike
-from bbpe.engines import EngineTokenizer
 from bbpe.errors import ComparisonError, MissingExtraError
-from bbpe.holdings import is_here
-from bbpe.tokenizer import Tokenizer, _thread_count
+from bbpe.tokenizer import _thread_count
 
-__all__ = ["Balance", "Comparison", "CostRow", "Missing", "Model", "Row", "Vocab", "compare", "present_vocabularies"]
-
-Compared: TypeAlias = "str | os.PathLike[str] | AnyTokenizer"
+__all__ = ["Balance", "Comparison", "CostRow", "Missing", "Model", "Row", "Vocab", "compare"]
 
 
 # --- what comes out ---------------------------------------------------------------------------------------------------
@@ -317,7 +310,7 @@ def compare(
     True
     """
     lines = lines or parallel
-    wanted = _wanted(tokenizers)
+    wanted = find_vocabularies(tokenizers)
     if baseline is not None:
         _check_baseline(baseline, wanted)
     texts = _read_texts(
@@ -368,120 +361,7 @@ def compare(
     )
 
 
-def present_vocabularies() -> list[str]:
-    """The names of the vocabularies that are present in ``$BBPE_HOME``."""
-    folder = catalogue.home() / "vocabs"
-    if not folder.is_dir():
-        return []
-    return sorted(
-        entry.name
-        for entry in folder.iterdir()
-        if entry.is_dir() and not entry.name.startswith(".") and any(file.is_file() for file in entry.iterdir())
-    )
-
-
-# --- finding vocabularies ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A vocabulary to be compared: where it is, or what it is, or why it is missing."""
-
-    fingerprint: str = ""
-    path: str | None = None
-    tokenizer: AnyTokenizer | None = None
-    reason: str | None = None
-
-
-def _wanted(tokenizers: Sequence[Compared] | Mapping[str, Compared] | None) -> dict[str, _Wanted]:
-    if tokenizers is None:
-        names = present_vocabularies()
-        if not names:
-            raise ComparisonError(
-                "no vocabulary is present: name some (-t NAME or PATH), or get published ones with bbpe vocab get NAME"
-            )
-        return {name: _located(name) for name in names}
-    if isinstance(tokenizers, (str, os.PathLike, Tokenizer, EngineTokenizer)):
-        raise TypeError("tokenizers is a list, or a mapping of names to tokenizers")
-    if isinstance(tokenizers, Mapping):
-        given: list[tuple[str | None, Any]] = list(tokenizers.items())
-    else:
-        given = [(None, one) for one in tokenizers]
-    wanted: dict[str, _Wanted] = {}
-    for name, one in given:
-        if not isinstance(one, (str, os.PathLike, Tokenizer, EngineTokenizer)):
-            raise TypeError(f"a tokenizer is a path, a name or a Tokenizer, not {type(one).__name__}")
-        label = name if name is not None else _label(one, wanted)
-        if label in wanted:
-            raise ComparisonError(f"{label!r} is named twice; give each tokenizer a name of its own (NAME=PATH)")
-        if isinstance(one, (str, os.PathLike)):
-            wanted[label] = _located(os.fspath(one))
-        else:
-            wanted[label] = _Wanted(_fingerprint_of(one), tokenizer=one)
-    if not wanted:
-        raise ComparisonError("no tokenizer given; name at least one, or give None for all that are present")
-    return wanted
-
-
-def _label(one: Compared, taken: Mapping[str, object]) -> str:
-    if isinstance(one, (str, os.PathLike)):
-        text = os.fspath(one)
-        path = Path(text)
-        entry = None if path.exists() else catalogue.find(text)
-        return entry.name if entry is not None else path.name if path.exists() and path.name not in taken else text
-    name = one.vocabulary.name if isinstance(one, Tokenizer) else one.name
-    label = name or "tokenizer"
-    number = 2
-    while label in taken:
-        label, number = f"{name or 'tokenizer'} {number}", number + 1
-    return label
-
-
-def _located(given: str) -> _Wanted:
-    """Find a vocabulary's files without loading it.
-
-    Raises:
-        ComparisonError: There is no such file, and no such name.
-    """
-    path = Path(given)
-    try:
-        exists = path.exists()
-    except (OSError, ValueError):  # too long for a name, or with a NUL in it
-        exists = False
-    name = ""
-    if not exists:
-        entry = catalogue.find(given)
-        if entry is None and given not in present_vocabularies():
-            raise ComparisonError(_unknown(given))
-        path = entry.path() if entry is not None else catalogue.home() / "vocabs" / given
-        if entry is not None:
-            name = entry.name
-            if not is_here(entry):
-                return _Wanted(reason=f"it is not here; get it with: bbpe vocab get {name}")
-    try:
-        # Entries of the catalogue may share a file and differ in what is known of it.
-        return _Wanted(f"{name}:{fingerprint_of_path(path)}" if name else fingerprint_of_path(path), path=given)
-    except OSError as error:
-        return _Wanted(reason=f"{path}: cannot be read: {error.strerror or error}")
-
-
-def _unknown(given: str) -> str:
-    present = present_vocabularies()
-    near = [*catalogue.nearest(given), *difflib.get_close_matches(given, present)]
-    hints = [
-        name if name in present else f"{name} (not here yet: bbpe vocab get {name})" for name in dict.fromkeys(near)
-    ]
-    advice = f"did you mean {' or '.join(hints[:3])}?" if hints else "'bbpe vocab list' shows all names"
-    return f"{given[:200]!r} is no file, no folder and no name of the catalogue; {advice}"
-
-
-def _fingerprint_of(tokenizer: AnyTokenizer) -> str:
-    if isinstance(tokenizer, Tokenizer):
-        return fingerprint_of_vocabulary(tokenizer.vocabulary)
-    return fingerprint_of_model(tokenizer.model)
-
-
-def _check_baseline(baseline: str, wanted: Mapping[str, _Wanted]) -> None:
+def _check_baseline(baseline: str, wanted: Mapping[str, Wanted]) -> None:
     if baseline not in wanted:
         near = difflib.get_close_matches(baseline, wanted, n=1)
         hint = f"did you mean {near[0]}?" if near else f"compared are {', '.join(wanted)}"
@@ -535,7 +415,7 @@ class _Seen:
 
 
 def _measured(
-    wanted: Mapping[str, _Wanted],
+    wanted: Mapping[str, Wanted],
     texts: Sequence[Text],
     cache: Cache,
     processes: int,
@@ -611,12 +491,14 @@ def _row(name: str, facts: VocabularyFacts, text: TextFacts, found: Measurement,
         tokens_per_document=metrics.tokens_per_document(tokens, text.documents),
         tokens_per_line=metrics.tokens_per_line(tokens, text.lines),
         nsl=metrics.nsl(tokens, base.tokens) if base is not None else None,
-        fertility=found.word_tokens / text.words if text.words else None,
-        continued_words=found.continued_words / text.words if text.words else None,
-        single_token_retention=found.single_forms / text.distinct_words if text.distinct_words else None,
+        fertility=metrics.fertility(found.word_tokens, text.words) if text.words else None,
+        continued_words=metrics.continued_share(found.continued_words, text.words) if text.words else None,
+        single_token_retention=metrics.single_token_retention(found.single_forms, text.distinct_words)
+        if text.distinct_words
+        else None,
         cut_han=metrics.cut_character_share(found.whole_han, text.han) if text.han else None,
         invalid_tokens=metrics.invalid_token_share(found.invalid_tokens, tokens),
-        unknown_tokens=found.unknown_tokens / tokens,
+        unknown_tokens=metrics.unknown_share(found.unknown_tokens, tokens),
         utilisation=metrics.utilisation(found.distinct_tokens, facts.vocab_size),
         distinct_tokens=found.distinct_tokens,
         renyi_efficiency=metrics.renyi_efficiency(found.renyi_entropy, facts.vocab_size),
@@ -630,7 +512,7 @@ def _row(name: str, facts: VocabularyFacts, text: TextFacts, found: Measurement,
     )
 
 
-def _vocab(name: str, seen: _Seen, wanted: _Wanted) -> Vocab:
+def _vocab(name: str, seen: _Seen, wanted: Wanted) -> Vocab:
     lost = [found.lost for found in seen.measurements.values() if found.lost is not None]
     lost += list(seen.facts.lost)
     return Vocab(name, wanted.fingerprint, seen.facts, not lost, lost[0] if lost else None, wanted.path, seen.probed)

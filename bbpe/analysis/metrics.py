@@ -33,6 +33,7 @@ __all__ = [
     "digit_policy",
     "fertility",
     "gini",
+    "histogram",
     "invalid_token_share",
     "nsl",
     "parity",
@@ -43,6 +44,7 @@ __all__ = [
     "tokens_per_character",
     "tokens_per_document",
     "tokens_per_line",
+    "unknown_share",
     "utilisation",
 ]
 
@@ -109,26 +111,28 @@ def gini(costs: Sequence[float]) -> float:
     return float(((2 * np.arange(1, n + 1) - n - 1) * values).sum() / (n * values.sum()))
 
 
-def fertility(tokens_of_words: Counts, occurrences: Counts) -> float:
+def fertility(word_tokens: int, words: int) -> float:
     """Σ|T(w)| ÷ words, in tokens per word; every occurrence of a word counts. Source (5).
 
     Means nothing without the rule that says what a word is: see ``words.py``.
-
-    Args:
-        tokens_of_words: Tokens of each distinct word.
-        occurrences: How often each occurs.
     """
-    return float((tokens_of_words * occurrences).sum() / occurrences.sum())
+    return word_tokens / words
 
 
-def continued_share(tokens_of_words: Counts, occurrences: Counts) -> float:
+def continued_share(continued: int, words: int) -> float:
     """Σ 1[|T(w)| ≥ 2] ÷ words: the share of words, as they occur, that are cut. Source (5)."""
-    return float(occurrences[tokens_of_words >= 2].sum() / occurrences.sum())
+    return continued / words
 
 
-def single_token_retention(tokens_of_words: Counts) -> float:
-    """(1/n) Σ 1[|T(w_i)| = 1] over n distinct words: a share, each word once. Source (6)."""
-    return float((tokens_of_words == 1).mean())
+def single_token_retention(single: int, forms: int) -> float:
+    """Σ 1[|T(w_i)| = 1] ÷ n over n distinct words: a share, each word once. Source (6)."""
+    return single / forms
+
+
+def unknown_share(unknown: int, tokens: int) -> float:
+    """(emitted tokens that stand for text no token covers) ÷ Σ|T(x)|. Such text is lost: source (1) leaves out
+    tokenizers with more than a tenth of it, and so should a reader."""
+    return unknown / tokens
 
 
 def cut_character_share(whole: int, characters: int) -> float:

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import bbpe
-from bbpe.analysis.comparison import Compared, Comparison, Missing, Model, compare
+from bbpe.analysis.comparison import Comparison, Missing, Model, compare
+from bbpe.analysis.finding import Compared
 from bbpe.analysis.texts import label_of
 from bbpe.corpus import Progress, SourceLike, open_corpus
 from bbpe.errors import ComparisonError, CorpusError, MissingExtraError, TrainingError

@@ -156,7 +156,7 @@ def _sizes(corpora: list[str], given: dict[str, Any]) -> tuple[Report, dict[str,
     from bbpe.analysis.sizes import measure_sizes
     from bbpe.analysis.texts import read_text
     from bbpe.io import load
-    from bbpe.report.comparison_report import sizes_report
+    from bbpe.report.sizes_report import sizes_report
 
     named = list(given["tokenizers"]) or corpora[:1]
     rest = corpora if given["tokenizers"] else corpora[1:]
@@ -198,7 +198,7 @@ def _train(corpora: Sequence[str], given: dict[str, Any]) -> tuple[Report, dict[
     from dataclasses import asdict
 
     from bbpe.analysis.same_corpus import compare_trainers
-    from bbpe.report.comparison_report import same_corpus_report
+    from bbpe.report.same_corpus_report import same_corpus_report
 
     if given["vocab"] is None:
         raise click.UsageError("--train needs --vocab: how many entries each library is to learn")

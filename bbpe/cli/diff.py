@@ -47,7 +47,7 @@ def command(
     from bbpe.analysis.difference import difference
     from bbpe.io import load
     from bbpe.report import check_suffix, terminal, write
-    from bbpe.report.comparison_report import difference_report
+    from bbpe.report.difference_report import difference_report
 
     if target is not None:
         check_suffix(target)

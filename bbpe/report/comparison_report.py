@@ -6,14 +6,11 @@ all else is ``minor`` and stands in files. What it does not: measure, or draw.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from bbpe.analysis.comparison import Comparison, Row, Vocab
-from bbpe.analysis.difference import Cut, Differences
 from bbpe.analysis.measurement import Lost
-from bbpe.analysis.same_corpus import SameCorpus
-from bbpe.analysis.sizes import Sizes
-from bbpe.report.cells import visible
 from bbpe.report.model import (
     Block,
     Cell,
@@ -29,7 +26,7 @@ from bbpe.report.model import (
     Table,
 )
 
-__all__ = ["comparison_report", "difference_report", "same_corpus_report", "sizes_report"]
+__all__ = ["comparison_report"]
 
 _LOSES_TEXT = 0.01  # share of unknown tokens from which tokens per character means nothing
 _TEXTS_WITH_SPEED = 3  # columns that a screen has room for
@@ -258,7 +255,12 @@ def _answer_notes(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _lost(lost: Lost) -> str:
-    return f"{lost.given!r} comes back as {lost.got!r} ({lost.what})"
+    return f"{_visible(lost.given)} comes back as {_visible(lost.got)} ({lost.what})"
+
+
+def _visible(text: str) -> str:
+    """The text quoted, combining marks by number: with them and composed it looks the same."""
+    return "".join(f"\\u{ord(one):04x}" if unicodedata.combining(one) else one for one in repr(text))
 
 
 def _chinese(comparison: Comparison) -> int | None:
@@ -533,160 +535,3 @@ def _texts(comparison: Comparison) -> Section:
         {column.key: getattr(text, column.key) for column in columns} for text in comparison.texts
     ]
     return Section("The texts", blocks=(Table("texts", "What was measured on", columns, tuple(rows)),), minor=True)
-
-
-# --- sizes ------------------------------------------------------------------------------------------------------------
-
-
-def sizes_report(sizes: Sizes) -> Report:
-    """The report of a curve of sizes: tokens per character on the left, parameters on the right."""
-    labels = list(dict.fromkeys(row.text for row in sizes.rows))
-    by_size: dict[int, dict[str, Cell]] = {}
-    for row in sizes.rows:
-        cells = by_size.setdefault(row.vocab_size, {"vocab_size": row.vocab_size})
-        number = labels.index(row.text)
-        cells[f"tpc_{number}"] = row.tokens_per_character
-        cells[f"saved_{number}"] = row.saved
-        cells["parameters"] = None if row.cost is None else row.cost.parameters / 1e6
-    columns = [Column("vocab_size", "Entries", kind="integer")]
-    for number, label in enumerate(labels):
-        columns.append(Column(f"tpc_{number}", label, "tokens/char", "number"))
-        columns.append(
-            Column(f"saved_{number}", "Saved", "by this step", "percent", note="Tokens, against the size before.")
-        )
-    costed = any(row.cost is not None for row in sizes.rows)
-    if costed:
-        columns.append(Column("parameters", "Rows", "M parameters", "number", 1))
-    rows = tuple({column.key: cells.get(column.key) for column in columns} for cells in by_size.values())
-    series = [
-        Series(
-            label,
-            tuple(row.vocab_size for row in sizes.rows if row.text == label),
-            tuple(row.tokens_per_character for row in sizes.rows if row.text == label),
-        )
-        for label in labels
-    ]
-    if costed:
-        first = [row for row in sizes.rows if row.text == labels[0] and row.cost is not None]
-        series.append(
-            Series(
-                "parameters",
-                tuple(row.vocab_size for row in first),
-                tuple(row.cost.parameters / 1e6 for row in first if row.cost is not None),
-                axis="right",
-            )
-        )
-    figure = Figure(
-        "curve",
-        "Tokens per character against vocabulary size",
-        "lines",
-        "Entries",
-        "Tokens per character",
-        tuple(series),
-        x_scale="log",
-        second_axis="Million parameters of embedding and output projection" if costed else "",
-        table="sizes",
-    )
-    table = Table("sizes", f"{sizes.tokenizer}, cut down", tuple(columns), rows, notes=sizes.warnings)
-    section = Section("From one training", blocks=(table, figure))
-    return Report(f"Sizes of {sizes.tokenizer}", (section,), main_table="sizes")
-
-
-# --- same corpus, same size -------------------------------------------------------------------------------------------
-
-
-def same_corpus_report(found: SameCorpus) -> Report:
-    """The report of libraries trained on the same text."""
-    report = comparison_report(found.comparison, title=f"Same text, {found.vocab_size:,} entries, different libraries")
-    columns = (
-        Column("name", "Library"),
-        Column("library", "Version"),
-        Column("seconds", "Training", "seconds", "number", 1, better="lower"),
-        Column("entries", "Entries", kind="integer"),
-        Column("options", "Options"),
-    )
-    rows: tuple[Mapping[str, Cell], ...] = tuple(
-        {
-            "name": one.name,
-            "library": one.library,
-            "seconds": one.seconds,
-            "entries": one.entries,
-            "options": one.options,
-        }
-        for one in found.trained
-    )
-    table = Table("training", "How long training took, on all processors", columns, rows)
-    section = Section(
-        "Training",
-        f"All learned from the same {found.training_bytes:,} bytes; the figures above are of "
-        f"{found.held_out_bytes:,} bytes that none of them saw.",
-        (table,),
-    )
-    sections = (report.sections[0], section, *report.sections[1:])
-    return Report(report.title, sections, {**report.method, **found.method}, report.summary, report.main_table)
-
-
-# --- two tokenizers ---------------------------------------------------------------------------------------------------
-
-
-def difference_report(found: Differences, *, limit: int | None = 20) -> Report:
-    """The report of where two tokenizers part.
-
-    Args:
-        found: The differences.
-        limit: Rows shown on the terminal; files have all.
-    """
-    columns = (
-        Column("place", "Line:column"),
-        Column("first", found.first, note="Its tokens, | between them."),
-        Column("second", found.second),
-        Column("reason", "Why"),
-        Column("explanation", "In words"),
-        Column("start", "From byte", kind="integer", minor=True),
-        Column("end", "To byte", kind="integer", minor=True),
-        Column("first_ids", f"Ids of {found.first}", minor=True),
-        Column("second_ids", f"Ids of {found.second}", minor=True),
-    )
-    rows: tuple[Mapping[str, Cell], ...] = tuple(
-        {
-            "place": f"{one.line}:{one.column}",
-            "first": _spelled(one.first),
-            "second": _spelled(one.second),
-            "reason": one.reason,
-            "explanation": one.explanation,
-            "start": one.start,
-            "end": one.end,
-            "first_ids": " ".join(str(cut.id) for cut in one.first),
-            "second_ids": " ".join(str(cut.id) for cut in one.second),
-        }
-        for one in found.differences
-    )
-    reasons = Table(
-        "reasons",
-        "Why",
-        (Column("reason", "Reason"), Column("count", "Differences", kind="integer")),
-        tuple({"reason": reason, "count": count} for reason, count in found.reasons.items()),
-    )
-    blocks: tuple[Block, ...] = (
-        (Table("differences", "Where they part", columns, rows, limit=limit), reasons) if rows else ()
-    )
-    share = found.different_bytes / found.bytes if found.bytes else 0.0
-    if rows:
-        coarser = f" Every token boundary of {found.second} is one of {found.first}." if found.coarser else ""
-        places = "one place" if len(rows) == 1 else f"{len(rows):,} places"
-        summary = (
-            f"{found.first} makes {found.first_tokens:,} tokens, {found.second} {found.second_tokens:,}; they part in "
-            f"{places}, {share:.1%} of the text.{coarser}"
-        )
-    else:
-        summary = f"{found.first} and {found.second} cut this text alike; tokens: {found.first_tokens:,}."
-    return Report(
-        f"{found.first} and {found.second}",
-        (Section("Differences", blocks=blocks),) if blocks else (),
-        summary=summary,
-        main_table="differences" if rows else "",
-    )
-
-
-def _spelled(cuts: Sequence[Cut]) -> str:
-    return "|".join("".join(part.text for part in visible(cut.token)) or "·" for cut in cuts)
