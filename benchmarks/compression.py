@@ -93,12 +93,12 @@ def measured(parts: Sequence[str]) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
     for part in parts:
         print(f"{part} ...", file=sys.stderr)
-        record[part] = without_folders(measure(part))
+        record[part] = slim(measure(part))
         record[part]["measured"] = {**moment(), "commit": commit(), "machine": machine()}
-        RESULT.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        RESULT.write_text(as_json(record), encoding="utf-8")
     record["versions"] = {name: version(name) for name in ("tokenizers", "sentencepiece")}
     record["python_code"] = f"Python {sys.version_info.major}.{sys.version_info.minor} standard library"
-    RESULT.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    RESULT.write_text(as_json(record), encoding="utf-8")
     return record
 
 
@@ -116,20 +116,51 @@ def _code() -> list[str]:
     return found
 
 
-def without_folders(value: Any) -> Any:
-    """The same with file names in place of paths: where somebody keeps files is nobody's business."""
+_KEPT = frozenset(
+    [
+        "tokenizer",
+        "text",
+        "tokens",
+        "tokens_per_character",
+        "characters_per_token",
+        "bytes_per_token",
+        "tokens_per_line",
+        "nsl",
+        "cut_han",
+        "invalid_tokens",
+        "unknown_tokens",
+        "megabytes_per_second",
+        "fertility",
+        "single_token_retention",
+        "utilisation",
+        "renyi_efficiency",
+        "renyi_efficiency_observed",
+    ]
+)
+
+
+def slim(value: Any) -> Any:
+    """What the page and its readers need: rounded figures, file names in place of paths, no more."""
     if isinstance(value, dict):
-        return {
-            key: Path(one).name if key == "path" and isinstance(one, str) else without_folders(one)
-            for key, one in value.items()
-        }
+        if {"tokenizer", "tokens", "seconds"} <= value.keys():  # a row
+            value = {key: one for key, one in value.items() if key in _KEPT}
+        left_out = ("sources", "method", "inference_flops_saved", "training_flops_saved")
+        return {key: slim(one) for key, one in value.items() if key not in left_out}
     if isinstance(value, (list, tuple)):
-        return [without_folders(one) for one in value]
+        return [slim(one) for one in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
     if isinstance(value, str):
         for folder in (os.environ.get("BBPE_HOME"), tempfile.gettempdir()):
             if folder:
                 value = value.replace(f"{folder}/", "")
     return value
+
+
+def as_json(record: dict[str, Any]) -> str:
+    """JSON with a line for each row of a list, so that two measurements can be compared line by line."""
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("},{", "},\n{").replace("[{", "[\n{") + "\n"
 
 
 # --- rendering --------------------------------------------------------------------------------------------------------
@@ -163,7 +194,7 @@ Tokens per character, half a megabyte of each. {kinds_about}
 
 ## Thirteen languages
 
-Tokens ÷ tokens of English for the same sentences, and the inequality over all thirteen (Gini; 0 is equal). The most equal first.
+Tokens ÷ tokens of English for the same sentences, and the inequality over all thirteen (Gini; 0 is equal). The most equal first.{left_out}
 
 {languages}
 
@@ -234,6 +265,8 @@ def render(record: dict[str, Any]) -> str:
             vocab["facts"]["engine"].split()[0],
         ]
 
+    everywhere = [name for name in both if all(rows[name, label]["unknown_tokens"] <= 0.01 for label in NTREX)]
+    left_out = [name for name in both if name not in everywhere]
     missing = {one["name"]: one["reason"] for one in (*parallel["missing"], *kinds["missing"])}
     reference = parallel["texts"][0]
     return TEMPLATE.format(
@@ -254,12 +287,13 @@ def render(record: dict[str, Any]) -> str:
         missing="".join(f"\nNot measured: {name}, because {reason}.\n" for name, reason in missing.items()),
         kinds_about=f"Code is the {record['python_code']}.",
         kinds=_kinds(kinds, [name for name in keeping if name not in missing]),
-        languages=_languages(balance, keeping),
+        languages=_languages(balance, everywhere),
+        left_out=f" Left out, because they lose text in one of the languages: {', '.join(left_out)}." if left_out else "",
         languages_count=len(NTREX),
         width=WIDTH,
         body=BODY,
         baseline=parallel["baseline"],
-        cost=_cost(parallel, keeping),
+        cost=_cost(parallel, everywhere),
         trained_about=_trained_about(trained),
         trained=_trained(trained),
         held_out=_held_out(trained),

@@ -15,6 +15,7 @@ import pytest
 
 import bbpe
 from bbpe.analysis import cache as cache_module
+from bbpe.analysis import measurement as measurement_module
 from bbpe.analysis import workers
 from bbpe.analysis.cache import Cache, fingerprint_of_path, fingerprint_of_vocabulary
 from bbpe.analysis.comparison import Model, compare
@@ -155,6 +156,22 @@ def test_digit_policy_follows_the_pattern(pattern: str, digits: str) -> None:
         runs = [f"{n:03}" for n in range(1000)] + [f"{n:02}" for n in range(100)]
         tokenizer = bbpe.train([" ".join(runs)] * 3, num_merges=2000, pattern=pattern)
     assert look_at(tokenizer).digits == digits
+
+
+def test_text_is_measured_in_batches(small: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = read_text([f"document {n}: 中文 cafe\u0301" for n in range(50)], "x")
+    nfc = Tokenizer(small.vocabulary.replace(normalizer="NFC"))
+    whole = [measure(one, text) for one in (small, nfc)]
+    monkeypatch.setattr(measurement_module, "_BATCH_CHARACTERS", 100)
+    for one, expected in zip((small, nfc), whole, strict=True):
+        assert without_times(measure(one, text)) == without_times(expected)
+    assert whole[1].changed_parts == 50
+
+
+def test_a_text_of_which_nothing_is_left_is_told(bbpe_home: Path, small: Tokenizer) -> None:
+    """BERT's normalizer removes characters of no width: no ratio has a meaning."""
+    found = compare({"bert": "bert-base-uncased", "small": small}, {"x": ["\u200b\u200b"]}, cache=False)
+    assert [(one.name, one.reason) for one in found.missing] == [("bert", "not a single token comes out of x")]
 
 
 def test_long_documents_are_cut_at_line_ends_and_nothing_is_lost(small: Tokenizer) -> None:

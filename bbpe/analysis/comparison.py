@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import bbpe
+from bbpe import catalogue
 from bbpe.analysis import metrics
 from bbpe.analysis.cache import (
     Cache,
@@ -312,7 +313,7 @@ def compare(
     lines = lines or parallel
     wanted = find_vocabularies(tokenizers)
     if baseline is not None:
-        _check_baseline(baseline, wanted)
+        baseline = _checked_baseline(baseline, wanted)
     texts = _read_texts(
         corpora,
         parallel=parallel,
@@ -361,11 +362,16 @@ def compare(
     )
 
 
-def _check_baseline(baseline: str, wanted: Mapping[str, Wanted]) -> None:
-    if baseline not in wanted:
-        near = difflib.get_close_matches(baseline, wanted, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"compared are {', '.join(wanted)}"
-        raise ComparisonError(f"the baseline {baseline!r} is none of the compared vocabularies; {hint}")
+def _checked_baseline(baseline: str, wanted: Mapping[str, Wanted]) -> str:
+    """The compared vocabulary that the baseline names, perhaps by an alias."""
+    if baseline in wanted:
+        return baseline
+    entry = catalogue.find(baseline)
+    if entry is not None and entry.name in wanted:
+        return entry.name
+    near = difflib.get_close_matches(baseline, wanted, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"compared are {', '.join(wanted)}"
+    raise ComparisonError(f"the baseline {baseline!r} is none of the compared vocabularies; {hint}")
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------

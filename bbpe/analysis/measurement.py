@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -28,6 +28,7 @@ from bbpe.analysis import metrics
 from bbpe.analysis.characters import gb2312
 from bbpe.analysis.texts import Text
 from bbpe.engines import EngineTokenizer
+from bbpe.errors import ComparisonError
 from bbpe.tokenizer import Tokenizer
 
 __all__ = ["DIGIT_RUNS", "PROBES", "AnyTokenizer", "Lost", "Measurement", "VocabularyFacts", "look_at", "measure"]
@@ -48,7 +49,10 @@ PROBES: dict[str, str] = {
 """What tokenizers lose, each with a text of it."""
 
 DIGIT_RUNS = ("7", "42", "123", "1234", "12345", "1314151", "20261121", "3141592653")
-_COARSE = 0.002  # seconds of processor time that are too few to be believed
+_COARSE = (
+    0.002  # seconds of processor time that are too few to be believed: some systems' clocks tick 64 times a second
+)
+_BATCH_CHARACTERS = 1 << 21  # of text encoded at once: other libraries give a Python object for each token
 _EXCERPT = 24  # characters shown of a place where a text came back changed
 
 
@@ -136,17 +140,27 @@ def measure(tokenizer: AnyTokenizer, text: Text) -> Measurement:
 
     Raises:
         EncodeError: The vocabulary has no token for a byte of the text.
+        ComparisonError: No token at all comes out of the text.
     """
     tokenizer.encode_batch_to_numpy([text.parts[0][:1000]], threads=1)  # tables that are made on first use
-    parts = list(text.parts)
-    wall, begun = time.perf_counter(), time.process_time()
-    ids, offsets = tokenizer.encode_batch_to_numpy(parts, threads=1)
-    # Processor time is the same on a busy machine; but on some systems its clock is too coarse for a short text.
-    seconds = time.process_time() - begun
+    counts = np.zeros(tokenizer.id_space, dtype=np.int64)
+    wall = seconds = 0.0
+    changed = 0
+    lost: Lost | None = None
+    for parts in _batches(text.parts):
+        wall_begun, begun = time.perf_counter(), time.process_time()
+        ids, offsets = tokenizer.encode_batch_to_numpy(parts, threads=1)
+        seconds += time.process_time() - begun
+        wall += time.perf_counter() - wall_begun
+        counts += metrics.histogram(ids, len(counts))
+        changed_here, lost_here = _round_trip(tokenizer, parts, ids, offsets, text.facts.label)
+        changed += changed_here
+        lost = lost if lost is not None else lost_here
     if seconds < _COARSE:
-        seconds = time.perf_counter() - wall
-    counts = metrics.histogram(ids, tokenizer.id_space)
+        seconds = wall
     used = np.flatnonzero(counts)
+    if not len(used):
+        raise ComparisonError(f"not a single token comes out of {text.facts.label}")
     tokens = [tokenizer.token(id) for id in used.tolist()]
     occurrences = counts[used]
     whole = np.fromiter(map(_whole_han, tokens), dtype=np.int64, count=len(tokens))
@@ -154,9 +168,8 @@ def measure(tokenizer: AnyTokenizer, text: Text) -> Measurement:
     unknown = unknown_id(tokenizer)
     forms = lengths_of(tokenizer, text.words.forms)
     word_occurrences = np.asarray(text.words.occurrences, dtype=np.int64)
-    changed, lost = _round_trip(tokenizer, text.parts, ids, offsets, text.facts.label)
     return Measurement(
-        tokens=len(ids),
+        tokens=int(occurrences.sum()),
         distinct_tokens=len(used),
         invalid_tokens=int(occurrences[invalid].sum()),
         unknown_tokens=int(counts[unknown]) if unknown is not None else 0,
@@ -170,6 +183,19 @@ def measure(tokenizer: AnyTokenizer, text: Text) -> Measurement:
         lost=lost,
         seconds=seconds,
     )
+
+
+def _batches(parts: Sequence[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    size = 0
+    for part in parts:
+        batch.append(part)
+        size += len(part)
+        if size >= _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def look_at(tokenizer: AnyTokenizer, load_seconds: float = 0.0) -> VocabularyFacts:

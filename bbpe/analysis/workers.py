@@ -130,6 +130,7 @@ def _run_in_processes(
         file = Path(folder, "texts")
         with file.open("wb") as out:
             pickle.dump(tuple(texts), out, protocol=pickle.HIGHEST_PROTOCOL)
+        stack.callback(_empty, waiting)  # nobody takes another job once this is left
         for _ in range(processes):
             worker = stack.enter_context(_Worker(file))
             threading.Thread(target=worker.work, args=(waiting, finished), daemon=True).start()
@@ -140,24 +141,32 @@ def _run_in_processes(
             done(*result)
 
 
+def _empty(waiting: queue.SimpleQueue[Job]) -> None:
+    with contextlib.suppress(queue.Empty):
+        while True:
+            waiting.get_nowait()
+
+
 class _Worker:
     """A process, and the thread that feeds it."""
 
     def __init__(self, texts: Path) -> None:
         self._texts = texts
         self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
 
     def __enter__(self) -> _Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closed = True
         self._stop()
 
     def work(
         self, waiting: queue.SimpleQueue[Job], finished: queue.SimpleQueue[tuple[Job, Result] | BaseException]
     ) -> None:
         """Take jobs until none is left."""
-        while True:
+        while not self._closed:
             try:
                 job = waiting.get_nowait()
             except queue.Empty:

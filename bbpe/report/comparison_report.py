@@ -165,7 +165,6 @@ def _answer_columns(comparison: Comparison) -> tuple[Column, ...]:
                 f"of {comparison.texts[han].label}",
                 "percent",
                 better="lower",
-                note="Chinese characters, as they occur, that need two tokens or more.",
             )
         )
     columns.append(Column("lossless", "Lossless", kind="flag", note="Decoding gives every probe and text back."))
@@ -178,7 +177,6 @@ def _answer_columns(comparison: Comparison) -> tuple[Column, ...]:
                 "number",
                 1,
                 minor=number >= _TEXTS_WITH_SPEED,
-                note="Encoded by one thread, first pass; the engine decides this more than the vocabulary.",
             )
         )
     columns.append(Column("engine", "Engine", minor=True))
@@ -240,13 +238,15 @@ def _answer_notes(comparison: Comparison) -> tuple[str, ...]:
     han = _chinese(comparison)
     if han is not None:
         label = comparison.texts[han].label
-        notes.append(f"Cut: Chinese characters of {label} that need two tokens or more.")
+        notes.append(f"Cut: Chinese characters of {label}, as they occur, that need two tokens or more.")
     engines: dict[str, list[str]] = {}
     for vocab in comparison.vocabularies:
         engines.setdefault(vocab.facts.engine.split()[0], []).append(vocab.name)
     own = "bbpe's own encoder" if "bbpe" in engines else ""
     others = [f"{engine} for {', '.join(names)}" for engine, names in engines.items() if engine != "bbpe"]
-    notes.append(f"MB/s: one thread, first pass, of {'; of '.join([own, *others] if own else others)}.")
+    notes.append(
+        f"MB/s: one thread, first pass, of {'; of '.join([own, *others] if own else others)}; the engine decides it."
+    )
     lossy = [vocab for vocab in comparison.vocabularies if vocab.lost is not None]
     for vocab in lossy[:1]:
         assert vocab.lost is not None
@@ -323,7 +323,7 @@ def _figures(comparison: Comparison) -> Iterable[Figure]:
         across, up = pair
         yield Figure(
             "scatter",
-            f"{comparison.texts[across].label} against {comparison.texts[up].label}",
+            f"{comparison.texts[up].label} against {comparison.texts[across].label}",
             "scatter",
             f"Bytes per token, {comparison.texts[across].label}",
             f"Bytes per token, {comparison.texts[up].label}",
