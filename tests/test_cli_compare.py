@@ -152,7 +152,7 @@ def test_a_curve_of_sizes(cli: Bbpe, tmp_path: Path) -> None:
     assert found["rows"][0]["cost"]["parameters"] == 400 * 16 * 2
     same = json.loads(cli("compare", ZH, "--sizes", "400,800,1200", "-t", "large", "--json"))
     assert [row["tokens"] for row in same["rows"]] == [row["tokens"] for row in found["rows"]]
-    assert "M parameters" in cli(*arguments, "--d-model", "16", "-o", "sizes.md")
+    assert "Rows" in cli(*arguments, "--d-model", "16", "-o", "sizes.md")
     assert "400" in (tmp_path / "sizes.md").read_text("utf-8")
     cli("compare", "--sizes", "400", "large", status=2, error="needs held-out text")
     cli("compare", "--sizes", "9k", "large", ZH, status=1, error="vocab_size 9000 is not between")
