@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import json
 import re
@@ -130,6 +131,12 @@ def test_a_page_with_pictures_and_a_live_box(cli: Bbpe, tmp_path: Path) -> None:
     assert "<svg" in page
     assert "http://" not in page.replace("http://www.w3.org/", "")
     assert "Tokens per character" in page
+
+
+def test_a_page_without_its_libraries_is_refused_before_the_work(cli: Bbpe, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "jinja2" else find(name))
+    cli("compare", "nowhere.txt", "-t", "small", "-o", "page.html", status=1, error=r"needs jinja2.*bbpe\[compare\]")
 
 
 def test_the_probe(cli: Bbpe) -> None:

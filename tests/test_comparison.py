@@ -681,6 +681,11 @@ def test_they_part_by_what_another_library_does_to_text(bbpe_home: Path) -> None
     assert found.differences[-1].reason == "normalizer"
     assert "writes its unknown token" in found.differences[-1].explanation
     assert difference(llama, bbpe.load("cl100k_base"), "Hello world").differences == ()
+    # Where T5's library leaves the space between two tokens, that is no difference either.
+    found = difference(
+        bbpe.load("t5-small"), bbpe.load("cl100k_base"), "Hello 1234, world. The cat", names=("t5", "cl")
+    )
+    assert [one.text for one in found.differences] == [" 1234"]
 
 
 @pytest.mark.parametrize("names", [("cl100k_base", "qwen"), ("llama3", "o200k_base")])

@@ -101,7 +101,7 @@ class Cache:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        self._versions = "\0".join((str(_VERSION), bbpe.__version__, *_engine_versions(), _machine()))
+        self._versions = "\0".join((str(_VERSION), _own_version(), *_engine_versions(), _machine()))
 
     def facts(self, vocabulary: str) -> VocabularyFacts | None:
         """What is known of the vocabulary with this fingerprint."""
@@ -152,6 +152,13 @@ class Cache:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_write(path, force=True) as file:
                     file.write(json.dumps(record, ensure_ascii=True).encode())
+
+
+def _own_version() -> str:
+    """This bbpe: its version, and when a file of it last changed, for those who work on it."""
+    folder = Path(bbpe.__file__).parent
+    files = (file for suffix in ("py", "so", "pyd", "toml") for file in folder.rglob(f"*.{suffix}"))
+    return f"{bbpe.__version__} {max(file.stat().st_mtime_ns for file in files)}"
 
 
 def _engine_versions() -> Iterator[str]:

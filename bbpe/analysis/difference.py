@@ -126,10 +126,10 @@ def difference(
     """
     cuts = [_cuts(one, text, _known(one, allowed_special)) for one in (first, second)]
     _check_special(allowed_special, first, second)
-    stretches = list(_stretches(cuts[0], cuts[1]))
+    data = text.encode()
+    stretches = _stretches(data, cuts[0], cuts[1])
     starts = _line_starts(text)
     why = _Reasons(first, second, text, cuts, names, allowed_special)
-    data = text.encode()
     found = []
     for a, b in stretches:
         start = min(one.start for one in (*a, *b))
@@ -191,7 +191,9 @@ def _cuts(tokenizer: AnyTokenizer, text: str, allowed: Allowed) -> tuple[Cut, ..
     )
 
 
-def _stretches(first: Sequence[Cut], second: Sequence[Cut]) -> list[tuple[tuple[Cut, ...], tuple[Cut, ...]]]:
+def _stretches(
+    data: bytes, first: Sequence[Cut], second: Sequence[Cut]
+) -> list[tuple[tuple[Cut, ...], tuple[Cut, ...]]]:
     """The shortest runs of tokens that cover the same bytes and are not the same token."""
     found = []
     i = j = 0
@@ -215,7 +217,7 @@ def _stretches(first: Sequence[Cut], second: Sequence[Cut]) -> list[tuple[tuple[
             if a_end == b_end and not _continues(first, i, a_end) and not _continues(second, j, b_end):
                 break
         a, b = tuple(first[a_from:i]), tuple(second[b_from:j])
-        if not _same(a, b):
+        if not _same(data, a, b):
             found.append((a, b))
     return found
 
@@ -225,13 +227,22 @@ def _continues(cuts: Sequence[Cut], place: int, end: int) -> bool:
     return place < len(cuts) and cuts[place].start < end
 
 
-def _same(a: Sequence[Cut], b: Sequence[Cut]) -> bool:
-    """Whether the tokens are the same. The space that some libraries put before a text is no difference in it."""
+def _same(data: bytes, a: Sequence[Cut], b: Sequence[Cut]) -> bool:
+    """Whether the tokens are the same.
+
+    Spaces at their edges are no difference: one library puts them into the token after, another between two tokens, a
+    third before every text.
+    """
 
     def seen(cuts: Sequence[Cut]) -> list[tuple[int, int, bytes, bool, bool]]:
-        return [
-            (cut.start, cut.end, cut.token.strip(b" "), cut.special, cut.unknown) for cut in cuts if cut.end > cut.start
-        ]
+        found = []
+        for cut in cuts:
+            start = cut.start
+            while start < cut.end and data[start : start + 1] == b" " and cut.token != b" ":
+                start += 1
+            if cut.end > cut.start:
+                found.append((start, cut.end, cut.token.strip(b" ") or b" ", cut.special, cut.unknown))
+        return found
 
     return seen(a) == seen(b)
 
@@ -349,6 +360,9 @@ class _Reasons:
         ):
             if cut.token not in self._tokens_of(other):
                 return f"{name} has the token {_shown(cut.token)}, {other_name} has not"
+        for name, tokenizer in zip(self._names, self._tokenizers, strict=True):
+            if not isinstance(tokenizer, Tokenizer):
+                return f"both have all these tokens; {name} is cut by {tokenizer.engine} ({tokenizer.algorithm})"
         return "both have all these tokens, and merge in another order"
 
 

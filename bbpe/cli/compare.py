@@ -95,16 +95,13 @@ def command(corpus: tuple[str, ...], **given: Any) -> None:
       bbpe compare --train bbpe,sentencepiece-unigram --vocab 32k zh.txt en.txt
       bbpe compare --probe "今天天气 is  nice 123.5" -t qwen -t llama2
     """
-    from bbpe.report import check_suffix
-
     corpora = list(corpus)
     if given["probe"] and Path(given["probe"]).exists():
         # "--probe zh.txt": an option with an optional value takes what follows it.
         corpora.insert(0, given["probe"])
         given["probe"] = _DEFAULT_PROBE
     if given["target"] is not None:
-        check_suffix(given["target"])
-        output.check_file(given["target"], given["force"])
+        output.check_report(given["target"], given["force"])
     if sum(given[name] is not None for name in ("sizes", "trainers")) > 1:
         raise click.UsageError("--sizes and --train are two questions: ask one")
     if given["trainers"] is not None:

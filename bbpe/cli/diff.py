@@ -46,12 +46,11 @@ def command(
     """
     from bbpe.analysis.difference import difference
     from bbpe.io import load
-    from bbpe.report import check_suffix, terminal, write
+    from bbpe.report import terminal, write
     from bbpe.report.difference_report import difference_report
 
     if target is not None:
-        check_suffix(target)
-        output.check_file(target, force)
+        output.check_report(target, force)
     names = _names(first, second)
     found = difference(
         load(first), load(second), _text(text), names=names, allowed_special=options.allowed(allow_special)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import sys
@@ -65,6 +66,23 @@ def check_file(path: str | os.PathLike[str], force: bool) -> None:
 
     with contextlib.suppress(Probed), atomic_write(path, force=force):
         raise Probed  # it could be made; nothing of it is left
+
+
+def check_report(path: str | os.PathLike[str], force: bool) -> None:
+    """Refuse a report before the work that fills it: a name of no form, a file that exists, a missing library.
+
+    Raises:
+        OutputError: As ``bbpe.report.write`` would raise it afterwards.
+        MissingExtraError: Likewise.
+    """
+    from bbpe.errors import MissingExtraError
+    from bbpe.report import check_suffix
+
+    if check_suffix(path) == ".html":
+        for library in ("matplotlib", "jinja2"):
+            if importlib.util.find_spec(library) is None:
+                raise MissingExtraError(f"a page needs {library}, which is not installed: pip install 'bbpe[compare]'")
+    check_file(path, force)
 
 
 def check_folder(path: str | os.PathLike[str], force: bool) -> None:
