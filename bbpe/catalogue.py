@@ -169,16 +169,21 @@ def _by_id(special: Mapping[str, int]) -> tuple[SpecialToken, ...]:
 
 
 def find(name: str) -> Entry | None:
-    """The entry of a name or alias, upper and lower case alike: the catalogue's, else one that the user added.
+    """The entry of a name: what the user added under it, else the catalogue's, upper and lower case alike.
+
+    A user's name that a later catalogue has too stays the user's.
 
     Raises:
         FormatError: The user's entry of that name is damaged.
     """
+    own = _read_own_entry(home() / "vocabs" / name) if is_name(name) else None
+    return own or published(name)
+
+
+def published(name: str) -> Entry | None:
+    """The catalogue's entry of a name or alias, upper and lower case alike."""
     wanted = name.lower()
-    found = next((entry for entry in entries().values() if wanted in entry.names()), None)
-    if found is None and is_name(name):
-        found = _read_own_entry(home() / "vocabs" / name)
-    return found
+    return next((entry for entry in entries().values() if wanted in entry.names()), None)
 
 
 def is_name(name: str) -> bool:
@@ -194,6 +199,15 @@ def is_name(name: str) -> bool:
         and name.isprintable()
         and not set(name) & set('/\\:*?"<>| ')
     )
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a file in an entry's folder may have this name: no path, not hidden, not the entry's own record.
+
+    >>> is_file_name("my vocab.json"), is_file_name("../x"), is_file_name(".x")
+    (True, False, False)
+    """
+    return bool(name) and name[0] != "." and not set(name) & set("/\\\0") and name != OWN_ENTRY
 
 
 def nearest(name: str) -> list[str]:
@@ -239,10 +253,7 @@ def holding(path: Path) -> Entry | None:
     folder = real if real.is_dir() else real.parent
     if str(folder.parent) != vocabs:
         return None
-    for entry in entries().values():
-        if entry.name == folder.name:
-            return entry
-    return _read_own_entry(folder)
+    return _read_own_entry(folder) or entries().get(folder.name)
 
 
 # --- the user's own entries ---
@@ -319,7 +330,7 @@ def _read_own_entry(folder: Path) -> Entry | None:
         if record["name"] != folder.name:
             raise ValueError(f"its name is {record['name']!r}, not that of its folder")
         listed = tuple(PublishedFile(file["name"], file["sha256"], file["size"]) for file in record["files"])
-        if not listed or not all(is_name(file.name) for file in listed):
+        if not listed or not all(is_file_name(file.name) for file in listed):
             raise ValueError("'files' has to list the names of files beside it")
         pattern, special = record["pattern"], record["special_tokens"]
         if not all(type(id) is int for id in special.values()):

@@ -446,7 +446,8 @@ class _Transfer:
             self._total = self._checked_total(size)
             return 0
         match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
-        if match is None or int(match[1]) != has or not has:
+        same = self._etag is None or response.headers.get("etag", self._etag) == self._etag
+        if match is None or int(match[1]) != has or not has or not same:
             _forget(self._partial)
             raise _AgainError("the server sent another part of the file than it was asked for")
         self._total = self._checked_total(None if match[3] == "*" else int(match[3]))

@@ -26,6 +26,7 @@ TOKENIZER_JSON = "tokenizer.json"
 SIDECAR_FORMATS = ("tiktoken", "vocab+merges")
 """What these do not carry (a pattern, for one) stands in a sidecar, where there is one."""
 _SUFFIXES = ("", ".gz", ".xz")
+_AGAIN = "'bbpe vocab get {} --force' fetches it again"
 
 State = Literal["publisher's", "other copy", "own", "damaged", "absent"]
 
@@ -99,8 +100,8 @@ def _names(folder: Path) -> list[str]:
 
 
 def _file_in_folder(folder: Path, format: str | None, entry: catalogue.Entry | None) -> Path:
-    """The vocabulary file of a folder: its entry's, else tokenizer.json, else the only .tiktoken, else the pair, else
-    one of another format's usual name, else the only file at all."""
+    """The vocabulary file of a folder: its entry's, else tokenizer.json, else the only .tiktoken or .gguf, else the
+    pair, else one of another format's usual name, else the only file at all."""
     names = _names(folder)
 
     def named(name: str) -> Path | None:
@@ -114,10 +115,10 @@ def _file_in_folder(folder: Path, format: str | None, entry: catalogue.Entry | N
         tokenizer = named(TOKENIZER_JSON)
         if tokenizer is not None:
             return tokenizer
-    if format in (None, "tiktoken"):
-        tables = [name for name in names if plain_name(name).endswith(".tiktoken")]
-        if len(tables) == 1:
-            return folder / tables[0]
+    for kind in ("tiktoken", "gguf"):
+        of_that_kind = [name for name in names if plain_name(name).endswith(f".{kind}")]
+        if format in (None, kind) and len(of_that_kind) == 1:
+            return folder / of_that_kind[0]
     if format in (None, "vocab+merges"):
         vocab = named(vocab_merges.VOCAB)
         if vocab is not None and named(vocab_merges.MERGES) is not None:
@@ -174,18 +175,22 @@ def check_copy(contents: Mapping[Path, bytes], entry: catalogue.Entry) -> None:
         name = plain_name(path.name)
         file, known = published.get(name), recorded.get(f"{entry.folder}/{name}")
         digest = hashlib.sha256(content).hexdigest()
-        if file is not None and file.sha256 == digest:
+        if digest in (file and file.sha256, known and known.sha256):
             continue
-        if known is not None and known.sha256 != digest:
-            expected, where = known.sha256, f"{catalogue.lock_path()} has recorded"
+        if known is not None:
+            problem = (
+                f"{catalogue.lock_path()} has recorded {known.sha256}; {_AGAIN.format(entry.name)}, or remove "
+                f"{entry.folder}/{name} from the record to accept it"
+            )
         elif file is not None and file.sha256 is not None and file.size == len(content):
-            expected, where = file.sha256, "its publisher's has" if not entry.own else "when it was added it had"
+            problem = f"its publisher's has {file.sha256}; {_AGAIN.format(entry.name)}"
+            if entry.own:
+                problem = (
+                    f"when it was added it had {file.sha256}; 'bbpe vocab add {entry.name} PATH --force' adds it again"
+                )
         else:
             continue
-        again = f"'bbpe vocab get {entry.name} --force' fetches it again"
-        if entry.own:
-            again = f"add it again ('bbpe vocab add {entry.name} PATH --force')"
-        raise FormatError(f"{path}: damaged or changed: it has sha256 {digest}, but {where} {expected}; {again}")
+        raise FormatError(f"{path}: damaged or changed: it has sha256 {digest}, but {problem}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,7 +221,7 @@ def add(
             f"{name[:100]!r} cannot be a name: at most 100 letters, digits and marks other than spaces, slashes and "
             "quotes, and no dot or hyphen in front"
         )
-    taken = next((entry for entry in catalogue.entries().values() if name.lower() in entry.names()), None)
+    taken = catalogue.published(name)
     if taken is not None:
         raise FormatError(f"{name} is a name of the catalogue ({taken.name}: {taken.family}); choose another")
     wanted = get_pattern(pattern) if pattern is not None else None
@@ -234,6 +234,9 @@ def add(
     if lowercase is None and found.entry is not None:
         lowercase = found.entry.lowercase
     files = parts(found.path, chosen)
+    hidden = next((file for file in files if not catalogue.is_file_name(file.name)), None)
+    if hidden is not None:
+        raise FormatError(f"{hidden}: no name for a file in {catalogue.home() / 'vocabs' / name}; rename it first")
     contents = [read_bytes(file) for file in files]
     published = (
         catalogue.PublishedFile(file.name, hashlib.sha256(content).hexdigest(), len(content))

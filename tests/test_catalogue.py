@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -444,6 +445,26 @@ def test_add_refuses_names_that_are_taken_or_none(home: Path, table: Path) -> No
     assert list(home.iterdir()) == []
 
 
+def test_a_users_name_stays_the_users_when_a_later_catalogue_has_it(
+    home: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    io.add("mine", table, pattern="gpt2", special_tokens={})
+    later = replace(catalogue.entries()["qwen"], name="mine", folder="mine", aliases=())
+    monkeypatch.setattr(catalogue, "entries", lambda: {"mine": later})
+    for path in ("mine", home / "vocabs" / "mine", home / "vocabs" / "mine" / "mine.tiktoken"):
+        assert io.load(path).vocabulary.pattern.name == "gpt2"
+    assert named("mine").state == "own"
+
+
+def test_names_of_files_that_are_added(home: Path, table: Path) -> None:
+    spaced = table.rename(table.with_name("my table.tiktoken"))
+    io.add("spaced", spaced, pattern="gpt2", special_tokens={})
+    assert len(io.load("spaced")) == 258
+    hidden = spaced.rename(table.with_name(".hidden.tiktoken"))
+    with pytest.raises(FormatError, match=r"\.hidden\.tiktoken: no name for a file in .*; rename it first"):
+        io.add("hidden", hidden, pattern="gpt2", special_tokens={})
+
+
 def test_add_replaces_only_what_was_added(home: Path, table: Path) -> None:
     io.add("mine", table, pattern="gpt2", special_tokens={})
     with pytest.raises(OutputError, match="exists already"):
@@ -463,7 +484,7 @@ def test_an_added_file_that_changes_is_noticed(home: Path, table: Path) -> None:
     entry = io.add("mine", table, pattern="gpt2", special_tokens={})
     path = entry.path() / "mine.tiktoken"
     path.write_bytes(path.read_bytes()[:-2] + b"8\n")
-    with pytest.raises(FormatError, match=r"when it was added it had .*'bbpe vocab add mine PATH --force'"):
+    with pytest.raises(FormatError, match=r"when it was added it had .*'bbpe vocab add mine PATH --force' adds"):
         io.load("mine")
 
 

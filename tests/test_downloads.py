@@ -13,8 +13,10 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 import web
@@ -364,6 +366,7 @@ def test_a_later_call_goes_on_where_the_last_one_ended(entry: catalogue.Entry, s
         (lambda answer: answer.reply(206, TABLE[900:], Content_Range=f"bytes 900-2000/{len(TABLE)}"), None),
         (lambda answer: answer.reply(206, TABLE[1000:]), None),
         (lambda answer: answer.reply(206, TABLE[1000:], Content_Range="bytes nonsense"), None),
+        (web.breaking_off(OTHER, len(OTHER), etag='"other"'), None),  # part of another file, though asked not to
     ],
 )
 def test_servers_that_cannot_go_on(
@@ -411,6 +414,46 @@ def test_without_a_hash_nothing_is_continued_that_the_server_does_not_vouch_for(
     assert (target(home).read_bytes(), site.ranges()) == (TABLE, [None, None])
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_storm(entry: catalogue.Entry, site: Web, home: Path, known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty downloads, each of up to four answers drawn at random: the file is right or not there, whatever happens,
+    and one honest answer in the end brings it."""
+    random = Random(7)
+    changed = entry if known else with_file(entry, sha256=None, size=None)
+    use(monkeypatch, changed)
+    damaged = b"X" + TABLE[1:]
+    draw: list[Callable[[], Behaviour]] = [
+        lambda: web.honest(TABLE),
+        lambda: web.honest(TABLE, etag='"two"'),
+        lambda: web.breaking_off(TABLE, random.randrange(len(TABLE))),
+        lambda: web.breaking_off(TABLE, random.randrange(len(TABLE)), etag=None),
+        lambda: web.breaking_off(OTHER, random.randrange(len(TABLE)), etag='"other"'),
+        lambda: web.breaking_off(damaged, random.randrange(1, len(TABLE)), etag='"damaged"'),
+        lambda: web.ignoring_ranges(TABLE),
+        lambda: web.claiming(TABLE, random.randrange(2 * len(TABLE))) if known else web.hanging_up,
+        lambda: web.chunked(TABLE[: random.randrange(len(TABLE))]) if known else web.refusing(500),
+        lambda: web.chunked(TABLE, complete=False),
+        lambda: web.refusing(random.choice([404, 416, 500, 503])),
+        lambda: web.redirecting("/file"),
+        lambda: web.hanging_up,
+    ]
+    outcomes = set()
+    for _ in range(40):
+        site.pages["/file"] = [random.choice(draw)() for _ in range(random.randint(1, 4))]
+        try:
+            get(NAME, force=True, patience=QUICK)
+            outcomes.add("came")
+        except DownloadError:
+            outcomes.add("did not")
+        assert not target(home).exists() or target(home).read_bytes() == TABLE
+        site.pages["/file"] = [web.honest(TABLE)]
+        get(NAME, force=True, patience=QUICK)
+        assert target(home).read_bytes() == TABLE
+        if random.random() < 0.5:
+            target(home).unlink()
+    assert outcomes == {"came", "did not"}
+
+
 # --- hashes that are not known beforehand ---
 
 
@@ -449,7 +492,9 @@ def test_later_loads_are_checked_against_the_record(unknown: catalogue.Entry, si
     get(NAME, patience=QUICK)
     target(home).write_bytes(OTHER)
     for name in (NAME, str(target(home)), str(target(home).parent)):
-        with pytest.raises(FormatError, match=r"damaged or changed: .*; 'bbpe vocab get toy --force' fetches it again"):
+        with pytest.raises(
+            FormatError, match=r"damaged or changed: .*; 'bbpe vocab get toy --force' fetches it again, or"
+        ):
             io.load(name)
     assert holding(unknown).state == "damaged"
 
@@ -550,6 +595,29 @@ def test_entries_that_share_a_file_share_its_download(
     assert io.load("toy-chat").special_tokens == {"<chat>": 301}
     assert io.load(NAME).special_tokens == {"<end>": 300}
     assert io.load(target(home)).special_tokens == {"<end>": 300}  # by its folder, which is named for that one
+
+
+def test_downloads_at_the_same_time_are_all_recorded(
+    entry: catalogue.Entry, site: Web, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"toy-{number}" for number in range(8)]
+    use(monkeypatch, *(replace(with_file(entry, sha256=None), name=name, folder=name) for name in names))
+    site.pages["/file"] = [web.honest(TABLE)]
+    with ThreadPoolExecutor(8) as pool:
+        assert len(list(pool.map(lambda name: get(name, patience=QUICK), names))) == 8
+    assert sorted(catalogue.recorded()) == [f"{name}/toy.tiktoken" for name in names]
+
+
+def test_a_file_that_a_later_catalogue_has_in_another_revision_stays_good(
+    entry: catalogue.Entry, site: Web, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even one of the same size: the record says that it is as it was downloaded."""
+    site.pages["/file"] = [web.honest(TABLE)]
+    get(NAME, patience=QUICK)
+    later = with_file(entry, sha256="0" * 64)
+    use(monkeypatch, later)
+    assert len(io.load(NAME)) == 259
+    assert holding(later).state == "other copy"
 
 
 # --- the hub ---

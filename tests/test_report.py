@@ -120,6 +120,7 @@ def on_a_terminal(report: Report, *, everything: bool = False, color: bool | Non
         (lambda: Series("s", (1, 2), (1,), labels=("a",)), "1 labels for 2 points"),
         (lambda: Series("s", (1, 2, 3), (1,)), "3 xs and 1 ys"),
         (lambda: Series("s", (True,), (1,)), "True is no number"),
+        (lambda: Series("s", (math.inf,), (1,)), "not finite"),
         (lambda: Figure("f", "F", "bars", "x", "y", ()), "no series"),
         (lambda: Figure("f", "F", "bars", "x", "y", (Series("s", (1,), (1,)),)), "categories"),
         (lambda: Figure("f", "F", "lines", "x", "y", (Series("s", ("a",), (1,)),)), "categories"),
@@ -281,12 +282,13 @@ def test_a_tree_is_drawn_with_branches_and_may_be_deep() -> None:
     for rank in range(5000):
         node = TreeNode(b"a", rank, rank, "", (node, TreeNode(b"a", 0)))
     assert sum(1 for _ in tree_lines(node)) == 10001
+    assert json_text(Report("R", (Section("S", "", (Tree("t", "T", node),)),))).count('"bytes"') == 10001
 
 
 # ---- CSV and JSON ----
 
 
-def test_csv_holds_the_main_table_unrounded() -> None:
+def test_csv_holds_the_main_table_unrounded(tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(csv_text(REPORT))))
     assert [row["zh"] for row in rows] == ["1.1041", "0.6559", "1.4472"]
     assert rows[1]["used"] == ""
@@ -296,6 +298,10 @@ def test_csv_holds_the_main_table_unrounded() -> None:
     both = Report("R", (Section("S", "", (TABLE, other)),), main_table="other")
     assert csv_text(both) == "k\r\nv\r\n"
     assert csv_text(both, "main") == csv_text(REPORT)
+    assert write(both, tmp_path / "both.csv") == ("Tokens per character",)
+    assert write(both, tmp_path / "both.json") == ()
+    with pytest.raises(OutputError, match="no table"):
+        write(Report("R", ()), tmp_path / "none.csv")
     with pytest.raises(ValueError, match="its tables: none"):
         csv_text(Report("R", ()))
 
@@ -318,9 +324,10 @@ def test_json_has_everything_and_gives_tokens_back() -> None:
     assert facts["facts"][0]["value"] == 100000
     probe, tree = value["sections"][1]["blocks"]
     assert b"".join(bytes.fromhex(token["bytes"]) for token in probe["rows"][0]["tokens"]) == "a  中\n".encode()
-    assert tree["root"]["children"][0]["children"][1] == {
-        "id": 2, "rank": None, "note": "", "text": "b", "bytes": "62", "children": [],
-    }  # fmt: skip
+    nodes = tree["nodes"]
+    assert [node["text"] for node in nodes] == ["abc", "ab", "c", "a", "b"]
+    assert [node["children"] for node in nodes] == [[1, 2], [3, 4], [], [], []]
+    assert nodes[0] == {"id": 300, "rank": 9, "note": "", "text": "abc", "bytes": "616263", "children": [1, 2]}
     assert value["method"] == dict(REPORT.method)
 
 
@@ -428,3 +435,25 @@ def test_lines_of_pieces_end_between_two_tokens(monkeypatch: pytest.MonkeyPatch)
     plain_lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
     assert all(cell_len(line.rstrip()) <= 60 for line in plain_lines)
     assert sum(line.count("⟨E4 B8⟩") for line in plain_lines) == 40
+
+
+@pytest.mark.parametrize("width", [30, 45, 60, 80, 100, 200])
+def test_a_narrow_terminal_never_cuts_a_number(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a number is another number: what does not fit stands below."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    columns = (Column("name", "Vocabulary"), *(Column(f"c{n}", f"Measure {n}", unit="tokens per character", kind="integer") for n in range(9)))  # fmt: skip
+    rows = tuple(
+        {"name": f"vocabulary {row}", **{f"c{n}": 1_234_567 + 10 * row + n for n in range(9)}} for row in range(3)
+    )
+    text = on_a_terminal(Report("R", (Section("S", "", (Table("t", "T", columns, rows),)),)), color=True)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    for row in rows:
+        assert all(f"{row[f'c{n}']:,}" in text for n in range(9))
+    assert re.findall(r"[\d,]{2,}", text.split("───")[-1]) == re.findall(r"1,234,\d\d\d", text.split("───")[-1])
+
+
+def test_the_numbers_of_two_axes_have_columns_of_their_own() -> None:
+    table = figure_table(CURVE)
+    assert [column.key for column in table.columns] == ["series", "x", "left", "right"]
+    assert [column.decimals for column in table.columns[1:]] == [0, 4, 0]
+    assert table.rows[-1] == {"series": "cost", "x": 2000, "left": None, "right": 2e6}

@@ -278,6 +278,17 @@ def test_any_numbers_can_be_drawn(kind: Any, scale: Any, ys: tuple[float | None,
     assert drawing(Figure("f", "F", kind, "x", "y", (series,), y_scale=scale)).startswith("<svg ")
 
 
+def test_large_figures_are_quick_and_small() -> None:
+    """A rank–frequency curve of a whole vocabulary, and a cloud: thinned by what can be seen."""
+    xs = tuple(range(1, 50_001))
+    series = Series("s", xs, tuple(1e6 / x for x in xs))
+    for kind in ("lines", "scatter"):
+        few = series if kind == "lines" else Series("s", xs[:2000], series.ys[:2000], tuple(map(str, xs[:2000])))
+        svg = drawing(Figure("f", "F", kind, "rank", "uses", (few,), x_scale="log", y_scale="log"))  # type: ignore[arg-type]
+        assert len(svg) < 400_000
+        assert svg.count("<title>") == 0
+
+
 def test_names_of_points_do_not_hide_one_another() -> None:
     """Thirty points in a heap: the names that are drawn overlap nowhere by more than a little."""
     names = tuple(f"vocabulary-{number}" for number in range(30))

@@ -31,6 +31,7 @@ _SIZE = 12.0  # of the letters
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _LONGEST_NAME = 40  # characters
+_MOST_NAMED = 300  # points of a scatter
 _MARKERS = "osD^vPX*"
 _Box: TypeAlias = "tuple[float, float, float, float]"
 
@@ -163,16 +164,18 @@ def _scatter(figure: Figure, canvas: Any) -> dict[str, str]:
     largest = max((size for series in figure.series for size in series.sizes), default=1.0) or 1.0
     titles = {}
     points: list[tuple[float, float, float, str]] = []
+    crowded = sum(len(series.xs) for series in figure.series) > _MOST_NAMED
     for number, series in enumerate(figure.series):
-        for index, (x, y) in enumerate(zip(series.xs, series.ys, strict=True)):
-            if y is None or isinstance(x, str):
-                continue
-            area = 20 + 320 * series.sizes[index] / largest if series.sizes else 60.0
+        known = [(n, float(x), y) for n, (x, y) in enumerate(zip(series.xs, series.ys, strict=True)) if y is not None]
+        if crowded:  # small points: an object for each takes its time and room, and nobody reads their names
+            xs, ys = [x for _, x, _ in known], [y for _, _, y in known]
+            axes.plot(xs, ys, "o", markersize=3, color=_SERIES[number % 8])
+            continue
+        areas = [20 + 320 * series.sizes[n] / largest if series.sizes else 60.0 for n, _, _ in known]
+        look: dict[str, Any] = {"color": _SERIES[number % 8], "alpha": 0.72, "linewidths": 1, "edgecolors": _GROUND}
+        for (index, x, y), area in zip(known, areas, strict=True):
             name = _name(series.labels[index]) if series.labels else ""
-            marker = axes.scatter(
-                [x], [y], s=area, color=_SERIES[number % 8], alpha=0.72, linewidths=1, edgecolors=_GROUND
-            )
-            marker.set_gid(f"mark-{number}-{index}")
+            axes.scatter([x], [y], s=area, **look).set_gid(f"mark-{number}-{index}")
             size = f"; {figure.size_title} {_amount(series.sizes[index])}" if series.sizes and figure.size_title else ""
             head = ", ".join(part for part in (name, plain(series.label)) if part)
             titles[f"mark-{number}-{index}"] = (

@@ -112,10 +112,10 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _extent(text: str) -> str:
-    """A class for text that a narrow column would make hard to read: sentences, and words longer than a line."""
+    """A class by how text is best broken into lines: not at all, where it likes but with room, or inside a word."""
     if max(map(len, text.split()), default=0) > 28:
         return " long"
-    return " sentence" if len(text) > 60 else ""
+    return " short" if len(text) <= 20 else " sentence" if len(text) > 60 else ""
 
 
 def _number(value: Cell) -> str:

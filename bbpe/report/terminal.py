@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 from bbpe.report.cells import NOT_MEASURED, best_written, one_line, plain, shown, visible, written
@@ -26,6 +26,7 @@ _RICH_GROUNDS = (("#bfdbfe", "#fde68a", "#bbf7d0", "#fbcfe8", "#ddd6fe", "#fed7a
 _PLAIN_GROUNDS = (("cyan", "yellow", "green", "magenta"), "bold underline")
 _BAR = "█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+_LONGEST_CELL = 40  # columns of a cell before it is folded
 _PLAIN_WIDTH = 160  # columns where nothing says how wide the output is (a pipe, a file)
 
 
@@ -92,49 +93,85 @@ def _block(block: Block, everything: bool, console: Console) -> Iterator[Rendera
     from rich.text import Text
 
     if isinstance(block, Table):
-        yield from _table(block, everything)
+        yield from _table(block, everything, console.width)
     elif isinstance(block, Facts):
         yield from _facts(block)
     elif isinstance(block, Pieces):
         yield from _pieces(block, console)
     elif isinstance(block, Figure):
         if not block.table or everything:
-            yield from _figure(block)
+            yield from _figure(block, console.width)
     else:
         yield Text(f"\n{plain(block.title)}", style="bold")
         for line in tree_lines(block.root):
             yield Text(line, no_wrap=True, overflow="fold")
 
 
-def _table(table: Table, everything: bool) -> Iterator[RenderableType]:
+def _table(table: Table, everything: bool, width: int) -> Iterator[RenderableType]:
+    """The table; where the terminal is too narrow for its columns, several below one another, each with the first
+    column. A number is never cut short: half a number is another number."""
     from rich import box
     from rich.table import Table as Grid
     from rich.text import Text
 
     columns = [column for column in table.columns if everything or not column.minor]
     rows = table.rows if everything or table.limit is None else table.rows[: table.limit]
-    grid = Grid(
-        title=Text(plain(table.title)), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1),
-        pad_edge=False,
-    )  # fmt: skip
-    for index, column in enumerate(columns):
-        heading = Text(plain(column.title))
-        if column.unit:
-            widest = max((len(written(column, row[column.key])) for row in rows), default=0)
-            unit = textwrap.fill(plain(column.unit), max(widest, len(column.title), 10), break_long_words=False)
-            heading.append(f"\n{unit}", style="dim")
-        grid.add_column(
-            heading, justify="right" if column.numeric else "left", no_wrap=column.numeric or index == 0, overflow="fold"
-        )  # fmt: skip
     best = {column.key: best_written(table, column) for column in columns}
-    for number, row in enumerate(rows):
-        cells = [_cell(column, row[column.key], best[column.key]) for column in columns]
-        grid.add_row(*cells, style="bold cyan" if number in table.emphasized else None)
-    yield grid
+    cells = {column.key: [_cell(column, row[column.key], best[column.key]) for row in rows] for column in columns}
+    headings = {column.key: _heading(column, _widest(cells[column.key])) for column in columns}
+    widths = {
+        column.key: max(_widest(cells[column.key]), *map(len, headings[column.key].plain.split("\n")))
+        for column in columns
+    }
+    for number, part in enumerate(_side_by_side(columns, widths, width)):
+        if number == 0:
+            yield Text(plain(table.title), style="bold")
+        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+        for column in part:
+            grid.add_column(
+                headings[column.key], justify="right" if column.numeric else "left", overflow="fold",
+                min_width=min(widths[column.key], _LONGEST_CELL) if column.numeric or len(part) > 1 else None,
+            )  # fmt: skip
+        for index in range(len(rows)):
+            style = "bold cyan" if index in table.emphasized else None
+            grid.add_row(*(cells[column.key][index] for column in part), style=style)
+        yield grid
     if len(rows) < len(table.rows):
         yield Text(f"{len(rows):,} of {len(table.rows):,} rows", style="dim")
     for note in table.notes:
         yield Text(plain(note), style="dim")
+
+
+def _heading(column: Column, widest: int) -> Text:
+    """A column's title and unit, in lines about as wide as its cells."""
+    from rich.text import Text
+
+    def lines(text: str) -> str:
+        return textwrap.fill(one_line(text), max(widest, 9), break_long_words=False)
+
+    heading = Text(lines(column.title))
+    if column.unit:
+        heading.append(f"\n{lines(column.unit)}", style="dim")
+    return heading
+
+
+def _widest(cells: Sequence[Text]) -> int:
+    return max((cell.cell_len for cell in cells), default=0)
+
+
+def _side_by_side(columns: Sequence[Column], widths: Mapping[str, int], width: int) -> list[list[Column]]:
+    """The columns in groups that fit a width, the first column in front of each."""
+    first, *others = columns
+    groups = [[first]]
+    used = start = min(widths[first.key], _LONGEST_CELL) + 4
+    for column in others:
+        needed = min(widths[column.key], _LONGEST_CELL) + 3
+        if used + needed > width and len(groups[-1]) > 1:
+            groups.append([first])
+            used = start
+        groups[-1].append(column)
+        used += needed
+    return groups
 
 
 def _cell(column: Column, value: Cell, best: str | None) -> Text:
@@ -154,9 +191,8 @@ def _facts(facts: Facts) -> Iterator[RenderableType]:
     from rich.table import Table as Grid
     from rich.text import Text
 
-    grid = Grid(
-        title=Text(plain(facts.title)), title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False
-    )  # fmt: skip
+    yield Text(plain(facts.title), style="bold")
+    grid = Grid(box=None, show_header=False, pad_edge=False)
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for fact in facts.facts:
@@ -222,24 +258,25 @@ def _piece(token: bytes, ground: str = "", *, partial: str = "red") -> Text:
     return text
 
 
-def _figure(figure: Figure) -> Iterator[RenderableType]:
+def _figure(figure: Figure, width: int) -> Iterator[RenderableType]:
     """Bars and histograms as bars of blocks; of curves and clouds the numbers."""
     from rich.cells import cell_len
     from rich.text import Text
 
     if figure.kind not in ("bars", "histogram"):
-        yield from _table(figure_table(figure, limit=12), everything=False)
+        yield from _table(figure_table(figure, limit=12), False, width)
         return
     yield Text(f"\n{plain(figure.title)}", style="bold")
     highest = max((y for series in figure.series for y in series.ys if y is not None), default=0.0) or 1.0
     bars = [(name, series.label, y) for series in figure.series for name, y in _named(figure, series.xs, series.ys)]
     names = [plain(f"{name}  {label}" if len(figure.series) > 1 else name) for name, label, _ in bars]
-    width = max(map(cell_len, names), default=0)
+    named = max(map(cell_len, names), default=0)
+    room = max(10, min(40, width - named - 12))
     for name, (_, _, y) in zip(names, bars, strict=True):
         length = 0.0 if y is None else _length(figure, y, highest)
         amount = NOT_MEASURED if y is None else f"{y:,.0f}" if float(y).is_integer() else f"{y:,.3f}"
-        space = " " * (width - cell_len(name))
-        yield Text.assemble((f"{space}{name} ", "dim"), (_blocks(length * 40), "cyan"), f" {amount}")
+        space = " " * (named - cell_len(name))
+        yield Text.assemble((f"{space}{name} ", "dim"), (_blocks(length * room), "cyan"), f" {amount}")
 
 
 def _named(

@@ -75,7 +75,7 @@
       for (const [kind, text] of visible(bytes)) token.append(kind === "text" ? text : element("i", kind, text));
       token.title = `id ${vocabulary.ids[place]} · ${Array.from(bytes, (byte) => hex(byte, 2)).join(" ")}`;
       if (idsWanted.checked) token.append(element("small", "id", String(vocabulary.ids[place])));
-      cut.append(token);
+      cut.append(token, element("wbr")); // a line may end between any two tokens
     });
     if (places.length > DRAWN) cut.append(element("em", "", ` … and ${(places.length - DRAWN).toLocaleString("en")} more`));
     return cut;
