@@ -88,12 +88,15 @@ def command(corpus: tuple[str, ...], **given: Any) -> None:
     Measurements are kept in $BBPE_HOME/cache or the user's cache folder, so that one vocabulary more costs one.
 
     \b
-    Examples:
-      bbpe compare zh.txt en.txt
-      bbpe compare zh=zh.txt en=en.txt --parallel -t cl100k_base -t qwen -t ./mine --baseline cl100k_base
+    Other questions:
+      bbpe compare zh=zh.txt en=en.txt --parallel -t cl100k_base -t qwen --baseline cl100k_base
       bbpe compare --sizes 8k,16k,32k ./mine held-out.txt --d-model 4096
       bbpe compare --train bbpe,sentencepiece-unigram --vocab 32k zh.txt en.txt
       bbpe compare --probe "今天天气 is  nice 123.5" -t qwen -t llama2
+
+    \b
+    Example:
+      bbpe compare corpora/tiny/eval/zh.txt corpora/tiny/eval/en.txt -t tiny-2000
     """
     corpora = list(corpus)
     if given["probe"] and Path(given["probe"]).exists():

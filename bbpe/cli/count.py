@@ -37,7 +37,7 @@ def command(
 
     \b
     Example:
-      bbpe count corpora/tiny -t cl100k_base --by-file
+      bbpe count corpora/tiny -t tiny-2000 --by-file
     """
     from bbpe.analysis.counting import count_tokens
     from bbpe.io import load

@@ -40,9 +40,12 @@ def command(
     Reasons are found by experiment: "pattern" means that A would cut there as B does if it had B's pattern.
 
     \b
-    Examples:
+    Also:
       bbpe diff cl100k_base qwen "在2024年，12345元"
-      bbpe diff llama3 ./mine notes.txt
+
+    \b
+    Example:
+      bbpe diff tiny-2000 tiny-2000/vocab.tiktoken corpora/tiny/eval/mixed.txt
     """
     from bbpe.analysis.difference import difference
     from bbpe.io import load
