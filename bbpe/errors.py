@@ -10,6 +10,7 @@
     ├── EncodeError       text or ids that this vocabulary cannot encode or decode (ValueError)
     │   └── MissingByteError  a byte for which the vocabulary has no token
     ├── FormatError       a vocabulary file that cannot be read, or cannot say what is to be written (ValueError)
+    ├── ComparisonError   tokenizers, texts or sizes that cannot be compared (ValueError)
     ├── OutputError       an output that exists already or cannot be written (OSError)
     ├── DownloadError     a file that cannot be downloaded, or is not what it should be (OSError)
     └── MissingExtraError a feature whose optional dependency is not installed (ImportError)
@@ -62,6 +63,10 @@ class MissingByteError(EncodeError):
 
 class FormatError(BbpeError, ValueError):
     """A vocabulary file that cannot be read, or a format that cannot say what is to be written."""
+
+
+class ComparisonError(BbpeError, ValueError):
+    """Tokenizers, texts or sizes that cannot be compared or priced."""
 
 
 class OutputError(BbpeError, OSError):

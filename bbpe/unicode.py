@@ -283,3 +283,53 @@ def folded(characters: CharacterSet) -> CharacterSet:
     touched[numbers[inside]] = True
     added = members[touched[numbers] & ~inside]
     return characters | CharacterSet.of_ranges((int(c), int(c)) for c in added) if len(added) else characters
+
+
+_SCRIPT_WORDS = """
+Anatolian_Hieroglyphs Bassa_Vah Canadian_Aboriginal Caucasian_Albanian Cypro_Minoan Dives_Akuru Egyptian_Hieroglyphs
+Gunjala_Gondi Gurung_Khema Hanifi_Rohingya Imperial_Aramaic Inscriptional_Pahlavi Inscriptional_Parthian Kayah_Li
+Khitan_Small_Script Kirat_Rai Linear_A Linear_B Masaram_Gondi Meetei_Mayek Mende_Kikakui Meroitic_Cursive
+Meroitic_Hieroglyphs New_Tai_Lue Nyiakeng_Puachue_Hmong Ol_Chiki Ol_Onal Old_Hungarian Old_Italic Old_North_Arabian
+Old_Permic Old_Persian Old_Sogdian Old_South_Arabian Old_Turkic Old_Uyghur Pahawh_Hmong Pau_Cin_Hau Phags_Pa
+Psalter_Pahlavi Sora_Sompeng Syloti_Nagri Tai_Le Tai_Tham Tai_Viet Tulu_Tigalari Warang_Citi Zanabazar_Square
+"""
+
+
+@cache
+def script_table() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16], tuple[str, ...]]:
+    """The script of every code point, for many look-ups at once.
+
+    Returns:
+        (first code points of ranges, ascending from 0; the number of each range's script; names by number). The script
+        of ``c`` is ``names[numbers[np.searchsorted(starts, c, side="right") - 1]]``. Number 0 is ``"Unknown"``: not
+        assigned, private use, or an invalid byte.
+    """
+    from bbpe._unicode_tables import SCRIPTS
+
+    words = {name.replace("_", "").lower(): name.replace("_", " ") for name in _SCRIPT_WORDS.split()}
+    spans: list[tuple[int, int, int]] = []
+    names = ["Unknown"]
+    for name, ranges in SCRIPTS.items():
+        long = name.split()[0]
+        spans += [(low, high, len(names)) for low, high in _parse(ranges).ranges()]
+        names.append(words.get(long, long.capitalize()))
+    starts, numbers = [0], [0]
+    for low, high, number in sorted(spans):
+        if starts[-1] == low:
+            numbers[-1] = number
+        else:
+            starts.append(low)
+            numbers.append(number)
+        starts.append(high + 1)
+        numbers.append(0)
+    return np.array(starts, dtype=np.int32), np.array(numbers, dtype=np.int16), tuple(names)
+
+
+def script_of(character: str) -> str:
+    """The script of one character by its long name; ``"Common"`` for what all scripts share (digits, punctuation).
+
+    >>> script_of("中"), script_of("a"), script_of("1"), script_of("\\u0301"), script_of("\\U0001E5D0")
+    ('Han', 'Latin', 'Common', 'Inherited', 'Ol Onal')
+    """
+    starts, numbers, names = script_table()
+    return names[int(numbers[np.searchsorted(starts, ord(character), side="right") - 1])]

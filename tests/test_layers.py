@@ -38,6 +38,7 @@ LAYERS = [
     ["io"],
     ["downloads"],
     ["bulk"],
+    ["analysis"],
     ["report"],
     ["cli"],
 ]

@@ -38,6 +38,9 @@ COMMANDS = (
     "train",
     "encode",
     "decode",
+    "count",
+    "compare",
+    "diff",
     "vocab",
 )
 """In the order of a first use; the module of that name in this package holds ``command``."""
