@@ -66,7 +66,7 @@ class Tokenizer:
         self._training_record = training_record
         self._special_by_content = {special.content: special for special in vocabulary.special_tokens}
         self._pretokenizer = Pretokenizer(vocabulary.pattern)
-        self._encoder = _build_encoder(vocabulary, self._pretokenizer)
+        self._encoder = build_encoder(vocabulary, self._pretokenizer)
         # Nothing between the text and the native encoder, unless a call asks for more.
         self._direct = vocabulary.normalizer is None and self._pretokenizer.automata is not None
 
@@ -452,7 +452,8 @@ def _rebuild(vocabulary: Vocabulary, training_record: TrainingRecord | None) -> 
     return Tokenizer(vocabulary, training_record=training_record)
 
 
-def _build_encoder(vocabulary: Vocabulary, pretokenizer: Pretokenizer) -> Encoder:
+def build_encoder(vocabulary: Vocabulary, pretokenizer: Pretokenizer) -> Encoder:
+    """The native encoder of a vocabulary; of a copy with other rules, for what asks what merges alone would do."""
     tokens = vocabulary.tokens
     ids = np.fromiter(tokens.keys(), dtype=np.uint32, count=len(tokens))
     places = None if _is_range(ids) else {id: place for place, id in enumerate(tokens)}
