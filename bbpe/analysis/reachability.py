@@ -27,11 +27,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from bbpe.analysis.merge_forest import MergeForest
 from bbpe.analysis.pattern_proof import PatternProof
 from bbpe.analysis.token_shape import Shape, beginnings, endings, holders, shape_of
-from bbpe.patterns import Pretokenizer
-from bbpe.tokenizer import Tokenizer, build_encoder
-from bbpe.vocabulary import Vocabulary
+from bbpe.tokenizer import Tokenizer
 
 Reason = Literal["merges", "pattern", "normalizer", "encoding", "neighbours"]
 
@@ -72,53 +71,26 @@ class Reachability:
         return tuple(sorted({id for ids in self.proven.values() for id in ids}))
 
 
-class AloneEncoder:
-    """The merges of a vocabulary without its pattern and whole-pretoken rule: the run on given bytes alone."""
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
-        self._encoder = build_encoder(vocabulary.replace(whole_pretoken=False), Pretokenizer(vocabulary.pattern))
-        self._lengths = {id: len(token) for id, token in vocabulary.tokens.items()}
-        self._known = bytes(token[0] for token in vocabulary.tokens.values() if len(token) == 1)
-
-    def parts(self, runs: Sequence[bytes]) -> list[list[int]]:
-        """The ids that the merges leave of each run of bytes; none where a byte has no token."""
-        able = [not run.translate(None, self._known) for run in runs]
-        data = b"".join(run for run, can in zip(runs, able, strict=True) if can)
-        ends = np.cumsum([len(run) for run, can in zip(runs, able, strict=True) if can], dtype=np.uint64)
-        ids = iter(self._encoder.encode_pretokens(data, ends).tolist() if len(ends) else ())
-        found: list[list[int]] = []
-        for run, can in zip(runs, able, strict=True):
-            parts: list[int] = []
-            missing = len(run) if can else 0
-            while missing:
-                id = next(ids)
-                parts.append(id)
-                missing -= self._lengths[id]
-            found.append(parts)
-        return found
-
-
-def reachability(tokenizer: Tokenizer, alone: AloneEncoder | None = None) -> Reachability:
+def reachability(tokenizer: Tokenizer, forest: MergeForest | None = None) -> Reachability:
     """Find out for every ordinary token whether some valid text gives it.
 
     Args:
         tokenizer: A byte-level tokenizer.
-        alone: Its merges alone, where the caller has them already.
+        forest: Its merges, where the caller has them already.
 
     A quarter of a million tokens take a few seconds.
     """
     vocabulary = tokenizer.vocabulary
     special = {token.id for token in vocabulary.special_tokens}
     tokens = {id: token for id, token in vocabulary.tokens.items() if id not in special}
-    return _Search(tokenizer, tokens, alone or AloneEncoder(vocabulary)).run()
+    return _Search(tokenizer, tokens, forest or MergeForest(vocabulary)).run()
 
 
 class _Search:
-    def __init__(self, tokenizer: Tokenizer, tokens: Mapping[int, bytes], alone: AloneEncoder) -> None:
+    def __init__(self, tokenizer: Tokenizer, tokens: Mapping[int, bytes], forest: MergeForest) -> None:
         self._tokenizer = tokenizer
         self._tokens = tokens
-        self._alone = alone
+        self._forest = forest
         self._pattern = PatternProof(tokenizer.pattern)
         self._texts: dict[int, str] = {}  # the valid ones
         self._shapes: dict[int, Shape | None] = {}  # the others
@@ -136,9 +108,7 @@ class _Search:
         self._missing = set(range(256)) - {token[0] for token in tokens.values() if len(token) == 1}
 
     def run(self) -> Reachability:
-        ids = list(self._tokens)
-        parts = self._alone.parts(list(self._tokens.values()))
-        not_by_merges = {id for id, found in zip(ids, parts, strict=True) if found != [id]}
+        not_by_merges = self._tokens.keys() & set(self._forest.not_made())
         self._prove_pattern()
         self._prove_normalizer()
         self._proven["encoding"] = {id for id, shape in self._shapes.items() if shape is None}
@@ -220,7 +190,7 @@ class _Search:
         runs = [self._tokens[left] + self._tokens[right] for (left, right), _ in able]
         return [
             shape
-            for (pair, shape), parts in zip(able, self._alone.parts(runs), strict=True)
+            for (pair, shape), parts in zip(able, self._forest.alone.parts(runs), strict=True)
             if parts == list(pair)
         ]  # fmt: skip
 

@@ -1,0 +1,486 @@
+"""Faults of a vocabulary: every token that is not what it seems, with the reason and how that is known.
+
+A fault need not be a mistake: the bytes of half a character are how a byte-level vocabulary works. It is what somebody
+should know who trains a model on these ids, since a token that no text gives stays untrained, and half a character
+shows as garbage when text is streamed. Reachability is decided in ``reachability.py``; this module sorts, explains and
+adds what is read off the tables (duplicates) and what follows simple stated rules (suspicious tokens).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from bbpe import unicode
+from bbpe.analysis.merge_forest import MergeForest
+from bbpe.analysis.reachability import Reachability, reachability
+from bbpe.patterns import Pretokenizer
+from bbpe.tokenizer import Tokenizer
+from bbpe.vocabulary import SpecialToken, Vocabulary
+
+How = Literal["proof", "search", "table", "rule", "corpus"]
+"""How a fault is known: proven for every text; no text found among those tried; read off the tables; by a rule that is
+stated and may be wrong about a token; counted on a corpus."""
+
+TokenKind = Literal["byte", "merge", "special", "reserved"]
+
+_RESERVED = re.compile(r"(?i)(reserved|unused|extra|placeholder|dummy|not_used).*?\d")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One token in a list of faults.
+
+    Attributes:
+        id: Its id.
+        token: Its bytes.
+        kind: What kind of token it is.
+        why: Why it is in the list, in a few words.
+    """
+
+    id: int
+    token: bytes
+    kind: TokenKind
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaultList:
+    """All tokens with one fault.
+
+    Attributes:
+        name: A short identifier.
+        title: What it is called.
+        meaning: What it is and what follows from it, in a sentence or two.
+        how: How it is known.
+        faults: Ids ascending, where no other order is said.
+        detail: A breakdown in a few words, such as "1,673 of whole characters, 6 of pieces".
+        minor: A part of another list, or nothing to worry about.
+    """
+
+    name: str
+    title: str
+    meaning: str
+    how: How
+    faults: tuple[Fault, ...]
+    detail: str = ""
+    minor: bool = False
+
+    def __len__(self) -> int:
+        return len(self.faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """What becomes of a rank table when its merges are recovered by canonical splits (see ``merge_forest.py``).
+
+    Attributes:
+        without_split: Tokens that have none.
+        unreachable: Tokens that a merge list of the canonical splits does not reach.
+    """
+
+    without_split: int
+    unreachable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The faults of one vocabulary.
+
+    Attributes:
+        lists: Every kind of fault that was looked for, empty ones included.
+        reachability: What they are drawn from.
+        canonical: For a rank table; None for a merge list.
+    """
+
+    lists: tuple[FaultList, ...]
+    reachability: Reachability
+    canonical: Canonical | None
+
+    def __getitem__(self, name: str) -> FaultList:
+        return next(found for found in self.lists if found.name == name)
+
+
+def token_kinds(vocabulary: Vocabulary) -> dict[int, TokenKind]:
+    """The kind of every id. Reserved: a special token whose name says so (``<|reserved_special_token_7|>``)."""
+    kinds: dict[int, TokenKind] = {
+        id: "byte" if len(token) == 1 else "merge" for id, token in vocabulary.tokens.items()
+    }
+    for special in vocabulary.special_tokens:
+        kinds[special.id] = "reserved" if _RESERVED.search(special.content) else "special"
+    return kinds
+
+
+def find_faults(tokenizer: Tokenizer, forest: MergeForest | None = None) -> Health:
+    """Look for every fault that needs no corpus.
+
+    Args:
+        tokenizer: A byte-level tokenizer.
+        forest: Its merge forest, where the caller has it already.
+
+    Raises:
+        VocabularyError: Tokens too long to follow their merges.
+    """
+    vocabulary = tokenizer.vocabulary
+    forest = forest or MergeForest(vocabulary)
+    found = reachability(tokenizer, forest)
+    maker = _Maker(tokenizer, found, forest)
+    lists = (
+        *maker.not_utf8(),
+        *maker.unreachable(),
+        maker.whole_only(),
+        *maker.duplicates(),
+        maker.suspicious(),
+        maker.special_in_text(),
+    )
+    return Health(lists, found, _canonical(vocabulary, forest))
+
+
+def shown(token: bytes, limit: int = 40) -> str:
+    """A token for people: its text, or its bytes where it is not valid UTF-8.
+
+    >>> shown("中".encode()), shown("中".encode()[:2]), shown(b" a")
+    ("'中'", '<E4 B8>', "' a'")
+    """
+    try:
+        text = repr(token.decode())
+    except UnicodeDecodeError:
+        text = "<" + token.hex(" ").upper() + ">"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+class _Maker:
+    """Turns what is known of tokens into lists."""
+
+    def __init__(self, tokenizer: Tokenizer, reach: Reachability, forest: MergeForest) -> None:
+        self._tokenizer = tokenizer
+        self._vocabulary = tokenizer.vocabulary
+        self._tokens = tokenizer.vocabulary.tokens
+        self._special = {special.id for special in tokenizer.vocabulary.special_tokens}
+        self._reach = reach
+        self._forest = forest
+        self._kinds = token_kinds(tokenizer.vocabulary)
+        self._pretokenizer = Pretokenizer(tokenizer.pattern)
+
+    def _faults(self, why: Mapping[int, str]) -> tuple[Fault, ...]:
+        return tuple(Fault(id, self._tokens[id], self._kinds[id], why[id]) for id in sorted(why))
+
+    # ---- not valid UTF-8 ----
+
+    def not_utf8(self) -> list[FaultList]:
+        starts: dict[int, str] = {}
+        ends: dict[int, str] = {}
+        mixes: dict[int, str] = {}
+        for id, shape in self._reach.shapes.items():
+            token = self._tokens[id]
+            if shape is None:
+                (starts if token[0] & 0xC0 == 0x80 else ends)[id] = "no valid text has these bytes"
+                continue
+            if shape.mixes:
+                mixes[id] = f"{shape.middle!r} and a piece of another character"
+            if shape.tail:
+                starts[id] = f"begins with the last {len(shape.tail)} bytes of a character" if len(
+                    shape.tail
+                ) > 1 else "begins with the last byte of a character"  # fmt: skip
+                if not shape.middle and not shape.head:
+                    starts[id] = "lies inside a character"
+                elif shape.head:
+                    starts[id] += " and ends with the first of another"
+            else:
+                ends[id] = f"ends after {len(shape.head)} byte{'s' * (len(shape.head) > 1)} of a character"
+        meaning = "Output with such a token is not text until its neighbours complete the character"
+        return [
+            FaultList(
+                "not_utf8_starts",
+                "starts inside a character",
+                f"{meaning}; it cannot begin a text.",
+                "table",
+                self._faults(starts),
+            ),
+            FaultList(
+                "not_utf8_ends",
+                "ends inside a character",
+                f"{meaning}; streamed text has to wait for the next token.",
+                "table",
+                self._faults(ends),
+            ),
+            FaultList(
+                "not_utf8_mixes",
+                "mixes a whole character with a piece of another",
+                "Tokens of the two lists before. A model has to guess the rest of a character together with a whole "
+                "one: rare pairs of characters then come out wrong.",
+                "table",
+                self._faults(mixes),
+                minor=True,
+            ),
+        ]
+
+    # ---- unreachable ----
+
+    def unreachable(self) -> list[FaultList]:
+        reach, tokens = self._reach, self._tokens
+        whole_rule = self._vocabulary.whole_pretoken
+        parts = dict(
+            zip(reach.not_by_merges, self._forest.alone.parts([tokens[id] for id in reach.not_by_merges]), strict=True)
+        )
+        merges = {
+            id: "its bytes merge to " + " ".join(shown(tokens[part], 20) for part in found)
+            if found
+            else "it holds a byte that has no token"
+            for id, found in parts.items()
+        }
+        pattern = reach.proven["pattern"]
+        pieces = sum(id in reach.shapes for id in pattern)
+        return [
+            FaultList(
+                "unreachable_by_merges",
+                "unreachable by merges",
+                "The merges never make the token from its bytes. "
+                + (
+                    "It can only stand as a whole pretoken, which this vocabulary takes directly." if whole_rule else ""
+                ),
+                "proof",
+                self._faults(merges),
+                f"{len(reach.whole_only):,} of them as a whole pretoken only" if merges and whole_rule else "",
+                minor=bool(merges) and len(reach.whole_only) == len(merges),
+            ),
+            FaultList(
+                "unreachable_by_pattern",
+                "unreachable by pattern",
+                "The pattern cuts the token wherever it stands, so that no text ever gives it; it stays untrained.",
+                "proof" if reach.pattern_proven else "search",
+                self._faults({id: self._cut(id) for id in pattern}),
+                f"{len(pattern) - pieces:,} of whole characters, {pieces:,} that end or begin inside one"
+                if pieces
+                else "",
+            ),
+            FaultList(
+                "unreachable_by_normalizer",
+                "unreachable by normalizer",
+                "The token holds text that is never left of a text once it is normalized.",
+                "proof",
+                self._faults({id: self._normalized(id) for id in reach.proven["normalizer"]}),
+            ),
+            FaultList(
+                "always_merged_on",
+                "always merged on",
+                "A step on the way to longer tokens that is never left standing: whatever completes its characters, "
+                "it is merged with that.",
+                "proof",
+                self._faults(dict.fromkeys(reach.proven["neighbours"], "no token can stand beside it")),
+            ),
+            FaultList(
+                "never_in_utf8",
+                "in no valid UTF-8",
+                "Bytes that text does not have; encode_bytes gives them for data that is no text.",
+                "proof",
+                self._faults(dict.fromkeys(reach.proven["encoding"], "no valid text has these bytes")),
+                minor=True,
+            ),
+            FaultList(
+                "not_found",
+                "neither found nor excluded",
+                f"No text among {reach.tried:,} gave the token, and no proof says that none does.",
+                "search",
+                self._faults(dict.fromkeys(reach.not_found, "no text found")),
+            ),
+        ]
+
+    def _cut(self, id: int) -> str:
+        if id in self._reach.shapes:
+            return "cut from whatever completes its characters"
+        pieces = self._pretokenizer.split(self._tokens[id])
+        return "cut into " + " ".join(shown(piece, 20) for piece in pieces)
+
+    def _normalized(self, id: int) -> str:
+        if id in self._reach.shapes:
+            return "whatever completes its characters is normalized to something else"
+        text = self._tokens[id].decode()
+        form = unicodedata.normalize("NFC", text)
+        return f"normalized to {form!r} ({' '.join(f'U+{ord(c):04X}' for c in form[:4])})"
+
+    def whole_only(self) -> FaultList:
+        return FaultList(
+            "whole_only",
+            "reachable only as a whole pretoken",
+            "Taken whole where it is the whole pretoken, and made by no merge inside a longer one: the same letters are "
+            "cut differently by context, and a writer that keeps only merges loses the token.",
+            "proof",
+            self._faults(dict.fromkeys(self._reach.whole_only, "given by its own text, by no merge")),
+        )
+
+    # ---- duplicates ----
+
+    def duplicates(self) -> list[FaultList]:
+        ids = self._vocabulary.ids
+        contents: list[Fault] = []
+        for special in self._vocabulary.special_tokens:
+            other = ids.get(special.content.encode())
+            if other is not None and other != special.id:
+                why = f"ordinary token {other} has the same bytes"
+                contents.append(Fault(special.id, special.content.encode(), self._kinds[special.id], why))
+        composed: dict[int, str] = {}
+        compatible: dict[int, str] = {}
+        for id, token in self._tokens.items():
+            if id in self._reach.shapes or token.isascii():
+                continue
+            text = token.decode()
+            if unicodedata.is_normalized("NFKC", text):
+                continue
+            for form, found in (("NFC", composed), ("NFKC", compatible)):
+                other = ids.get(unicodedata.normalize(form, text).encode())  # type: ignore[arg-type]
+                if other is not None and other != id:
+                    found[id] = f"token {other} {shown(self._tokens[other], 20)} after {form}"
+                    break
+        return [
+            FaultList(
+                "duplicate_bytes",
+                "duplicates: same bytes, two ids",
+                "The same text has two ids, one of them only as a special token.",
+                "table",
+                tuple(contents),
+            ),
+            FaultList(
+                "duplicate_nfc",
+                "duplicates after NFC",
+                "Another token is the same text in another spelling of its accents or a canonical duplicate.",
+                "table",
+                self._faults(composed),
+            ),
+            FaultList(
+                "duplicate_nfkc",
+                "duplicates after NFKC",
+                "Another token is the same text in full width, another form of the letters or similar.",
+                "table",
+                self._faults(compatible),
+                minor=True,
+            ),
+        ]
+
+    # ---- rules ----
+
+    def suspicious(self) -> FaultList:
+        why = {}
+        for id, token in self._tokens.items():
+            if len(token) >= _SHORTEST_SUSPICIOUS and id not in self._reach.shapes and id not in self._special:
+                rule = suspicion(token.decode())
+                if rule:
+                    why[id] = rule
+        rules: dict[str, int] = {}
+        for rule in why.values():
+            rules[rule.split(":")[0]] = rules.get(rule.split(":")[0], 0) + 1
+        return FaultList(
+            "suspicious",
+            "suspicious long tokens",
+            "Long tokens that tell what the training text was full of, rather than what text needs. " + SUSPICION_RULES,
+            "rule",
+            self._faults(why),
+            ", ".join(f"{count:,} {rule}" for rule, count in sorted(rules.items(), key=lambda item: -item[1])),
+        )
+
+    def special_in_text(self) -> FaultList:
+        faults = []
+        for special in self._vocabulary.special_tokens:
+            why = self._given_by_text(special) or _ordinary_name(special.content)
+            if why:
+                faults.append(Fault(special.id, special.content.encode(), self._kinds[special.id], why))
+        return FaultList(
+            "special_in_text",
+            "special tokens that ordinary text can produce",
+            "A reader's text then turns into a control signal. bbpe and tiktoken take special tokens in text only where "
+            "they are allowed; Hugging Face's tokenizers take every one that stands there, whatever its name.",
+            "rule",
+            tuple(faults),
+        )
+
+    def _given_by_text(self, special: SpecialToken) -> str | None:
+        """Whether plain text gives the id even where no special token is allowed, since it is an ordinary token too."""
+        if special.id not in self._tokens:
+            return None
+        if special.id in self._tokenizer.encode_bytes(special.content.encode()):
+            return "is an ordinary token too: its text gives it even where no special token is allowed"
+        return None
+
+
+def _canonical(vocabulary: Vocabulary, forest: MergeForest) -> Canonical | None:
+    if vocabulary.ranks is None:
+        return None
+    without = len(forest.without_canonical_split())
+    if not without:
+        # Each token's canonical split is then the last merge of its run, whose parts have theirs: nothing is lost.
+        return Canonical(0, 0)
+    listed = MergeForest(vocabulary.replace(merges=forest.canonical_merges(), ranks=None))
+    return Canonical(without, len(listed.not_made()))
+
+
+# ---- Rules, stated ----
+
+_SHORTEST_SUSPICIOUS = 8  # bytes; no rule speaks of less
+_LONG_IDENTIFIER = 20
+_LONG_RUN = 16
+_LONG_HAN = 5
+_SPAM = (
+    "彩票", "时时彩", "中彩", "博彩", "赌", "投注", "开奖", "棋牌", "娱乐城", "赛车", "快三", "六合", "百家乐", "老虎机",
+    "色情", "毛片", "成人", "无码", "一本道", "免费视频", "激情", "性爱", "裸聊", "久久热", "在线观看", "微信公众号", "代孕",
+    "porn", "casino", "viagra", "xnxx",
+)  # fmt: skip
+SUSPICION_RULES = (
+    f"Rules: spam = one of {len(_SPAM)} words of gambling, pornography and advertising; phrase = {_LONG_HAN} or more Han "
+    "characters, longer than most words; markup = a tag, attribute, entity or address; identifier = "
+    f"{_LONG_IDENTIFIER} or more letters, digits and underscores, in mixed case or with underscores; "
+    f"run = {_LONG_RUN} or more characters of one or two kinds."
+)
+_MARKUP = re.compile(r"</|/>|<!--|=\"|&[a-z]+;|https?:|www\.|\.(?:com|org|net|html|php)\b|\\u[0-9a-f]{4}", re.I)
+_IDENTIFIER = re.compile(rf"\W?(?=\w*(?:_|[a-z][A-Z]))\w{{{_LONG_IDENTIFIER},}}\W*", re.ASCII)
+_HTML_TAG = re.compile(
+    r"</?(?:a|abbr|b|base|big|body|br|button|caption|center|code|dd|del|div|dl|dt|em|embed|font|form|frame|h[1-6r]|head|"
+    r"html|i|iframe|img|input|ins|kbd|label|li|link|map|mark|meta|nav|object|ol|option|p|param|pre|q|s|samp|script|"
+    r"section|select|small|source|span|strike|strong|style|sub|sup|table|tbody|td|th|thead|time|title|tr|tt|u|ul|var|"
+    r"video)>",
+    re.I,
+)
+
+
+@cache
+def _han() -> re.Pattern[str]:
+    ranges = "".join(f"{chr(low)}-{chr(high)}" for low, high in unicode.property_set("Han").ranges())
+    return re.compile(f"[{ranges}]")
+
+
+@cache
+def _spam() -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, _SPAM)), re.I)
+
+
+def suspicion(text: str) -> str | None:
+    """The first rule that a token's text falls under, and what it was; None for none (see ``SUSPICION_RULES``).
+
+    >>> suspicion("getElementsByTagName"), suspicion("中国特色社会主义"), suspicion("internationalization")
+    ('identifier', 'phrase: 8 Han characters', None)
+    """
+    if spam := _spam().search(text):
+        return f"spam: {spam.group()}"
+    if not text.isascii() and (han := len(_han().findall(text))) >= _LONG_HAN:
+        return f"phrase: {han} Han characters"
+    if match := _MARKUP.search(text):
+        return f"markup: {match.group()}"
+    if _IDENTIFIER.fullmatch(text):
+        return "identifier"
+    if len(text) >= _LONG_RUN and len(set(text)) <= 2 and not text.isspace():
+        return f"run: {len(text)} characters"
+    return None
+
+
+def _ordinary_name(content: str) -> str | None:
+    """Why a special token's name occurs in ordinary text; None for a name that only a special token has."""
+    if _HTML_TAG.fullmatch(content):
+        return "an HTML tag"
+    if content.isspace():
+        return "white space"
+    if not re.search(r"[<>\[\]{}|｜▁\ue000-\uf8ff]", content):
+        return "plain characters"
+    return None
