@@ -36,6 +36,7 @@ LAYERS = [
     ["formats"],
     ["io"],
     ["bulk"],
+    ["report"],
     ["cli"],
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
