@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from bbpe import unicode
+from bbpe.analysis.entries import TokenKind, entries_of, han, shown
 from bbpe.analysis.merge_forest import MergeForest
 from bbpe.analysis.reachability import Reachability, reachability
 from bbpe.patterns import Pretokenizer
@@ -25,10 +25,6 @@ from bbpe.vocabulary import SpecialToken, Vocabulary
 How = Literal["proof", "search", "table", "rule", "corpus"]
 """How a fault is known: proven for every text; no text found among those tried; read off the tables; by a rule that is
 stated and may be wrong about a token; counted on a corpus."""
-
-TokenKind = Literal["byte", "merge", "special", "reserved"]
-
-_RESERVED = re.compile(r"(?i)(reserved|unused|extra|placeholder|dummy|not_used).*?\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +101,6 @@ class Health:
         return next(found for found in self.lists if found.name == name)
 
 
-def token_kinds(vocabulary: Vocabulary) -> dict[int, TokenKind]:
-    """The kind of every id. Reserved: a special token whose name says so (``<|reserved_special_token_7|>``)."""
-    kinds: dict[int, TokenKind] = {
-        id: "byte" if len(token) == 1 else "merge" for id, token in vocabulary.tokens.items()
-    }
-    for special in vocabulary.special_tokens:
-        kinds[special.id] = "reserved" if _RESERVED.search(special.content) else "special"
-    return kinds
-
-
 def find_faults(tokenizer: Tokenizer, forest: MergeForest | None = None) -> Health:
     """Look for every fault that needs no corpus.
 
@@ -140,19 +126,6 @@ def find_faults(tokenizer: Tokenizer, forest: MergeForest | None = None) -> Heal
     return Health(lists, found, _canonical(vocabulary, forest))
 
 
-def shown(token: bytes, limit: int = 40) -> str:
-    """A token for people: its text, or its bytes where it is not valid UTF-8.
-
-    >>> shown("中".encode()), shown("中".encode()[:2]), shown(b" a")
-    ("'中'", '<E4 B8>', "' a'")
-    """
-    try:
-        text = repr(token.decode())
-    except UnicodeDecodeError:
-        text = "<" + token.hex(" ").upper() + ">"
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
 class _Maker:
     """Turns what is known of tokens into lists."""
 
@@ -163,7 +136,7 @@ class _Maker:
         self._special = {special.id for special in tokenizer.vocabulary.special_tokens}
         self._reach = reach
         self._forest = forest
-        self._kinds = token_kinds(tokenizer.vocabulary)
+        self._kinds = entries_of(tokenizer).kinds
         self._pretokenizer = Pretokenizer(tokenizer.pattern)
 
     def _faults(self, why: Mapping[int, str]) -> tuple[Fault, ...]:
@@ -446,12 +419,6 @@ _HTML_TAG = re.compile(
 
 
 @cache
-def _han() -> re.Pattern[str]:
-    ranges = "".join(f"{chr(low)}-{chr(high)}" for low, high in unicode.property_set("Han").ranges())
-    return re.compile(f"[{ranges}]")
-
-
-@cache
 def _spam() -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, _SPAM)), re.I)
 
@@ -464,8 +431,8 @@ def suspicion(text: str) -> str | None:
     """
     if spam := _spam().search(text):
         return f"spam: {spam.group()}"
-    if not text.isascii() and (han := len(_han().findall(text))) >= _LONG_HAN:
-        return f"phrase: {han} Han characters"
+    if not text.isascii() and (characters := len(han().findall(text))) >= _LONG_HAN:
+        return f"phrase: {characters} Han characters"
     if match := _MARKUP.search(text):
         return f"markup: {match.group()}"
     if _IDENTIFIER.fullmatch(text):
