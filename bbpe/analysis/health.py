@@ -11,20 +11,28 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from bbpe.analysis.entries import TokenKind, entries_of, han, shown
+import numpy as np
+
+from bbpe.analysis.entries import Entries, TokenKind, entries_of, han, shown
 from bbpe.analysis.merge_forest import MergeForest
 from bbpe.analysis.reachability import Reachability, reachability
+from bbpe.analysis.token_shape import Shape, shape_of
+from bbpe.engines import EngineTokenizer
+from bbpe.errors import BbpeError
 from bbpe.patterns import Pretokenizer
 from bbpe.tokenizer import Tokenizer
-from bbpe.vocabulary import SpecialToken, Vocabulary
+from bbpe.vocabulary import Vocabulary
 
 How = Literal["proof", "search", "table", "rule", "corpus"]
 """How a fault is known: proven for every text; no text found among those tried; read off the tables; by a rule that is
 stated and may be wrong about a token; counted on a corpus."""
+
+
+Shapes: TypeAlias = Mapping[int, "Shape | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,32 +97,40 @@ class Health:
 
     Attributes:
         lists: Every kind of fault that was looked for, empty ones included.
-        reachability: What they are drawn from.
+        reachability: What they are drawn from; None for a tokenizer that another library runs.
         canonical: For a rank table; None for a merge list.
+        not_applicable: What was not looked for, and why.
     """
 
     lists: tuple[FaultList, ...]
-    reachability: Reachability
+    reachability: Reachability | None
     canonical: Canonical | None
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> FaultList:
         return next(found for found in self.lists if found.name == name)
 
 
-def find_faults(tokenizer: Tokenizer, forest: MergeForest | None = None) -> Health:
+def find_faults(
+    tokenizer: Tokenizer | EngineTokenizer, entries: Entries | None = None, forest: MergeForest | None = None
+) -> Health:
     """Look for every fault that needs no corpus.
 
     Args:
-        tokenizer: A byte-level tokenizer.
-        forest: Its merge forest, where the caller has it already.
+        tokenizer: Any tokenizer; nothing is proven of one that another library runs.
+        entries: Its entries, where the caller has them already.
+        forest: Its merge forest, likewise.
 
     Raises:
         VocabularyError: Tokens too long to follow their merges.
     """
+    entries = entries or entries_of(tokenizer)
+    if isinstance(tokenizer, EngineTokenizer):
+        return _of_engine(tokenizer, entries)
     vocabulary = tokenizer.vocabulary
     forest = forest or MergeForest(vocabulary)
     found = reachability(tokenizer, forest)
-    maker = _Maker(tokenizer, found, forest)
+    maker = _Maker(tokenizer, entries, found, forest)
     lists = (
         *maker.not_utf8(),
         *maker.unreachable(),
@@ -126,18 +142,15 @@ def find_faults(tokenizer: Tokenizer, forest: MergeForest | None = None) -> Heal
     return Health(lists, found, _canonical(vocabulary, forest))
 
 
-class _Maker:
-    """Turns what is known of tokens into lists."""
+class _Lists:
+    """The lists that need nothing but the entries."""
 
-    def __init__(self, tokenizer: Tokenizer, reach: Reachability, forest: MergeForest) -> None:
+    def __init__(self, tokenizer: Tokenizer | EngineTokenizer, entries: Entries, shapes: Shapes) -> None:
         self._tokenizer = tokenizer
-        self._vocabulary = tokenizer.vocabulary
-        self._tokens = tokenizer.vocabulary.tokens
-        self._special = {special.id for special in tokenizer.vocabulary.special_tokens}
-        self._reach = reach
-        self._forest = forest
-        self._kinds = entries_of(tokenizer).kinds
-        self._pretokenizer = Pretokenizer(tokenizer.pattern)
+        self._entries = entries
+        self._tokens = entries.tokens
+        self._kinds = entries.kinds
+        self._shapes = shapes
 
     def _faults(self, why: Mapping[int, str]) -> tuple[Fault, ...]:
         return tuple(Fault(id, self._tokens[id], self._kinds[id], why[id]) for id in sorted(why))
@@ -148,7 +161,7 @@ class _Maker:
         starts: dict[int, str] = {}
         ends: dict[int, str] = {}
         mixes: dict[int, str] = {}
-        for id, shape in self._reach.shapes.items():
+        for id, shape in self._shapes.items():
             token = self._tokens[id]
             if shape is None:
                 (starts if token[0] & 0xC0 == 0x80 else ends)[id] = "no valid text has these bytes"
@@ -192,10 +205,115 @@ class _Maker:
             ),
         ]
 
+    # ---- duplicates ----
+
+    def duplicates(self) -> list[FaultList]:
+        ids: dict[bytes, int] = {}
+        same: list[Fault] = []
+        for id, token in self._tokens.items():
+            if ids.setdefault(token, id) != id:
+                same.append(Fault(id, token, self._kinds[id], f"token {ids[token]} has the same bytes"))
+        for id, content in self._entries.special.items():
+            if (other := ids.get(content.encode())) is not None:
+                same.append(Fault(id, content.encode(), self._kinds[id], f"ordinary token {other} has the same bytes"))
+        composed: dict[int, str] = {}
+        compatible: dict[int, str] = {}
+        for id, token in self._tokens.items():
+            if id in self._shapes or token.isascii():
+                continue
+            text = token.decode()
+            if unicodedata.is_normalized("NFKC", text):
+                continue
+            for form, found in (("NFC", composed), ("NFKC", compatible)):
+                normal = unicodedata.normalize(form, text)  # type: ignore[arg-type]
+                other = ids.get(normal.encode())
+                if other is not None and normal != text:
+                    found[id] = f"token {other} {shown(self._tokens[other], 20)} after {form}"
+                    break
+        return [
+            FaultList(
+                "duplicate_bytes",
+                "duplicates: same bytes, two ids",
+                "The same text has two ids: which one a model sees is decided by the encoder, or by who wrote the prompt.",
+                "table",
+                tuple(same),
+            ),
+            FaultList(
+                "duplicate_nfc",
+                "duplicates after NFC",
+                "Another token is the same text in another spelling of its accents or a canonical duplicate.",
+                "table",
+                self._faults(composed),
+            ),
+            FaultList(
+                "duplicate_nfkc",
+                "duplicates after NFKC",
+                "Another token is the same text in full width, another form of the letters or similar.",
+                "table",
+                self._faults(compatible),
+                minor=True,
+            ),
+        ]
+
+    # ---- rules ----
+
+    def suspicious(self) -> FaultList:
+        why = {}
+        for id, token in self._tokens.items():
+            if len(token) >= _SHORTEST_SUSPICIOUS and id not in self._shapes:
+                rule = suspicion(token.decode())
+                if rule:
+                    why[id] = rule
+        rules: dict[str, int] = {}
+        for rule in why.values():
+            rules[rule.split(":")[0]] = rules.get(rule.split(":")[0], 0) + 1
+        return FaultList(
+            "suspicious",
+            "suspicious long tokens",
+            "Long tokens that tell what the training text was full of, rather than what text needs. " + SUSPICION_RULES,
+            "rule",
+            self._faults(why),
+            ", ".join(f"{count:,} {rule}" for rule, count in sorted(rules.items(), key=lambda item: -item[1])),
+        )
+
+    def special_in_text(self) -> FaultList:
+        faults = []
+        for id, content in self._entries.special.items():
+            why = self._given_by_text(id, content) or _ordinary_name(content)
+            if why:
+                faults.append(Fault(id, content.encode(), self._kinds[id], why))
+        return FaultList(
+            "special_in_text",
+            "special tokens that ordinary text can produce",
+            "A reader's text then turns into a control signal. bbpe and tiktoken take special tokens in text only where "
+            "they are allowed; Hugging Face's tokenizers take every one that stands there, whatever its name.",
+            "rule",
+            tuple(faults),
+        )
+
+    def _given_by_text(self, id: int, content: str) -> str | None:
+        """Whether plain text gives the id even where no special token is allowed."""
+        try:
+            given = id in self._tokenizer.encode(content)
+        except BbpeError:
+            return None
+        return "its text gives it even where no special token is allowed" if given else None
+
+
+class _Maker(_Lists):
+    """Turns what is known of the tokens of a byte-level vocabulary into lists."""
+
+    def __init__(self, tokenizer: Tokenizer, entries: Entries, reach: Reachability, forest: MergeForest) -> None:
+        super().__init__(tokenizer, entries, reach.shapes)
+        self._vocabulary = tokenizer.vocabulary
+        self._reach = reach
+        self._forest = forest
+        self._pretokenizer = Pretokenizer(tokenizer.pattern)
+
     # ---- unreachable ----
 
     def unreachable(self) -> list[FaultList]:
-        reach, tokens = self._reach, self._tokens
+        reach, tokens = self._reach, self._vocabulary.tokens
         whole_rule = self._vocabulary.whole_pretoken
         parts = dict(
             zip(reach.not_by_merges, self._forest.alone.parts([tokens[id] for id in reach.not_by_merges]), strict=True)
@@ -264,13 +382,13 @@ class _Maker:
         ]
 
     def _cut(self, id: int) -> str:
-        if id in self._reach.shapes:
+        if id in self._shapes:
             return "cut from whatever completes its characters"
         pieces = self._pretokenizer.split(self._tokens[id])
         return "cut into " + " ".join(shown(piece, 20) for piece in pieces)
 
     def _normalized(self, id: int) -> str:
-        if id in self._reach.shapes:
+        if id in self._shapes:
             return "whatever completes its characters is normalized to something else"
         text = self._tokens[id].decode()
         form = unicodedata.normalize("NFC", text)
@@ -286,97 +404,50 @@ class _Maker:
             self._faults(dict.fromkeys(self._reach.whole_only, "given by its own text, by no merge")),
         )
 
-    # ---- duplicates ----
 
-    def duplicates(self) -> list[FaultList]:
-        ids = self._vocabulary.ids
-        contents: list[Fault] = []
-        for special in self._vocabulary.special_tokens:
-            other = ids.get(special.content.encode())
-            if other is not None and other != special.id:
-                why = f"ordinary token {other} has the same bytes"
-                contents.append(Fault(special.id, special.content.encode(), self._kinds[special.id], why))
-        composed: dict[int, str] = {}
-        compatible: dict[int, str] = {}
-        for id, token in self._tokens.items():
-            if id in self._reach.shapes or token.isascii():
-                continue
-            text = token.decode()
-            if unicodedata.is_normalized("NFKC", text):
-                continue
-            for form, found in (("NFC", composed), ("NFKC", compatible)):
-                other = ids.get(unicodedata.normalize(form, text).encode())  # type: ignore[arg-type]
-                if other is not None and other != id:
-                    found[id] = f"token {other} {shown(self._tokens[other], 20)} after {form}"
-                    break
-        return [
-            FaultList(
-                "duplicate_bytes",
-                "duplicates: same bytes, two ids",
-                "The same text has two ids, one of them only as a special token.",
-                "table",
-                tuple(contents),
-            ),
-            FaultList(
-                "duplicate_nfc",
-                "duplicates after NFC",
-                "Another token is the same text in another spelling of its accents or a canonical duplicate.",
-                "table",
-                self._faults(composed),
-            ),
-            FaultList(
-                "duplicate_nfkc",
-                "duplicates after NFKC",
-                "Another token is the same text in full width, another form of the letters or similar.",
-                "table",
-                self._faults(compatible),
-                minor=True,
-            ),
-        ]
+def _of_engine(tokenizer: EngineTokenizer, entries: Entries) -> Health:
+    """What can be said of a tokenizer that another library runs: the lists read off its pieces, and a search."""
+    shapes: dict[int, Shape | None] = {}
+    for id, token in entries.tokens.items():
+        try:
+            token.decode()
+        except UnicodeDecodeError:
+            shapes[id] = shape_of(token)
+    maker = _Lists(tokenizer, entries, shapes)
+    why = f"{tokenizer.engine} runs it, and its rules are not those of byte-level BPE"
+    missing = dict.fromkeys(
+        ("unreachable by merges", "unreachable by pattern", "unreachable by normalizer", "reachable only as a whole pretoken", "always merged on"),
+        why,
+    )  # fmt: skip
+    lists = [*maker.not_utf8(), *maker.duplicates(), maker.suspicious(), maker.special_in_text()]
+    if tokenizer.engine == "none":
+        missing["neither found nor excluded"] = "nothing here encodes with it"
+    else:
+        lists.insert(3, _not_found(tokenizer, entries, shapes))
+    return Health(tuple(lists), None, None, missing)
 
-    # ---- rules ----
 
-    def suspicious(self) -> FaultList:
-        why = {}
-        for id, token in self._tokens.items():
-            if len(token) >= _SHORTEST_SUSPICIOUS and id not in self._reach.shapes and id not in self._special:
-                rule = suspicion(token.decode())
-                if rule:
-                    why[id] = rule
-        rules: dict[str, int] = {}
-        for rule in why.values():
-            rules[rule.split(":")[0]] = rules.get(rule.split(":")[0], 0) + 1
-        return FaultList(
-            "suspicious",
-            "suspicious long tokens",
-            "Long tokens that tell what the training text was full of, rather than what text needs. " + SUSPICION_RULES,
-            "rule",
-            self._faults(why),
-            ", ".join(f"{count:,} {rule}" for rule, count in sorted(rules.items(), key=lambda item: -item[1])),
-        )
+_BEFORE = ("", "a", "中", "a ", "，", "1")
+"""What is put before a piece's text; some pieces only stand inside a word, others only at its beginning."""
 
-    def special_in_text(self) -> FaultList:
-        faults = []
-        for special in self._vocabulary.special_tokens:
-            why = self._given_by_text(special) or _ordinary_name(special.content)
-            if why:
-                faults.append(Fault(special.id, special.content.encode(), self._kinds[special.id], why))
-        return FaultList(
-            "special_in_text",
-            "special tokens that ordinary text can produce",
-            "A reader's text then turns into a control signal. bbpe and tiktoken take special tokens in text only where "
-            "they are allowed; Hugging Face's tokenizers take every one that stands there, whatever its name.",
-            "rule",
-            tuple(faults),
-        )
 
-    def _given_by_text(self, special: SpecialToken) -> str | None:
-        """Whether plain text gives the id even where no special token is allowed, since it is an ordinary token too."""
-        if special.id not in self._tokens:
-            return None
-        if special.id in self._tokenizer.encode_bytes(special.content.encode()):
-            return "is an ordinary token too: its text gives it even where no special token is allowed"
-        return None
+def _not_found(tokenizer: EngineTokenizer, entries: Entries, shapes: Shapes) -> FaultList:
+    left = {id: token.decode() for id, token in entries.tokens.items() if id not in shapes and entries.kinds[id] != "byte"}  # fmt: skip
+    tried = 0
+    for before in _BEFORE:
+        texts = [before + text.removeprefix("##") for text in left.values()]
+        ids, offsets = tokenizer.encode_batch_to_numpy(texts)
+        wanted = np.repeat(np.fromiter(left, np.int64, len(left)), np.diff(offsets))
+        given = set(wanted[wanted == ids].tolist())
+        tried += len(texts)
+        left = {id: text for id, text in left.items() if id not in given}
+    return FaultList(
+        "not_found",
+        "neither found nor excluded",
+        f"None of {len(_BEFORE)} texts made for each piece gave it ({tried:,} in all); nothing is proven.",
+        "search",
+        tuple(Fault(id, entries.tokens[id], entries.kinds[id], "no text found") for id in left),
+    )
 
 
 def _canonical(vocabulary: Vocabulary, forest: MergeForest) -> Canonical | None:
