@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bbpe.analysis.inspection import inspect
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
     from bbpe.engines import EngineTokenizer
@@ -37,6 +38,7 @@ __all__ = [
     "Vocabulary",
     "count_pretokens",
     "get_pattern",
+    "inspect",
     "load",
     "named_patterns",
     "save",
@@ -60,6 +62,7 @@ _HOMES = {
     "Vocabulary": "vocabulary",
     "count_pretokens": "counts",
     "get_pattern": "patterns",
+    "inspect": "analysis.inspection",
     "load": "io",
     "named_patterns": "patterns",
     "save": "io",

@@ -186,6 +186,7 @@ class _Lists:
                 f"{meaning}; it cannot begin a text.",
                 "table",
                 self._faults(starts),
+                minor=True,
             ),
             FaultList(
                 "not_utf8_ends",
@@ -193,6 +194,7 @@ class _Lists:
                 f"{meaning}; streamed text has to wait for the next token.",
                 "table",
                 self._faults(ends),
+                minor=True,
             ),
             FaultList(
                 "not_utf8_mixes",
@@ -337,7 +339,7 @@ class _Maker(_Lists):
                 "proof",
                 self._faults(merges),
                 f"{len(reach.whole_only):,} of them as a whole pretoken only" if merges and whole_rule else "",
-                minor=bool(merges) and len(reach.whole_only) == len(merges),
+                minor=len(reach.whole_only) == len(merges),
             ),
             FaultList(
                 "unreachable_by_pattern",

@@ -263,7 +263,7 @@ def describe_pattern(pattern: Pattern) -> tuple[str, ...]:
     else:
         sentences.append("A run of digits is one pretoken of any length.")
     sentences.append(
-        "A space goes with the word behind it." if cut("a b") == ["a", " b"] else "A space stands apart from words."
+        "A space goes with the word behind." if cut("a b") == ["a", " b"] else "A space stands apart from words."
     )
     if cut("(a") == ["(a"]:
         sentences.append("One mark before a word stays with it, as in '(a'.")
@@ -330,10 +330,10 @@ def _lossless(tokenizer: Tokenizer | EngineTokenizer) -> str:
             lost.append(what)
     if not lost:
         exact = isinstance(tokenizer, Tokenizer) and tokenizer.vocabulary.normalizer is None
-        return "yes: decoding gives every text back" if exact else "yes, on every probe"
+        return "Decoding gives every text back" if exact else "Decoding gives every probe back"
     if len(lost) == len(_PROBES):
-        return "no: nothing comes back on any probe"
-    return "no: not " + ", ".join(lost)
+        return "Decoding gives no probe back"
+    return "Decoding does not give back " + ", ".join(lost)
 
 
 def _template(tokenizer: Tokenizer | EngineTokenizer, entries: Entries) -> str:

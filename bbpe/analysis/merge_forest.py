@@ -62,10 +62,12 @@ class Node:
     merged: bool
 
     def walk(self) -> Iterator[Node]:
-        """This node and all below it."""
-        yield self
-        for part in self.parts:
-            yield from part.walk()
+        """This node and all below it, each before its parts. Without recursion: a long token's tree is deep."""
+        waiting: list[Node] = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting += reversed(node.parts)
 
 
 class AloneEncoder:
@@ -179,10 +181,25 @@ class MergeForest:
         Raises:
             KeyError: The id is none of an ordinary token.
         """
-        token = self.vocabulary.tokens[id]
-        run = self.run(id)
-        if run.split is not None:
-            return Node(id, token, run.rank, tuple(map(self.tree, run.split)), True)
-        if len(token) == 1:
-            return Node(id, token, None, (), True)
-        return Node(id, token, None, tuple(map(self.tree, self.alone.parts([token])[0])), False)
+        tokens = self.vocabulary.tokens
+        below = {id: self._parts_of(id)}
+        waiting = [id]
+        while waiting:
+            for part in below[waiting.pop()]:
+                if part not in below:
+                    below[part] = self._parts_of(part)
+                    waiting.append(part)
+        nodes: dict[int, Node] = {}
+        for each in sorted(below, key=lambda each: len(tokens[each])):  # a token is longer than its parts
+            run = self.run(each)
+            parts = tuple(nodes[part] for part in below[each])
+            made = run.split is not None
+            nodes[each] = Node(each, tokens[each], run.rank if made else None, parts, made or len(tokens[each]) == 1)
+        return nodes[id]
+
+    def _parts_of(self, id: int) -> Sequence[int]:
+        """The pair that makes a token; where no merge makes it, what they leave of its bytes; nothing of a byte."""
+        split = self.split(id)
+        if split is not None or len(self.vocabulary.tokens[id]) == 1:
+            return split or ()
+        return self.alone.parts([self.vocabulary.tokens[id]])[0]
