@@ -106,8 +106,8 @@ def last_merges(
                 parts.push_back(table.byte_number[token[at]])
                 known = known and parts.back() != NO_TOKEN
             edges.push_back(length)
-            if not known:
-                continue
+            if not known and not table.by_bytes:
+                continue  # no listed pair has such a byte; a rank table may still join it
             for at in range(length - 1):
                 pair_ranks.push_back(table.rank(token, &edges[at], &parts[at]))
             last = -1
@@ -135,6 +135,10 @@ def last_merges(
                     pair_ranks[best - 1] = table.rank(token, &edges[best - 1], &parts[best - 1])
                 if best < left_over:
                     pair_ranks[best] = table.rank(token, &edges[best], &parts[best])
+            for at in range(<Py_ssize_t> edges.size() - 1):
+                if edges[at + 1] - edges[at] == 1 and table.byte_number[token[edges[at]]] == NO_TOKEN:
+                    parts.clear()  # a byte is left that has no token
+                    break
             out_parts[number] = <int> parts.size()
             out_rank[number] = last
             out_highest[number] = high

@@ -1,12 +1,12 @@
 """Two vocabularies: what one has that the other lacks, what moved, and whether one extends the other, by which rule.
 
 **Extension.** B extends A exactly when every text gets from B the ids of A with some of them joined. It does if both cut
-text alike (pattern, normalizer) and B's merges begin with A's, in order: the run of B is then the run of A, and goes on.
-Compared are the merges that can ever be made: one for each token that merges reach, its last one, by rank. By the lemma
-in ``formats/equivalence.py`` these alone are the same encoder, of a merge list and of a rank table. A token added to a
-rank table may complete an old token that nothing reached before; its merge then stands among the old ones, and this
-finds it. That B's merges do not begin with A's does not prove that no text keeps its tokens, only that not all can be
-shown to.
+text alike (pattern, normalizer) and B makes A's merges, in their order, before all others: the run of B is then the run
+of A, and goes on. Compared are the merges that can ever be made: one for each token that merges reach, its last one, by
+rank. By the lemma in ``formats/equivalence.py`` these alone are the same encoder, of a merge list and of a rank table.
+A merge of B comes late if its rank is past all of A's, or if a part of it is itself made late: a token added at the end
+of a rank table may complete an old one that nothing reached before, whose rank is low, and yet it waits for its part.
+That this fails does not prove that some text loses tokens, only that it cannot be excluded so.
 
 **A part extended.** Where A's tokens are not all in B, the rest of A (its tokens that are, and the merges among them) is
 compared in the same way, by bytes instead of ids. What was left out is then described by a rule, if one fits: a
@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
-from bbpe.analysis.entries import Entries, entries_of, scripts_of, shown
+from bbpe.analysis.entries import PIECE_OF_CHARACTER, Entries, entries_of, scripts_of, shown
 from bbpe.analysis.merge_forest import MergeForest
 from bbpe.engines import EngineTokenizer
 from bbpe.tokenizer import Tokenizer
@@ -153,8 +153,21 @@ def _conditions(
 ) -> tuple[Condition, ...]:
     tokens = Condition("tokens", not removed, "all of A's are in B" if not removed else "some of A's are not in B")
     ids = Condition("ids", not moved, "each keeps its id" if not moved else "some have another id")
+    lost = [content for content, id in first.special_tokens.items() if second.special_tokens.get(content) != id]
+    special = Condition(
+        "special tokens",
+        not lost,
+        f"{len(lost):,} of A's are not B's, or have another id: {', '.join(lost[:3])}"
+        if lost
+        else "A's keep their ids",
+    )
     if not isinstance(first, Tokenizer) or not isinstance(second, Tokenizer):
-        return tokens, ids, Condition("merges", None, "another library encodes: whether it joins alike is not decided")
+        return (
+            tokens,
+            ids,
+            special,
+            Condition("merges", None, "another library encodes: whether it joins alike is not decided"),
+        )
     a, b = first.vocabulary, second.vocabulary
     forest = MergeForest(a)
     here, there = _effective(forest), _effective(MergeForest(b))
@@ -169,6 +182,7 @@ def _conditions(
     return (
         tokens,
         ids,
+        special,
         _merges_condition(left, there, not removed),
         Condition("pattern", cut, str(a.pattern) if cut else f"{a.pattern} became {b.pattern}"),
         Condition(
@@ -181,15 +195,34 @@ def _conditions(
 
 
 def _merges_condition(here: list[_Pair], there: list[_Pair], whole: bool) -> Condition:
-    """Whether B's merges begin with A's; with those of A's tokens that B has, where it lacks some."""
+    """Whether B makes A's merges, in order, before all others; those of A's tokens that B has, where it lacks some."""
     what = "A's" if whole else "those among A's tokens that B has"
-    same = sum(1 for _ in _common_prefix(here, there))
-    if same == len(here):
-        more = f", then {len(there) - same:,} more" if len(there) > same else ""
-        return Condition("merges", True, f"B's begin with {what}, in order: {same:,}{more}")
-    left, right = here[same]
-    note = f"B's differ from {what} from number {same + 1:,} of {len(here):,} on: {shown(left)} + {shown(right)}"
-    return Condition("merges", False, note)
+    known = set(here)
+    done = 0
+    early: list[_Pair] = []
+    late: set[bytes] = set()
+    for pair in there:
+        if done < len(here) and pair == here[done]:
+            done += 1
+        elif pair in known:
+            break
+        elif done < len(here):
+            early.append(pair)
+        else:
+            late.add(pair[0] + pair[1])
+    if done < len(here):
+        note = f"B's differ from {what} from number {done + 1:,} of {len(here):,} on: {_joined(here[done])}"
+        return Condition("merges", False, note)
+    for left, right in sorted(early, key=lambda pair: len(pair[0] + pair[1])):  # parts before what they make
+        if left not in late and right not in late:
+            return Condition("merges", False, f"B makes others among {what}, such as {_joined((left, right))}")
+        late.add(left + right)
+    more = f", then {len(late):,} more" if late else ""
+    return Condition("merges", True, f"B makes {what} first, in order: {len(here):,}{more}")
+
+
+def _joined(pair: _Pair) -> str:
+    return f"{shown(pair[0])} + {shown(pair[1])}"
 
 
 def _effective(forest: MergeForest) -> list[_Pair]:
@@ -197,13 +230,6 @@ def _effective(forest: MergeForest) -> list[_Pair]:
     tokens = forest.vocabulary.tokens
     made = sorted((forest.run(id).rank, split) for id in tokens if (split := forest.split(id)) is not None)
     return [(tokens[left], tokens[right]) for _, (left, right) in made]
-
-
-def _common_prefix(here: list[_Pair], there: list[_Pair]) -> Iterable[None]:
-    for mine, its in zip(here, there):  # noqa: B905 - the shorter one ends it
-        if mine != its:
-            return
-        yield None
 
 
 def _relation(conditions: tuple[Condition, ...], more: bool, common: bool) -> Relation:
@@ -223,12 +249,12 @@ def _verdict(found: Difference) -> str:
     against = [f"{condition.name} ({condition.note})" for condition in found.conditions if condition.holds is False]
     made = _made(found)
     if found.relation == "equal":
-        special = f" {len(found.special):,} special tokens differ." if found.special else ""
+        special = f" It has {len(found.special):,} special tokens more." if found.special else ""
         return f"{b} has {a}'s tokens, ids and merges: every text gets the same ids.{special}"
     if found.relation == "extension":
         return f"{made} It extends {a} exactly: every text gets {a}'s tokens, some of them joined."
     if found.relation == "same merges":
-        return f"{made} Its merges are {a}'s, then others; but it is no exact extension, for it differs in " + "; ".join(against) + "."  # fmt: skip
+        return f"{made} It makes {a}'s merges first; but it differs in {'; '.join(against)}."
     if found.relation == "extension of a part":
         others = [text for text in against if not text.startswith(("tokens ", "ids "))]
         differs = f"; it differs in {'; '.join(others)}" if others else ", and text is cut alike"
@@ -311,6 +337,7 @@ def _properties(entries: Entries, gone: set[int]) -> Iterable[tuple[str, Callabl
     first = min(gone)
     yield f"have an id of {first:,} or more", lambda id: id >= first
     scripts = dict(zip(texts, scripts_of(list(texts.values())), strict=True))
+    scripts.update({id: PIECE_OF_CHARACTER for id, token in tokens.items() if _is_piece(token)})
     among = sorted({scripts[id] for id in gone})
     if len(among) <= 12:
         for chosen in [*([script] for script in among), among]:

@@ -332,10 +332,8 @@ class _Maker(_Lists):
             FaultList(
                 "unreachable_by_merges",
                 "unreachable by merges",
-                "The merges never make the token from its bytes. "
-                + (
-                    "It can only stand as a whole pretoken, which this vocabulary takes directly." if whole_rule else ""
-                ),
+                "The merges never make the token from its bytes"
+                + (", so it only ever stands as a whole pretoken, which is taken directly." if whole_rule else "."),
                 "proof",
                 self._faults(merges),
                 f"{len(reach.whole_only):,} of them as a whole pretoken only" if merges and whole_rule else "",

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bbpe._splits import last_merges
-from bbpe.errors import VocabularyError
+from bbpe.errors import MissingByteError, VocabularyError
 from bbpe.patterns import Pretokenizer
 from bbpe.tokenizer import build_encoder
 from bbpe.vocabulary import Vocabulary
@@ -30,8 +30,8 @@ class Run(NamedTuple):
     """What the merges make of a token's own bytes.
 
     Attributes:
-        parts: How many are left at the end: 1 where merges reach the token, 0 where a byte of it has no token.
-        split: The ids of the last merge's pair; None for a byte, and for what no merge makes.
+        parts: How many are left at the end: 1 where merges reach the token, 0 where a byte is left that has no token.
+        split: The ids of the last merge's pair; None for a byte, and for what no merge makes of two tokens.
         rank: Of the last merge, -1 where there was none.
         highest: The highest rank of the merges before the last, -1 where there were none.
     """
@@ -79,7 +79,7 @@ class AloneEncoder:
         self._known = bytes(token[0] for token in vocabulary.tokens.values() if len(token) == 1)
 
     def parts(self, runs: Sequence[bytes]) -> list[list[int]]:
-        """The ids that the merges leave of each run of bytes; none where a byte has no token."""
+        """The ids that the merges leave of each run of bytes; none where a byte is left that has no token."""
         able = [not run.translate(None, self._known) for run in runs]
         data = b"".join(run for run, can in zip(runs, able, strict=True) if can)
         ends = np.cumsum([len(run) for run, can in zip(runs, able, strict=True) if can], dtype=np.uint64)
@@ -93,8 +93,16 @@ class AloneEncoder:
                 id = next(ids)
                 parts.append(id)
                 missing -= lengths[id]
-            found.append(parts)
+            found.append(parts if can else self._parts_of_rare(run))
         return found
+
+    def _parts_of_rare(self, run: bytes) -> list[int]:
+        """The same of a run with a byte that has no token, which a rank table may still join to others."""
+        try:
+            ids: list[int] = self._encoder.encode_pretokens(run, np.array([len(run)], dtype=np.uint64)).tolist()
+        except MissingByteError:
+            return []
+        return ids
 
 
 class MergeForest:
@@ -151,12 +159,14 @@ class MergeForest:
         return Run(int(self._parts[place]), self.split(id), int(self._rank[place]), int(self._highest[place]))
 
     def split(self, id: int) -> tuple[int, int] | None:
-        """The pair of the last merge that makes a token; None for a byte and for what no merge makes."""
+        """The pair of the last merge that makes a token; None for a byte and for what no merge makes of two tokens."""
         left = int(self._left[self._place[id]])
         if not left:
             return None
         token, ids = self.vocabulary.tokens[id], self.vocabulary.ids
-        return ids[token[:left]], ids[token[left:]]
+        halves = ids.get(token[:left]), ids.get(token[left:])
+        # A rank table may join a byte that has no token of its own.
+        return None if halves[0] is None or halves[1] is None else (halves[0], halves[1])
 
     def not_made(self) -> list[int]:
         """The tokens that the merges never make of their own bytes, ascending."""
@@ -193,13 +203,12 @@ class MergeForest:
         for each in sorted(below, key=lambda each: len(tokens[each])):  # a token is longer than its parts
             run = self.run(each)
             parts = tuple(nodes[part] for part in below[each])
-            made = run.split is not None
-            nodes[each] = Node(each, tokens[each], run.rank if made else None, parts, made or len(tokens[each]) == 1)
+            made = run.parts == 1
+            nodes[each] = Node(each, tokens[each], run.rank if parts and made else None, parts, made)
         return nodes[id]
 
     def _parts_of(self, id: int) -> Sequence[int]:
         """The pair that makes a token; where no merge makes it, what they leave of its bytes; nothing of a byte."""
-        split = self.split(id)
-        if split is not None or len(self.vocabulary.tokens[id]) == 1:
-            return split or ()
+        if self.run(id).parts == 1:
+            return self.split(id) or ()
         return self.alone.parts([self.vocabulary.tokens[id]])[0]

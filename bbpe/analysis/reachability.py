@@ -30,6 +30,7 @@ import numpy.typing as npt
 from bbpe.analysis.merge_forest import MergeForest
 from bbpe.analysis.pattern_proof import PatternProof
 from bbpe.analysis.token_shape import Shape, beginnings, endings, holders, shape_of
+from bbpe.errors import MissingByteError
 from bbpe.tokenizer import Tokenizer
 
 Reason = Literal["merges", "pattern", "normalizer", "encoding", "neighbours"]
@@ -270,9 +271,16 @@ class _Search:
         """The texts that can be encoded, by number, where the ids of each begin, and the ids."""
         able = list(range(len(texts)))
         if self._missing:
-            able = [n for n in able if not self._missing.intersection(texts[n].encode())]
+            able = [n for n in able if not self._missing.intersection(texts[n].encode()) or self._can_encode(texts[n])]
         ids, offsets = self._tokenizer.encode_batch_to_numpy([texts[n] for n in able], threads=1)
         return able, offsets, ids
+
+    def _can_encode(self, text: str) -> bool:
+        try:
+            self._tokenizer.encode(text)
+        except MissingByteError:
+            return False
+        return True
 
 
 def _any_normalized(code_points: npt.NDArray[np.int32]) -> bool:
@@ -285,11 +293,17 @@ def _completions(shape: Shape | None, number: int, random: np.random.Generator) 
     assert shape is not None
     if not shape.middle and not shape.head:
         every = holders(shape.tail)
-        return map(chr, every.tolist() if len(every) <= number else random.choice(every, number).tolist())
-    before = [*map(chr, endings(shape.tail).tolist())] if shape.tail else [""]
-    behind = [*map(chr, beginnings(shape.head).tolist())] if shape.head else [""]
+        return map(chr, (every if len(every) <= number else random.choice(every, number)).tolist())
+    before = endings(shape.tail) if shape.tail else _NOTHING
+    behind = beginnings(shape.head) if shape.head else _NOTHING
     if len(before) * len(behind) <= number:
-        return (first + shape.middle + last for first in before for last in behind)
-    firsts = random.integers(len(before), size=number).tolist()
-    lasts = random.integers(len(behind), size=number).tolist()
-    return (before[first] + shape.middle + behind[last] for first, last in zip(firsts, lasts, strict=True))
+        pairs = [(first, last) for first in before.tolist() for last in behind.tolist()]
+    else:
+        firsts, lasts = random.choice(before, number).tolist(), random.choice(behind, number).tolist()
+        pairs = list(zip(firsts, lasts, strict=True))
+    return (
+        (chr(first) if shape.tail else "") + shape.middle + (chr(last) if shape.head else "") for first, last in pairs
+    )
+
+
+_NOTHING = np.zeros(1, dtype=np.int32)
