@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any, Literal, Protocol
 
@@ -92,6 +92,10 @@ class EngineModel:
                 raise FormatError(f"the template names id {id}, which is no token of this vocabulary")
         if self.unknown_id is not None and self.unknown_id not in self.pieces:
             raise FormatError(f"the unknown token has id {self.unknown_id}, which is no token of this vocabulary")
+
+    def replace(self, **changes: Any) -> EngineModel:
+        """A copy with some fields changed, as ``Vocabulary.replace``."""
+        return replace(self, **changes)
 
 
 class _Runner(Protocol):
@@ -435,7 +439,9 @@ class _SentencePiece:
             self._processor.LoadFromSerializedProto(model.data)
         except Exception as error:  # RuntimeError or ValueError, by its version
             raise FormatError(f"sentencepiece does not take this model: {error}") from None
-        if self._processor.GetPieceSize() != len(model.pieces):
+        size = self._processor.GetPieceSize()
+        beside = {special.id for special in model.special_tokens if special.id >= size}  # the publisher's code has them
+        if model.pieces.keys() - beside != set(range(size)):
             raise FormatError("sentencepiece reads another number of pieces than the file holds")
 
     def encode(self, text: str) -> list[int]:

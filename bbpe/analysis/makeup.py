@@ -321,6 +321,8 @@ _PROBES = (
 
 def _lossless(tokenizer: Tokenizer | EngineTokenizer) -> str:
     """What decoding does not give back, found on probes."""
+    if tokenizer.engine == "none":
+        return "Nothing here encodes with it"
     lost = []
     for what, text in _PROBES:
         try:

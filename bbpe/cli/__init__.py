@@ -38,7 +38,11 @@ COMMANDS = (
     "train",
     "encode",
     "decode",
+<<<<<<< HEAD
     "inspect",
+=======
+    "vocab",
+>>>>>>> 01138b92ca7d03a547710512e672437e208e8e69
 )
 """In the order of a first use; the module of that name in this package holds ``command``."""
 

@@ -70,7 +70,7 @@ __all__ = [
 SUFFIXES = (".html", ".md", ".csv", ".json")
 
 
-def write(report: Report, path: str | os.PathLike[str], *, force: bool = False) -> None:
+def write(report: Report, path: str | os.PathLike[str], *, force: bool = False) -> tuple[str, ...]:
     """Write a report in the form that the name of the file asks for.
 
     ``.html``: one self-contained page with figures and, where the report has one, the live box. ``.md``: Markdown.
@@ -82,13 +82,21 @@ def write(report: Report, path: str | os.PathLike[str], *, force: bool = False) 
         path: Its suffix chooses the form.
         force: Replace a file that exists.
 
+    Returns:
+        The titles of the tables that the file does not hold: a CSV file has only one.
+
     Raises:
-        OutputError: Another suffix; ``path`` exists and ``force`` is false; it cannot be written.
+        OutputError: Another suffix; a CSV file of a report without tables; ``path`` exists and ``force`` is false; it
+            cannot be written.
         MissingExtraError: HTML without the ``compare`` extra (matplotlib, jinja2).
     """
     suffix = check_suffix(path)
+    tables = report.tables()
+    if suffix == ".csv" and not tables:
+        raise OutputError(f"{os.fspath(path)}: this report has no table for a CSV file; write .html, .md or .json")
     with atomic_write(path, force=force) as file:
         file.write(_rendered(report, suffix))
+    return tuple(table.title for table in tables[1:]) if suffix == ".csv" else ()
 
 
 def check_suffix(path: str | os.PathLike[str]) -> str:

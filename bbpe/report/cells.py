@@ -11,7 +11,7 @@ import codecs
 import unicodedata
 from typing import Literal, NamedTuple
 
-from bbpe.report.model import Cell, Column
+from bbpe.report.model import Cell, Column, Table
 
 NOT_MEASURED = "–"
 
@@ -19,7 +19,7 @@ PartKind = Literal["text", "space", "partial", "control"]
 
 _SPACES = {" ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
 # Signs of our own that a text may hold too: spelled out there, so that what is shown can be read in one way only.
-_OUR_SIGNS = {*_SPACES.values(), "⟨", "⟩"}
+_OUR_SIGNS = {*_SPACES.values(), "⟨", "⟩", "◌"}
 
 
 class Part(NamedTuple):
@@ -85,14 +85,24 @@ def plain(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        character if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs") or character in _JOINERS
-        else f"⟨U+{ord(character):04X}⟩"
-        for character in text
-    )  # fmt: skip
+    return "".join(f"⟨U+{ord(character):04X}⟩" if _disturbs(character) else character for character in text)
 
 
-_JOINERS = "\u200c\u200d"  # parts of words and of emoji
+def _disturbs(character: str) -> bool:
+    if character in "\n\t\u200c\u200d":  # the joiners are parts of words and of emoji
+        return False
+    code = ord(character)
+    return (
+        unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        or code & 0xFFFE == 0xFFFE  # no XML, and so no figure, may hold these
+        or 0xFDD0 <= code <= 0xFDEF
+    )
+
+
+def one_line(text: str, longest: int | None = None) -> str:
+    """``plain`` in one line, with an ellipsis for what is past the longest."""
+    line = " ".join(plain(text).split())
+    return line if longest is None or len(line) <= longest else line[: longest - 1] + "…"
 
 
 def is_valid(token: bytes) -> bool:
@@ -125,3 +135,9 @@ def written(column: Column, value: Cell) -> str:
     if column.kind == "percent":
         return f"{100 * value:,.{column.decimals}f} %"
     return f"{value:,.{column.decimals}f}"
+
+
+def best_written(table: Table, column: Column) -> str | None:
+    """How the best value of a column is written: all cells that read so are marked, that none looks as good unmarked."""
+    best = table.best(column)
+    return None if best is None else written(column, best)

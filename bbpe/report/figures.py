@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from xml.etree import ElementTree
 
 from bbpe.errors import MissingExtraError
-from bbpe.report.cells import plain
-from bbpe.report.model import Figure, Series
+from bbpe.report.cells import one_line, plain
+from bbpe.report.model import Figure, Scale, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +30,8 @@ WIDTH = 800.0  # of the drawing, in its own units (1/72 inch)
 _SIZE = 12.0  # of the letters
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
+_LONGEST_NAME = 40  # characters
+_MOST_NAMED = 300  # points of a scatter
 _MARKERS = "osD^vPX*"
 _Box: TypeAlias = "tuple[float, float, float, float]"
 
@@ -100,9 +102,9 @@ def drawing(figure: Figure) -> str:
 
 def _bars(figure: Figure, canvas: Any) -> dict[str, str]:
     """Grouped bars; lying, the first category on top, where names are many or long."""
-    names = [plain(str(x)) for x in figure.series[0].xs]
+    names = [_name(str(x)) for x in figure.series[0].xs]
     count = len(figure.series)
-    lying = len(names) > 6 or sum(map(_width, names)) * 1.15 > WIDTH - 90
+    lying = len(names) > 6 or max(map(_width, names), default=0) > 0.9 * (WIDTH - 90) / max(len(names), 1)
     values = [y for series in figure.series for y in series.ys if y is not None]
     if lying:
         left = min(max(map(_width, names), default=0) + 14, WIDTH * 0.45)
@@ -114,14 +116,16 @@ def _bars(figure: Figure, canvas: Any) -> dict[str, str]:
     titles = {}
     for number, series in enumerate(figure.series):
         places = [index + (number - (count - 1) / 2) * 0.8 / count for index in range(len(names))]
-        known = [(place, y, name) for place, y, name in zip(places, series.ys, names, strict=True) if y is not None]
+        known = [
+            (p, y, one_line(str(x))) for p, y, x in zip(places, series.ys, series.xs, strict=True) if y is not None
+        ]
         draw: Callable[..., Any] = axes.barh if lying else axes.bar
         drawn = draw([k[0] for k in known], [k[1] for k in known], 0.8 / count * 0.9, color=_SERIES[number % 8])
         for index, (bar, (_, y, name)) in enumerate(zip(drawn, known, strict=True)):
             bar.set_gid(f"mark-{number}-{index}")
             label = f"{plain(series.label)}: " if count > 1 else ""
             titles[f"mark-{number}-{index}"] = f"{name}, {label}{_amount(y)}"
-        if lying and figure.y_scale == "linear" and count <= 4:
+        if lying and _y_scale(figure) == "linear" and count <= 4:
             for place, y, _ in known:
                 axes.annotate(
                     _amount(y), (y, place), xytext=(4, 0), textcoords="offset points", va="center_baseline",
@@ -130,28 +134,28 @@ def _bars(figure: Figure, canvas: Any) -> dict[str, str]:
     if lying:
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_xscale(figure.y_scale)
-        axes.set_xlabel(plain(figure.y_title))
+        axes.set_xscale(_y_scale(figure))
+        axes.set_xlabel(one_line(figure.y_title))
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0, labelcolor=_INK)
         if figure.reference is not None:
             axes.axvline(figure.reference, color=_SOFT, linewidth=1, linestyle=(0, (4, 3)))
     else:
         axes.set_xticks(range(len(names)), names)
-        axes.set_yscale(figure.y_scale)
+        axes.set_yscale(_y_scale(figure))
         _y_title(axes, figure.y_title)
-        axes.set_xlabel(plain(figure.x_title))
+        axes.set_xlabel(one_line(figure.x_title))
         axes.grid(axis="y")
         axes.tick_params(axis="x", length=0, labelcolor=_INK)
         _reference(axes, figure)
-    if values and figure.y_scale == "linear":
+    if values and _y_scale(figure) == "linear":
         (axes.set_xlim if lying else axes.set_ylim)(
             min(0.0, *values), max(0.0, *values, figure.reference or 0.0) * 1.04 or 1.0
         )
-    if figure.y_scale == "log" and any(y > 0 for y in values):
+    if _y_scale(figure) == "log":
         # A bar of a log axis has no natural foot: half a decade below the smallest shows it, too.
         (axes.set_xlim if lying else axes.set_ylim)(min(y for y in values if y > 0) / 3)
-    _ticks(axes.xaxis if lying else axes.yaxis, figure.y_scale)
+    _ticks(axes.xaxis if lying else axes.yaxis, _y_scale(figure))
     return titles
 
 
@@ -160,24 +164,26 @@ def _scatter(figure: Figure, canvas: Any) -> dict[str, str]:
     largest = max((size for series in figure.series for size in series.sizes), default=1.0) or 1.0
     titles = {}
     points: list[tuple[float, float, float, str]] = []
+    crowded = sum(len(series.xs) for series in figure.series) > _MOST_NAMED
     for number, series in enumerate(figure.series):
-        for index, (x, y) in enumerate(zip(series.xs, series.ys, strict=True)):
-            if y is None or isinstance(x, str):
-                continue
-            area = 20 + 320 * series.sizes[index] / largest if series.sizes else 60.0
-            name = plain(series.labels[index]) if series.labels else ""
-            marker = axes.scatter(
-                [x], [y], s=area, color=_SERIES[number % 8], alpha=0.72, linewidths=1, edgecolors=_GROUND
-            )
-            marker.set_gid(f"mark-{number}-{index}")
+        known = [(n, float(x), y) for n, (x, y) in enumerate(zip(series.xs, series.ys, strict=True)) if y is not None]
+        if crowded:  # small points: an object for each takes its time and room, and nobody reads their names
+            xs, ys = [x for _, x, _ in known], [y for _, _, y in known]
+            axes.plot(xs, ys, "o", markersize=3, color=_SERIES[number % 8])
+            continue
+        areas = [20 + 320 * series.sizes[n] / largest if series.sizes else 60.0 for n, _, _ in known]
+        look: dict[str, Any] = {"color": _SERIES[number % 8], "alpha": 0.72, "linewidths": 1, "edgecolors": _GROUND}
+        for (index, x, y), area in zip(known, areas, strict=True):
+            name = _name(series.labels[index]) if series.labels else ""
+            axes.scatter([x], [y], s=area, **look).set_gid(f"mark-{number}-{index}")
             size = f"; {figure.size_title} {_amount(series.sizes[index])}" if series.sizes and figure.size_title else ""
             head = ", ".join(part for part in (name, plain(series.label)) if part)
             titles[f"mark-{number}-{index}"] = (
                 f"{head}: {plain(figure.x_title)} {_amount(x)}; {plain(figure.y_title)} {_amount(y)}{plain(size)}"
             )
             points.append((x, y, math.sqrt(area / math.pi), name))
-    axes.set_xscale(figure.x_scale)
-    axes.set_yscale(figure.y_scale)
+    axes.set_xscale(_x_scale(figure))
+    axes.set_yscale(_y_scale(figure))
     axes.margins(0.08)
     if figure.diagonal:
         low = min(axes.get_xlim()[0], axes.get_ylim()[0])
@@ -185,11 +191,11 @@ def _scatter(figure: Figure, canvas: Any) -> dict[str, str]:
         axes.set_xlim(low, high)
         axes.set_ylim(low, high)
         axes.plot([low, high], [low, high], color=_SOFT, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
-    axes.set_xlabel(plain(figure.x_title))
+    axes.set_xlabel(one_line(figure.x_title))
     _y_title(axes, figure.y_title)
     axes.grid()
-    _ticks(axes.xaxis, figure.x_scale)
-    _ticks(axes.yaxis, figure.y_scale)
+    _ticks(axes.xaxis, _x_scale(figure))
+    _ticks(axes.yaxis, _y_scale(figure))
     _reference(axes, figure)
     _name_points(axes, points)
     return titles
@@ -201,6 +207,7 @@ def _name_points(axes: Axes, points: Sequence[tuple[float, float, float, str]]) 
     A greedy choice among places around the point at growing distances; from a distant one a thin line leads to the
     point. A name that finds no free place is left to pointing.
     """
+    axes.get_xlim(), axes.get_ylim()  # settles the limits, which matplotlib puts off and the next lines need
     size = _SIZE - 1.5
     scale = 72 / axes.figure.dpi  # pixels to our units
     bounds = axes.get_window_extent()
@@ -217,7 +224,7 @@ def _name_points(axes: Axes, points: Sequence[tuple[float, float, float, str]]) 
             _name_places(px, py, radius, _width(name) * size / _SIZE, size),
             key=lambda place: place.cost + sum(_overlap(place.box, other) for other in taken) + 30 * size * _outside(place.box, frame),
         )  # fmt: skip
-        if sum(_overlap(best.box, other) for other in taken) > 0.35 * size * (best.box[2] - best.box[0]):
+        if sum(_overlap(best.box, other) for other in taken) > 0.12 * size * (best.box[2] - best.box[0]):
             continue
         taken.append(best.box)
         line = {"arrowstyle": "-", "color": _SOFT, "linewidth": 0.6, "shrinkA": 1, "shrinkB": radius}
@@ -286,14 +293,14 @@ def _lines(figure: Figure, canvas: Any) -> dict[str, str]:
                 )
                 marker.set_gid(f"mark-{number}-{index}")
                 titles[f"mark-{number}-{index}"] = f"{plain(series.label)}: {_amount(x)}, {_amount(y)}"
-    axes.set_xscale(figure.x_scale)
-    axes.set_yscale(figure.y_scale)
+    axes.set_xscale(_x_scale(figure))
+    axes.set_yscale(_y_scale(figure))
     axes.margins(x=0.02)
-    axes.set_xlabel(plain(figure.x_title))
+    axes.set_xlabel(one_line(figure.x_title))
     _y_title(axes, figure.y_title)
     axes.grid()
-    _ticks(axes.xaxis, figure.x_scale, [x for series in figure.series for x in series.xs if not isinstance(x, str)])
-    _ticks(axes.yaxis, figure.y_scale)
+    _ticks(axes.xaxis, _x_scale(figure), [x for series in figure.series for x in series.xs if not isinstance(x, str)])
+    _ticks(axes.yaxis, _y_scale(figure))
     if right is not None:
         right.set_ylim(bottom=0)
         right.tick_params(labelsize=_SIZE - 1)
@@ -316,14 +323,14 @@ def _histogram(figure: Figure, canvas: Any) -> dict[str, str]:
             bar.set_gid(f"mark-{number}-{index}")
             name = _amount((low + high) / 2) if len(series.xs) == len(series.ys) else f"{_amount(low)}–{_amount(high)}"
             titles[f"mark-{number}-{index}"] = f"{plain(series.label)}: {name}, {_amount(y)}"
-    axes.set_xscale(figure.x_scale)
-    axes.set_yscale(figure.y_scale)
+    axes.set_xscale(_x_scale(figure))
+    axes.set_yscale(_y_scale(figure))
     axes.margins(x=0.01)
-    axes.set_xlabel(plain(figure.x_title))
+    axes.set_xlabel(one_line(figure.x_title))
     _y_title(axes, figure.y_title)
     axes.grid(axis="y")
-    _ticks(axes.xaxis, figure.x_scale)
-    _ticks(axes.yaxis, figure.y_scale)
+    _ticks(axes.xaxis, _x_scale(figure))
+    _ticks(axes.yaxis, _y_scale(figure))
     _reference(axes, figure)
     return titles
 
@@ -347,7 +354,7 @@ _DRAWERS: dict[str, Callable[[Figure, Any], dict[str, str]]] = {
 
 def _axes(figure: Figure, canvas: Any, *, left: float, height: float, right: float) -> Axes:
     """Axes of a height in our units, with margins around them, and the legend above."""
-    labels = [plain(series.label) for series in figure.series]
+    labels = [_name(series.label) for series in figure.series]
     legend = len(labels) > 1 or figure.second_axis
     rows = _legend_rows(labels, WIDTH - left - right) if legend else []
     top, bottom = 12 + 20 * len(rows), 48
@@ -364,6 +371,11 @@ def _axes(figure: Figure, canvas: Any, *, left: float, height: float, right: flo
             canvas.text((at + 16) / WIDTH, y, labels[index] + dashed, va="center_baseline", color=_INK)
             at += 16 + _width(labels[index] + dashed) + 22
     return axes
+
+
+def _name(text: str) -> str:
+    """The name of a bar, a point or a series, short enough to stand beside it."""
+    return one_line(text, _LONGEST_NAME)
 
 
 def _patch(x: float, y: float, total: float, color: str) -> Any:
@@ -385,8 +397,18 @@ def _legend_rows(labels: Sequence[str], width: float) -> list[list[int]]:
     return rows
 
 
+def _x_scale(figure: Figure) -> Scale:
+    return figure.x_scale if any(not isinstance(x, str) and x > 0 for s in figure.series for x in s.xs) else "linear"
+
+
+def _y_scale(figure: Figure) -> Scale:
+    """As the figure says, where there is anything that a log axis can show."""
+    left = (series for series in figure.series if series.axis == "left")
+    return figure.y_scale if any(y is not None and y > 0 for series in left for y in series.ys) else "linear"
+
+
 def _y_title(axes: Axes, title: str, right: bool = False) -> None:
-    axes.set_ylabel(plain(title), rotation=-90 if right else 90, rotation_mode="anchor", ha="center", labelpad=22 if right else 12)  # fmt: skip
+    axes.set_ylabel(one_line(title, 60), rotation=-90 if right else 90, rotation_mode="anchor", ha="center", labelpad=22 if right else 12)  # fmt: skip
 
 
 def _reference(axes: Axes, figure: Figure) -> None:
@@ -445,8 +467,11 @@ def _for_the_page(data: bytes, figure: Figure, titles: dict[str, str]) -> str:
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _XLINK)
     root = ElementTree.fromstring(data)  # written by matplotlib a moment ago, from text that `plain` has passed
-    for metadata in root.findall(f"{{{_SVG}}}metadata"):
-        root.remove(metadata)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            # Not for readers; and a rule that would hold for the whole page.
+            if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
+                parent.remove(child)
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
     root.set("role", "img")
@@ -465,8 +490,6 @@ def _for_the_page(data: bytes, figure: Figure, titles: dict[str, str]) -> str:
                 element.set(key, f"#{prefix}{value[1:]}")
             elif key in ("style", "clip-path", "fill", "stroke"):
                 element.set(key, _page_style(value, prefix))
-        if element.tag == f"{{{_SVG}}}style":
-            element.text = None  # its one rule would hold for the whole page
     text = ElementTree.tostring(root, encoding="unicode")
     return text.replace("<svg ", '<svg stroke-linejoin="round" stroke-linecap="butt" ', 1)
 
@@ -475,4 +498,5 @@ def _page_style(style: str, prefix: str) -> str:
     for color, variable in _VARIABLES.items():
         style = style.replace(color, variable)
     style = style.replace("url(#", f"url(#{prefix}")
-    return re.sub(r"font: ([\d.]+px) [^;]+", r"font-size: \1", style)
+    style = re.sub(r"font: ([\d.]+px) [^;]+", r"font-size: \1", style)
+    return re.sub(r"font-family: [^;]+(; )?", "", style)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from bbpe import __version__
 from bbpe.errors import MissingExtraError
-from bbpe.report.cells import plain, visible, written
+from bbpe.report.cells import best_written, plain, visible, written
 from bbpe.report.figures import drawing
 from bbpe.report.livebox import packed
 from bbpe.report.markdown import figure_table
@@ -77,7 +77,8 @@ def _environment() -> Environment:
         plain=plain,
         paragraphs=_paragraphs,
         kind=lambda block: type(block).__name__.lower(),
-        best=lambda table: {column.key: table.best(column) for column in table.columns},
+        best=lambda table: {column.key: best_written(table, column) for column in table.columns},
+        extent=_extent,
         written=written,
         visible=lambda token: list(visible(token)),
         number=_number,
@@ -108,6 +109,13 @@ def _json_for_script(value: Any) -> str:
 
 def _paragraphs(text: str) -> list[str]:
     return [" ".join(plain(part).split()) for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
+
+
+def _extent(text: str) -> str:
+    """A class by how text is best broken into lines: not at all, where it likes but with room, or inside a word."""
+    if max(map(len, text.split()), default=0) > 28:
+        return " long"
+    return " short" if len(text) <= 20 else " sentence" if len(text) > 60 else ""
 
 
 def _number(value: Cell) -> str:

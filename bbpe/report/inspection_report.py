@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from bbpe.analysis.against import Difference
 from bbpe.analysis.coverage import UNKNOWN, Coverage, CoverageRow
 from bbpe.analysis.entries import Entries, shown
-from bbpe.analysis.health import FaultList, Health
+from bbpe.analysis.health import Health
 from bbpe.analysis.inspection import Inspection, LookUp, OnCorpus
 from bbpe.analysis.makeup import Makeup
 from bbpe.analysis.merge_forest import Node
@@ -126,8 +126,8 @@ def _facts(makeup: Makeup) -> Facts:
     kinds += [f"{makeup.holes:,} holes in the ids"] if makeup.holes else []
     kinds += [f"{makeup.missing_bytes} bytes have no token"] if makeup.missing_bytes else []
     total = len(entries)
-    scripts = ", ".join(f"{row.script} {len(row) / total:.1%}" for row in makeup.scripts[:7])
-    longest = [shown(entries.tokens[row.longest[0]], 24) for row in makeup.scripts[:4] if row.characters is not None]
+    scripts = ", ".join(f"{row.script} {len(row) / total:.1%}" for row in makeup.scripts[:6])
+    longest = [shown(entries.tokens[row.longest[0]], 18) for row in makeup.scripts[:2] if row.characters is not None]
     mean_characters = _mean(makeup.by_characters)
     mean_bytes = _mean(makeup.by_bytes)
     cases = makeup.cases
@@ -141,15 +141,15 @@ def _facts(makeup: Makeup) -> Facts:
         "makeup",
         "",
         (
-            Fact("size", f"{total:,} entries = {' + '.join(kinds)}; last id {entries.id_space - 1:,}"),
+            Fact("size", f"{total:,} entries = {' + '.join(kinds)}"),
             Fact("scripts", scripts),
             Fact("length", f"{mean_characters:.1f} characters, {mean_bytes:.1f} bytes on average; longest {', '.join(longest)}"),
             Fact("digits", _digits(makeup)),
             Fact("runs", spaces),
             Fact("words", variants),
-            Fact("pattern", " ".join(makeup.pattern)),
+            Fact("pattern", " ".join(_telling(makeup.pattern))),
             Fact("normalizer", makeup.normalizer),
-            Fact("put around a text", makeup.template),
+            Fact("template", makeup.template),
         ),
     )  # fmt: skip
 
@@ -157,7 +157,12 @@ def _facts(makeup: Makeup) -> Facts:
 def _digits(makeup: Makeup) -> str:
     digits = makeup.digits
     known = [f"{count:,} of {10**length:,}" for length, count in digits.numbers.items() if length <= 3]
-    return f"{digits.policy}; numbers of 1, 2, 3 digits that are tokens: {', '.join(known) or 'none'}"
+    return f"{digits.policy}; numbers that are tokens: {', '.join(known) or 'none'}"
+
+
+def _telling(sentences: tuple[str, ...]) -> tuple[str, ...]:
+    """The sentences on a pattern that one screen has room for."""
+    return tuple(s for s in sentences if s is sentences[0] or s.startswith(("Words are", "A Chinese", "What it")))
 
 
 def _mean(lengths: Mapping[int, int]) -> float:
@@ -169,13 +174,19 @@ def _longest(runs: Mapping[int, int]) -> int:
 
 
 def _chinese_facts(coverage: Coverage) -> Facts:
-    names = ("gb2312-1", "gb2312-2", "simplified", "traditional", "block-4e00")
-    facts = [Fact(coverage[name].characters.title, _covered(coverage[name])) for name in names]
+    names = {
+        "gb2312-1": "GB 2312 level 1",
+        "gb2312-2": "GB 2312 level 2",
+        "simplified": "only simplified",
+        "traditional": "only traditional",
+        "block-4e00": "Unified Ideographs",
+    }
+    facts = [Fact(title, _covered(coverage[name])) for name, title in names.items()]
     words = ", ".join(f"{len(words.ids):,} of {words.characters}" for words in coverage.words if words.characters < 6)
     longer = sum(len(words.ids) for words in coverage.words if words.characters >= 6)
     words += f", {longer:,} of 6 or more" if longer else ""
-    facts.append(Fact("tokens by Han characters", words or "none"))
-    first = coverage.costly[:12]
+    facts.append(Fact("tokens by characters", words or "none"))
+    first = coverage.costly[:10]
     if first:
         where = "most frequent" if first[0].count is not None else "among the common ones"
         costly = " ".join(f"{each.character}{'' if each.tokens == UNKNOWN else each.tokens}" for each in first)
@@ -206,11 +217,11 @@ def _faults(health: Health, entries: int) -> Table:
             "tokens": len(listed),
             "share": len(listed) / max(1, entries),
             "how": _HOW[listed.how],
-            "detail": listed.detail or _example(listed),
+            "detail": listed.detail or f"such as {shown(listed.faults[0].token, 24)}",
             "meaning": listed.meaning,
         }
         for listed in found
-        if not listed.name.startswith("not_utf8")
+        if not listed.name.startswith("not_utf8") and listed.name != "whole_only"
     ]
     starts, ends, mixes = (len(health[f"not_utf8_{kind}"]) for kind in ("starts", "ends", "mixes"))
     if starts or ends:
@@ -220,27 +231,23 @@ def _faults(health: Health, entries: int) -> Table:
                 "tokens": starts + ends,
                 "share": (starts + ends) / max(1, entries),
                 "how": _HOW["table"],
-                "detail": f"{starts:,} start inside a character, {ends:,} end inside one; {mixes:,} mix it with a whole one",
+                "detail": f"{starts:,} start in a character, {ends:,} end in one, {mixes:,} mixed",
                 "meaning": health["not_utf8_ends"].meaning,
             }
         )
     notes = []
-    none = [f"{listed.title} ({_HOW[listed.how]})" for listed in health.lists if not listed.faults]
-    if not starts and not ends:
-        none = [*(title for title in none if "a character" not in title), "not valid UTF-8 (read off)"]
-    if none:
-        notes.append("None: " + ", ".join(none) + ".")
+    by_how: dict[str, list[str]] = {}
+    for listed in health.lists:
+        if not listed.faults and not (listed.name.startswith("not_utf8") and (starts or ends)):
+            by_how.setdefault(_HOW[listed.how], []).append(listed.title)
+    if by_how:
+        notes.append("None: " + "; ".join(f"{', '.join(titles)} ({how})" for how, titles in by_how.items()) + ".")
     for why in dict.fromkeys(health.not_applicable.values()):
         what = [name for name, reason in health.not_applicable.items() if reason == why]
         notes.append(f"Not looked for: {', '.join(what)}: {why}.")
     if health.canonical is not None and health.canonical.without_split:
         notes.append(_canonical_note(health))
     return Table("faults", "", columns, tuple(rows), notes=tuple(notes))
-
-
-def _example(listed: FaultList) -> str:
-    fault = listed.faults[0]
-    return f"{shown(fault.token, 24)}: {fault.why}"
 
 
 def _canonical_note(health: Health) -> str:

@@ -1,6 +1,8 @@
 """A report as JSON: everything in it but the live box, values unrounded.
 
-``{"title", "summary", "method": {…}, "sections": [{"title", "text", "blocks": [{"type", "name", …}]}]}``. A token is
+``{"title", "summary", "method": {…}, "sections": [{"title", "text", "blocks": [{"type", "name", …}]}]}``. A tree is a
+list of nodes, the root first, each with the places of its children in that list (nested, the tree of a long token would
+be too deep for many readers of JSON). A token is
 ``{"text": "中" or null, "bytes": "e4b8ad"}``: null where the bytes are not whole characters. Infinite numbers, which
 JSON does not know, are the strings ``"inf"`` and ``"-inf"``.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from bbpe.report.cells import is_valid
@@ -17,7 +20,9 @@ from bbpe.report.model import Block, Facts, Figure, Pieces, Report, Section, Tab
 
 def json_text(report: Report) -> str:
     """The report as JSON, with a line break at its end."""
-    return json.dumps(as_dict(report), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    text = json.dumps(as_dict(report), ensure_ascii=False, indent=1, allow_nan=False)
+    # A lone surrogate can stand in a text that somebody asked to see cut, and in no UTF-8.
+    return re.sub("[\ud800-\udfff]", lambda lone: f"\\u{ord(lone.group()):04x}", text) + "\n"
 
 
 def as_dict(report: Report) -> dict[str, Any]:
@@ -78,23 +83,22 @@ def _block(block: Block) -> dict[str, Any]:
             for row in block.rows
         ]  # fmt: skip
         return {**head, "text": block.text, "rows": rows, "notes": list(block.notes)}
-    return {**head, "root": _tree(block.root)}
+    return {**head, "nodes": _nodes(block.root)}
 
 
-def _tree(root: TreeNode) -> dict[str, Any]:
-    """A tree, without recursion here; ``json.dumps`` still has its own bound of some 1,000 levels."""
-    made = _node(root)
-    stack = [(root, made)]
-    while stack:
-        node, written = stack.pop()
-        for child in node.children:
-            written["children"].append(_node(child))
-            stack.append((child, written["children"][-1]))
+def _nodes(root: TreeNode) -> list[dict[str, Any]]:
+    nodes = [root]
+    made = []
+    for node in nodes:  # grows while it is walked
+        first = len(nodes)
+        nodes.extend(node.children)
+        made.append(
+            {
+                "id": node.id, "rank": node.rank, "note": node.note, **_value(node.token),
+                "children": list(range(first, len(nodes))),
+            }
+        )  # fmt: skip
     return made
-
-
-def _node(node: TreeNode) -> dict[str, Any]:
-    return {"id": node.id, "rank": node.rank, "note": node.note, **_value(node.token), "children": []}
 
 
 def _value(value: Any) -> Any:

@@ -5,10 +5,11 @@ Figures are drawn nowhere in it; the numbers of a figure that no table holds are
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 
-from bbpe.report.cells import plain, shown, written
+from bbpe.report.cells import best_written, one_line, plain, shown, written
 from bbpe.report.model import Block, Cell, Column, Facts, Figure, Pieces, Report, Table, TreeNode
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
@@ -52,12 +53,13 @@ def _table(table: Table) -> Iterator[str]:
     rows = table.rows if table.limit is None else table.rows[: table.limit]
     yield "| " + " | ".join(_heading(column) for column in table.columns) + " |"
     yield "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"
-    best = {column.key: table.best(column) for column in table.columns}
+    best = {column.key: best_written(table, column) for column in table.columns}
     for number, row in enumerate(rows):
         cells = []
         for index, column in enumerate(table.columns):
-            cell = _cell(column, row[column.key])
-            marked = (best[column.key] is not None and row[column.key] == best[column.key]) or (
+            value = row[column.key]
+            cell = _cell(column, value)
+            marked = (value is not None and written(column, value) == best[column.key]) or (
                 index == 0 and number in table.emphasized
             )
             cells.append(f"**{cell}**" if marked and cell else cell)
@@ -94,28 +96,29 @@ def _figure(figure: Figure) -> Iterator[str]:
 
 def figure_table(figure: Figure, limit: int = 40) -> Table:
     """The numbers of a figure as a table, thinned evenly where there are more than ``limit`` points."""
+    left = [y for series in figure.series if series.axis == "left" for y in series.ys]
+    right = [y for series in figure.series if series.axis == "right" for y in series.ys]
+    places = [x for series in figure.series for x in series.xs if not isinstance(x, str)]
     columns = [
         Column("series", "Series"),
-        Column("x", figure.x_title, kind="text" if figure.kind == "bars" else "number", digits=_decimals(figure, "x")),
-        Column("y", figure.y_title, kind="number", digits=_decimals(figure, "y")),
+        Column("x", figure.x_title, kind="text" if figure.kind == "bars" else "number", digits=_decimals(places)),
+        Column("left", figure.y_title, kind="number", digits=_decimals(left)),
     ]
-    named = any(series.labels for series in figure.series)
-    if named:
+    if any(series.labels for series in figure.series):
         columns.insert(1, Column("name", "Name"))
+    if figure.second_axis:
+        columns.append(Column("right", figure.second_axis, kind="number", digits=_decimals(right)))
+    keys = {column.key for column in columns}
     rows: list[dict[str, Cell]] = []
-    total = sum(len(series.ys) for series in figure.series)
+    total = len(left) + len(right)
     for series in figure.series:
         share = max(2, limit * len(series.ys) // max(total, 1))
         for index in thinned(len(series.ys), share):
-            row: dict[str, Cell] = {"series": series.label, "x": series.xs[index], "y": series.ys[index]}
-            if named:
+            row: dict[str, Cell] = {"series": series.label, "x": series.xs[index], series.axis: series.ys[index]}
+            if "name" in keys:
                 row["name"] = series.labels[index] if series.labels else ""
             rows.append(row)
-    left_out = total - len(rows)
-    notes: tuple[str, ...] = (f"{len(rows):,} of {total:,} points; JSON has all.",) if left_out else ()
-    if figure.second_axis:
-        right = ", ".join(series.label for series in figure.series if series.axis == "right")
-        notes += (f"{right}: {figure.second_axis}.",)
+    notes = (f"{len(rows):,} of {total:,} points; JSON has all.",) if len(rows) < total else ()
     return Table(figure.name, figure.title, tuple(columns), tuple(rows), notes)
 
 
@@ -126,15 +129,12 @@ def thinned(count: int, limit: int) -> list[int]:
     return sorted({round(step * (count - 1) / (limit - 1)) for step in range(limit)})
 
 
-def _decimals(figure: Figure, axis: str) -> int:
-    """Enough digits to tell the numbers of an axis apart."""
-    values: Iterable[str | float | None] = [
-        value for series in figure.series for value in (series.xs if axis == "x" else series.ys)
-    ]
-    numbers = [abs(value) for value in values if isinstance(value, int | float)]
+def _decimals(values: Iterable[float | None]) -> int:
+    """Digits after the point that show three significant ones of the smallest number."""
+    numbers = [abs(value) for value in values if value]
     if all(float(number).is_integer() for number in numbers):
         return 0
-    return 3 if max(numbers, default=0) < 1000 else 1
+    return min(max(2 - math.floor(math.log10(min(numbers))), 1), 9)
 
 
 def _pieces(pieces: Pieces) -> Iterator[str]:
@@ -176,7 +176,7 @@ def _paragraphs(text: str) -> list[str]:
 
 def _escaped(text: str) -> str:
     """Plain text as Markdown that shows it."""
-    return _SPECIAL.sub(r"\\\1", plain(text)).replace("\n", " ").replace("\\<", "&lt;").replace("\\&", "&amp;")
+    return _SPECIAL.sub(r"\\\1", one_line(text)).replace("\\<", "&lt;").replace("\\&", "&amp;")
 
 
 def _code(text: str) -> str:

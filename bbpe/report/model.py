@@ -156,8 +156,9 @@ class Series:
         label: Its name in the legend.
         xs: Bars: the categories (str), the same in every series. Histogram: one number a bin (values, bars of width
             1), or the n + 1 edges of n bins. Else numbers.
-        ys: Numbers; None is a gap.
-        labels: Scatter: the name of each point, drawn beside it.
+        ys: Numbers; None (or NaN, or infinite) is a gap.
+        labels: Scatter: the name of each point, drawn beside it; not among more than 300 points, which
+            are drawn small and alike.
         sizes: Scatter: a number for each point, shown as its area (``Figure.size_title`` says what it is).
         axis: ``"right"`` draws the series against the second axis (``Figure.second_axis``).
     """
@@ -174,6 +175,8 @@ class Series:
         _freeze(self, "ys", tuple(_number_or_none(y) for y in self.ys))
         _freeze(self, "labels", tuple(self.labels))
         _freeze(self, "sizes", tuple(_plain(size) for size in self.sizes))
+        if any(not isinstance(x, str) and not math.isfinite(x) for x in self.xs):
+            raise ValueError(f"series {self.label!r}: an x is not finite")
         for what, values in (("labels", self.labels), ("sizes", self.sizes)):
             if values and len(values) != len(self.xs):
                 raise ValueError(f"series {self.label!r}: {len(values)} {what} for {len(self.xs)} points")

@@ -10,14 +10,14 @@
   const list = box.querySelector(".results");
   const idsWanted = box.querySelector("input.ids");
   const DRAWN = 3000; // tokens drawn for one vocabulary; all are counted
-  const CHARACTERS = 200000; // of the text; more would keep the page busy for seconds at every key
+  const CHARACTERS = 100000; // of the text; more would keep the page busy for seconds at every key
   const GROUNDS = 6;
   const vocabularies = [];
   let started = false;
   area.value = data.text;
 
   const SIGNS = new Map([[" ", "␣"], ["\n", "⏎"], ["\r", "␍"], ["\t", "⇥"], ["\u00a0", "⍽"]]);
-  const OURS = new Set([...SIGNS.values(), "⟨", "⟩"]);
+  const OURS = new Set([...SIGNS.values(), "⟨", "⟩", "◌"]);
   const BLANK = /[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f\u180b-\u180f\u{e0100}-\u{e01ef}]/u;
   const hex = (number, width) => number.toString(16).toUpperCase().padStart(width, "0");
 
@@ -75,7 +75,7 @@
       for (const [kind, text] of visible(bytes)) token.append(kind === "text" ? text : element("i", kind, text));
       token.title = `id ${vocabulary.ids[place]} · ${Array.from(bytes, (byte) => hex(byte, 2)).join(" ")}`;
       if (idsWanted.checked) token.append(element("small", "id", String(vocabulary.ids[place])));
-      cut.append(token);
+      cut.append(token, element("wbr")); // a line may end between any two tokens
     });
     if (places.length > DRAWN) cut.append(element("em", "", ` … and ${(places.length - DRAWN).toLocaleString("en")} more`));
     return cut;
@@ -105,7 +105,7 @@
       }),
     );
     box.dataset.text = text;
-    const shortened = text.length < area.value.length ? ` The first ${CHARACTERS.toLocaleString("en")} of them are cut.` : "";
+    const shortened = text.length < area.value.length ? ` The rest of the text is not cut: ${CHARACTERS.toLocaleString("en")} are the most.` : "";
     status.textContent = `${count.toLocaleString("en")} characters.${shortened}${checked()}`;
   }
 

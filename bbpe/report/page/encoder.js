@@ -2,8 +2,9 @@
 //
 // What it does: unpack what bbpe/report/livebox.py packed, cut text into pretokens with the pattern's own automaton
 // (the tables that bbpe compiled, so that no regular expression of the browser's, and no other Unicode version, comes
-// into it), and merge, lowest rank first. What it does not: special tokens, which are plain text here; drawing
-// (box.js). Its ids are compared with bbpe's in tests/test_report_javascript.py.
+// into it), and merge, lowest rank first. Only NFC is the browser's own, which for all characters that both know cannot
+// differ (Unicode's stability policy). What it does not: special tokens, which are plain text here; drawing (box.js).
+// Its ids are compared with bbpe's in tests/test_report_javascript.py.
 "use strict";
 
 const bbpeEncoder = (() => {
