@@ -452,8 +452,8 @@ def _rebuild(vocabulary: Vocabulary, training_record: TrainingRecord | None) -> 
     return Tokenizer(vocabulary, training_record=training_record)
 
 
-def build_encoder(vocabulary: Vocabulary, pretokenizer: Pretokenizer) -> Encoder:
-    """The native encoder of a vocabulary; of a copy with other rules, for what asks what merges alone would do."""
+def build_encoder(vocabulary: Vocabulary, pretokenizer: Pretokenizer, *, whole_pretoken: bool | None = None) -> Encoder:
+    """The native encoder of a vocabulary; ``whole_pretoken`` False for one that asks what merges alone would do."""
     tokens = vocabulary.tokens
     ids = np.fromiter(tokens.keys(), dtype=np.uint32, count=len(tokens))
     places = None if _is_range(ids) else {id: place for place, id in enumerate(tokens)}
@@ -472,7 +472,13 @@ def build_encoder(vocabulary: Vocabulary, pretokenizer: Pretokenizer) -> Encoder
         ranks[np.fromiter(order, dtype=np.int64, count=len(tokens))] = np.arange(len(tokens), dtype=np.uint32)
     specials = [(special.content.encode(), special.id) for special in vocabulary.special_tokens]
     return Encoder(
-        list(tokens.values()), ids, merges, ranks, vocabulary.whole_pretoken, pretokenizer.automata, specials
+        list(tokens.values()),
+        ids,
+        merges,
+        ranks,
+        vocabulary.whole_pretoken if whole_pretoken is None else whole_pretoken,
+        pretokenizer.automata,
+        specials,
     )
 
 

@@ -74,7 +74,7 @@ class AloneEncoder:
     """The merges of a vocabulary without its pattern and whole-pretoken rule: the run on given bytes alone."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._encoder = build_encoder(vocabulary.replace(whole_pretoken=False), Pretokenizer(vocabulary.pattern))
+        self._encoder = build_encoder(vocabulary, Pretokenizer(vocabulary.pattern), whole_pretoken=False)
         self._lengths = {id: len(token) for id, token in vocabulary.tokens.items()}
         self._known = bytes(token[0] for token in vocabulary.tokens.values() if len(token) == 1)
 
@@ -130,14 +130,12 @@ class MergeForest:
             ranks[places] = np.arange(len(tokens), dtype=np.uint32)
         else:
             assert vocabulary.merges is not None
-            ids, place = vocabulary.ids, self._place
-            merges = np.array(
-                [
-                    (place[left], place[right], place[ids[tokens[left] + tokens[right]]])
-                    for left, right in vocabulary.merges
-                ],
-                dtype=np.uint32,
-            ).reshape(-1, 3)
+            ids, size = vocabulary.ids, len(vocabulary.merges)
+            made = [ids[tokens[left] + tokens[right]] for left, right in vocabulary.merges]
+            merges = np.empty((size, 3), dtype=np.uint32)
+            columns = zip(*vocabulary.merges, strict=True) if size else ((), ())
+            for number, column in enumerate((*columns, made)):
+                merges[:, number] = np.fromiter(map(self._place.__getitem__, column), np.uint32, size)
         data = np.frombuffer(b"".join(tokens.values()), dtype=np.uint8)
         ends = np.cumsum([len(token) for token in tokens.values()], dtype=np.int64)
         self._parts, self._left, self._rank, self._highest = last_merges(data, ends, ranks, merges)

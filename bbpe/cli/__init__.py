@@ -38,11 +38,8 @@ COMMANDS = (
     "train",
     "encode",
     "decode",
-<<<<<<< HEAD
-    "inspect",
-=======
     "vocab",
->>>>>>> 01138b92ca7d03a547710512e672437e208e8e69
+    "inspect",
 )
 """In the order of a first use; the module of that name in this package holds ``command``."""
 
