@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bbpe.analysis.comparison import Comparison, compare
+    from bbpe.analysis.inspection import inspect
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
     from bbpe.engines import EngineTokenizer
@@ -40,6 +41,7 @@ __all__ = [
     "compare",
     "count_pretokens",
     "get_pattern",
+    "inspect",
     "load",
     "named_patterns",
     "save",
@@ -65,6 +67,7 @@ _HOMES = {
     "compare": "analysis.comparison",
     "count_pretokens": "counts",
     "get_pattern": "patterns",
+    "inspect": "analysis.inspection",
     "load": "io",
     "named_patterns": "patterns",
     "save": "io",

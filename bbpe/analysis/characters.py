@@ -51,12 +51,13 @@ HAN_BLOCKS = (
 
 def _decoded(codec: str, first: int, last: int, trails: tuple[range, ...]) -> str:
     """The characters of a double-byte codec whose two bytes lie from ``first`` to ``last``, as one number."""
-    found = []
-    for lead in range(first >> 8, (last >> 8) + 1):
-        for trail in (byte for span in trails for byte in span):
-            if first <= lead << 8 | trail <= last:
-                found.append(bytes((lead, trail)).decode(codec, "ignore"))
-    return "".join(found)
+    return "".join(
+        bytes((lead, trail)).decode(codec, "ignore")
+        for lead in range(first >> 8, (last >> 8) + 1)
+        for span in trails
+        for trail in span
+        if first <= lead << 8 | trail <= last
+    )
 
 
 @cache

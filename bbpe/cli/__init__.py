@@ -42,6 +42,7 @@ COMMANDS = (
     "compare",
     "diff",
     "vocab",
+    "inspect",
 )
 """In the order of a first use; the module of that name in this package holds ``command``."""
 
