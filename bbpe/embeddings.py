@@ -15,6 +15,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -95,9 +96,10 @@ class EmbeddingPlan:
         Raises:
             VocabularyError: Ids that contradict one another.
         """
-        ids = tuple(sorted(parts))
+        ids = tuple(sorted(map(index, parts)))
         rows = max(old_rows, ids[-1] + 1 if ids else 0) if new_rows is None else new_rows
-        return cls(old_rows, rows, ids, tuple(tuple(parts[id]) for id in ids), dict(donor_ids or {}))
+        donors = {index(id): index(donor) for id, donor in (donor_ids or {}).items()}
+        return cls(index(old_rows), index(rows), ids, tuple(tuple(map(index, parts[id])) for id in ids), donors)
 
     def parts(self, new_id: int) -> tuple[int, ...]:
         """The base ids that a new token replaces.
@@ -177,6 +179,7 @@ class EmbeddingPlan:
         noise: float = NOISE,
         rows: int | None = None,
         donor: npt.NDArray[Any] | None = None,
+        bfloat16_bits: bool = False,
     ) -> npt.NDArray[Any]:
         """The matrix of the extended model, from one of the base model.
 
@@ -192,6 +195,7 @@ class EmbeddingPlan:
             rows: Rows of the result. By default what the plan needs, and never fewer than ``matrix`` has.
             donor: The matrix of the model that tokens were taken over from, same width: tokens with a donor id get a
                 copy of their row there, whatever the method. Of use only where that model descends from the same base.
+            bfloat16_bits: Take uint16 arrays for the bits of bfloat16 values, which numpy alone cannot say.
 
         Returns:
             An array of its own, shape (rows, width) or (rows,), of ``matrix``'s dtype.
@@ -200,7 +204,9 @@ class EmbeddingPlan:
             VocabularyError: Shapes that disagree with the plan, a dtype that is no plain float, an unknown method, or
                 rows that are not finite.
         """
-        ids, values = self.new_values(matrix, method, seed=seed, noise=noise, rows=rows, donor=donor)
+        ids, values = self.new_values(
+            matrix, method, seed=seed, noise=noise, rows=rows, donor=donor, bfloat16_bits=bfloat16_bits
+        )
         total = self._rows_of_result(matrix, rows)
         result = np.empty((total, *matrix.shape[1:]), dtype=matrix.dtype)
         result[: len(matrix)] = matrix
@@ -216,13 +222,14 @@ class EmbeddingPlan:
         noise: float = NOISE,
         rows: int | None = None,
         donor: npt.NDArray[Any] | None = None,
+        bfloat16_bits: bool = False,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
         """Only the rows that :meth:`initialise` changes or adds: (their ids, ascending; their values).
 
         ``matrix`` may be a memory map: only the parts' rows are read, and all base rows where there is padding to fill
         or noise to scale.
         """
-        self._check(matrix, method, noise, donor)
+        self._check(matrix, method, noise, donor, bfloat16_bits)
         total = self._rows_of_result(matrix, rows)
         fresh = np.asarray(self.new_ids, dtype=np.int64)
         padding = np.setdiff1d(np.arange(len(matrix), total, dtype=np.int64), fresh, assume_unique=True)
@@ -272,12 +279,19 @@ class EmbeddingPlan:
             )
         return least if rows is None else rows
 
-    def _check(self, matrix: npt.NDArray[Any], method: str, noise: float, donor: npt.NDArray[Any] | None) -> None:
+    def _check(
+        self,
+        matrix: npt.NDArray[Any],
+        method: str,
+        noise: float,
+        donor: npt.NDArray[Any] | None,
+        bfloat16_bits: bool,
+    ) -> None:
         if method not in METHODS:
             raise VocabularyError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
         if not 0 <= noise < float("inf"):
             raise VocabularyError(f"noise {noise} is no standard deviation")
-        _check_dtype(matrix)
+        _check_dtype(matrix, bfloat16_bits)
         if matrix.ndim not in (1, 2):
             raise VocabularyError(f"a matrix of shape {matrix.shape}: it must be (rows, width), or (rows,) for a bias")
         if len(matrix) < self.old_rows:
@@ -287,7 +301,7 @@ class EmbeddingPlan:
             )
         if donor is None:
             return
-        _check_dtype(donor)
+        _check_dtype(donor, bfloat16_bits)
         needed = max(self.donor_ids.values(), default=-1) + 1
         if donor.shape[1:] != matrix.shape[1:] or len(donor) < needed:
             raise VocabularyError(
@@ -322,8 +336,11 @@ def _weights(count: int, method: str) -> npt.NDArray[np.float64]:
 # --- dtypes ---
 
 
-def _check_dtype(matrix: npt.NDArray[Any]) -> None:
-    if matrix.dtype.name not in _FLOATS:
+def _check_dtype(matrix: npt.NDArray[Any], bfloat16_bits: bool) -> None:
+    if bfloat16_bits:
+        if matrix.dtype != np.uint16:
+            raise VocabularyError(f"bits of bfloat16 values must come as uint16, not as {matrix.dtype.name}")
+    elif matrix.dtype.name not in _FLOATS:
         raise VocabularyError(
             f"a matrix of {matrix.dtype.name}: rows can be made only of {', '.join(_FLOATS)}; quantised weights have "
             "scales beside them and must be converted first"
@@ -331,15 +348,18 @@ def _check_dtype(matrix: npt.NDArray[Any]) -> None:
 
 
 def _widen(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """As float64, always a copy."""
-    if values.dtype.name == "bfloat16":  # float32's upper half
-        return bits_to_float32(values.view(np.uint16)).astype(np.float64)
-    return np.array(values, dtype=np.float64)
+    """As float64, always a copy; uint16 is bfloat16's bits."""
+    wide: npt.NDArray[np.float64]
+    if values.dtype.name in ("bfloat16", "uint16"):
+        wide = bits_to_float32(values.view(np.uint16)).astype(np.float64)
+    else:
+        wide = values.astype(np.float64)
+    return wide
 
 
 def _narrow(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """In a matrix's dtype, to the nearest, ties to even."""
-    if dtype.name == "bfloat16":
+    """In a matrix's dtype, to the nearest, ties to even; uint16 is bfloat16's bits."""
+    if dtype.name in ("bfloat16", "uint16"):
         return float32_to_bits(values.astype(np.float32)).view(dtype)
     return values.astype(dtype)
 
@@ -375,19 +395,22 @@ def _blocks(count: int, matrix: npt.NDArray[Any], rows_each: int = 1) -> Iterato
         yield start, min(start + step, count)
 
 
-def select_rows(matrix: npt.NDArray[Any], old_ids: Sequence[int], rows: int | None = None) -> npt.NDArray[Any]:
+def select_rows(
+    matrix: npt.NDArray[Any], old_ids: Sequence[int], *, rows: int | None = None, bfloat16_bits: bool = False
+) -> npt.NDArray[Any]:
     """The matrix of a pruned vocabulary: row *i* is the base's row ``old_ids[i]``, to the bit.
 
     Args:
-        matrix: Shape (rows, width) or (rows,), any dtype.
+        matrix: Shape (rows, width) or (rows,); any dtype where there is no padding to fill.
         old_ids: For each new id, from 0 on, the base id of its token; the id map that ``bbpe prune`` writes.
         rows: Rows of the result, at least one an id; those beyond are padding and get the mean of the chosen rows.
+        bfloat16_bits: ``matrix`` is uint16 and holds the bits of bfloat16 values.
 
     Raises:
         VocabularyError: An id beyond the matrix, or too few rows.
     """
-    ids = np.asarray(old_ids, dtype=np.int64)
-    if ids.ndim != 1 or not len(ids):
+    ids = np.asarray(old_ids)
+    if ids.ndim != 1 or not len(ids) or ids.dtype.kind not in "iu":
         raise VocabularyError("an id map holds one base id for every new id, in order")
     if ids.min() < 0 or ids.max() >= len(matrix):
         bad = int(ids[(ids < 0) | (ids >= len(matrix))][0])
@@ -395,11 +418,10 @@ def select_rows(matrix: npt.NDArray[Any], old_ids: Sequence[int], rows: int | No
     total = len(ids) if rows is None else rows
     if total < len(ids):
         raise VocabularyError(f"{total} rows are too few for {len(ids)} ids")
-    chosen = matrix[ids]
-    if total == len(ids):
-        return chosen
-    _check_dtype(matrix)
     result = np.empty((total, *matrix.shape[1:]), dtype=matrix.dtype)
-    result[: len(ids)] = chosen
-    result[len(ids) :] = _narrow(np.broadcast_to(_moments(chosen)[0], result[len(ids) :].shape), matrix.dtype)
+    np.take(matrix, ids, axis=0, out=result[: len(ids)])
+    if total > len(ids):
+        _check_dtype(matrix, bfloat16_bits)
+        mean, _ = _moments(result[: len(ids)])
+        result[len(ids) :] = _narrow(np.broadcast_to(mean, result[len(ids) :].shape), matrix.dtype)
     return result
