@@ -35,6 +35,8 @@ LAYERS = [
     ["formats"],
     ["io"],
     ["bulk"],
+    ["embeddings"],
+    ["checkpoint"],
     ["cli"],
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
