@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
     from bbpe.errors import BbpeError
+    from bbpe.extension import Extension, ExtensionReport, extend
     from bbpe.io import load, save
     from bbpe.patterns import Pattern, get_pattern, named_patterns
     from bbpe.tokenizer import Decoder, Tokenizer
@@ -25,6 +26,8 @@ __all__ = [
     "BbpeError",
     "Counts",
     "Decoder",
+    "Extension",
+    "ExtensionReport",
     "Pattern",
     "Progress",
     "SpecialToken",
@@ -34,6 +37,7 @@ __all__ = [
     "TrainingRecord",
     "Vocabulary",
     "count_pretokens",
+    "extend",
     "get_pattern",
     "load",
     "named_patterns",
@@ -47,6 +51,8 @@ _HOMES = {
     "BbpeError": "errors",
     "Counts": "counts",
     "Decoder": "tokenizer",
+    "Extension": "extension",
+    "ExtensionReport": "extension",
     "Pattern": "patterns",
     "Progress": "corpus",
     "SpecialToken": "vocabulary",
@@ -56,6 +62,7 @@ _HOMES = {
     "TrainingRecord": "training",
     "Vocabulary": "vocabulary",
     "count_pretokens": "counts",
+    "extend": "extension",
     "get_pattern": "patterns",
     "load": "io",
     "named_patterns": "patterns",
