@@ -352,29 +352,38 @@ def _is_text(token: bytes) -> bool:
     return True
 
 
-def _characters_with(piece: bytes) -> Iterator[bytes]:
-    """Characters that begin or end with what the token begins or ends with, around what is whole in it."""
-    head = next((at for at, byte in enumerate(piece) if byte & 0xC0 != 0x80), len(piece))
-    if head == len(piece):  # only the inside of a character: put first bytes before it
-        leads: list[bytes] = [bytes([lead]) for lead in range(0xC2, 0xF5)]
-        leads += [bytes(pair) for pair in itertools.product(range(0xE0, 0xF5), range(0x80, 0xC0))]
-        endings = [b"", *(bytes([byte]) for byte in range(0x80, 0xC0))]
-        candidates: Iterable[bytes] = (lead + piece + ending for lead in leads for ending in endings)
-        yield from itertools.islice(filter(_is_text, candidates), _COMPLETIONS)
-        return
-    fronts = [b""] if not head else [lead for lead in _heads(head) if _is_text(lead + piece[:head])]
-    lead = max(at for at, byte in enumerate(piece) if byte & 0xC0 != 0x80)
-    wanted = 4 if piece[lead] >= 0xF0 else 3 if piece[lead] >= 0xE0 else 2 if piece[lead] >= 0xC2 else 1
-    short = max(0, wanted - (len(piece) - lead))
-    backs = (bytes(tail) for tail in itertools.product(range(0x80, 0xC0), repeat=short))
-    candidates = (front + piece + back for back in backs for front in fronts)
+def _characters_with(token: bytes) -> Iterator[bytes]:
+    """Texts that hold a token which begins or ends inside a character: the characters completed in all ways."""
+    head = next((at for at, byte in enumerate(token) if byte & 0xC0 != 0x80), len(token))
+    if head == len(token):
+        candidates: Iterable[bytes] = _around(token)
+    else:
+        lead = max(at for at, byte in enumerate(token) if byte & 0xC0 != 0x80)
+        size = 4 if token[lead] >= 0xF0 else 3 if token[lead] >= 0xE0 else 2 if token[lead] >= 0xC2 else 1
+        rest = max(0, size - (len(token) - lead))
+        fronts = [bytes(each) for each in itertools.islice(_before(token[:head]), 64)] if head else [b""]
+        backs = map(bytes, itertools.product(range(0x80, 0xC0), repeat=rest))
+        candidates = (front + token + back for back in backs for front in fronts)
     yield from itertools.islice(filter(_is_text, candidates), _COMPLETIONS)
 
 
-def _heads(missing: int) -> list[bytes]:
-    """What may stand before the last ``missing`` bytes of a character, in part."""
-    leads = [bytes([lead]) for lead in range(0xC2, 0xF5)]
-    return leads + [bytes(pair) for pair in itertools.product(range(0xE0, 0xF5), range(0x80, 0xC0, 7))]
+def _before(piece: bytes) -> Iterator[bytes]:
+    """What may stand before the last bytes of a character, all of it."""
+    for size, leads in ((2, range(0xC2, 0xE0)), (3, range(0xE0, 0xF0)), (4, range(0xF0, 0xF5))):
+        inside = size - 1 - len(piece)
+        if inside >= 0:
+            for lead in leads:
+                for more in itertools.product(range(0x80, 0xC0), repeat=inside):
+                    if _is_text(bytes((lead, *more)) + piece):
+                        yield bytes((lead, *more))
+
+
+def _around(piece: bytes) -> Iterator[bytes]:
+    """Characters that hold some continuation bytes: at their end, then before it."""
+    yield from (front + piece for front in itertools.islice(_before(piece), _COMPLETIONS))
+    if len(piece) < 3:
+        for back in range(0x80, 0xC0):
+            yield from (front + piece + bytes([back]) for front in _before(piece + bytes([back])))
 
 
 def _in_pretokens(missing: dict[int, bytes], counts: Counts) -> Iterator[tuple[int, bytes]]:
