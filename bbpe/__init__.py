@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
     from bbpe.errors import BbpeError
-    from bbpe.extension import Extension, ExtensionReport, extend
+    from bbpe.extension import Extension, ExtensionReport, Pruning, PruningReport, extend, prune
     from bbpe.io import load, save
     from bbpe.patterns import Pattern, get_pattern, named_patterns
     from bbpe.tokenizer import Decoder, Tokenizer
@@ -30,6 +30,8 @@ __all__ = [
     "ExtensionReport",
     "Pattern",
     "Progress",
+    "Pruning",
+    "PruningReport",
     "SpecialToken",
     "Template",
     "Tokenizer",
@@ -41,6 +43,7 @@ __all__ = [
     "get_pattern",
     "load",
     "named_patterns",
+    "prune",
     "save",
     "train",
 ]
@@ -55,6 +58,8 @@ _HOMES = {
     "ExtensionReport": "extension",
     "Pattern": "patterns",
     "Progress": "corpus",
+    "Pruning": "extension",
+    "PruningReport": "extension",
     "SpecialToken": "vocabulary",
     "Template": "vocabulary",
     "Tokenizer": "tokenizer",
@@ -66,6 +71,7 @@ _HOMES = {
     "get_pattern": "patterns",
     "load": "io",
     "named_patterns": "patterns",
+    "prune": "extension",
     "save": "io",
     "train": "training",
 }

@@ -4,8 +4,9 @@
 specification of what may be added is ``reference.may_be_added``; the merge loop is ``_merge.pyx``, as in training.
 """
 
-from bbpe.extension.extending import EXTENSION, Extension, extend
+from bbpe.extension.extending import Extension, extend
 from bbpe.extension.options import ExtensionOptions
+from bbpe.extension.pruning import Pruning, PruningReport, RemovedToken, prune
 from bbpe.extension.record import (
     AddedToken,
     CorpusRow,
@@ -18,7 +19,6 @@ from bbpe.extension.record import (
 )
 
 __all__ = [
-    "EXTENSION",
     "AddedToken",
     "CorpusRow",
     "Extension",
@@ -26,8 +26,12 @@ __all__ = [
     "ExtensionReport",
     "GainPoint",
     "Price",
+    "Pruning",
+    "PruningReport",
+    "RemovedToken",
     "Suspicion",
     "TargetReport",
     "Witness",
     "extend",
+    "prune",
 ]

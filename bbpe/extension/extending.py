@@ -23,7 +23,7 @@ from bbpe.counts import Counts, count_pretokens
 from bbpe.embeddings import EmbeddingPlan
 from bbpe.errors import TrainingError
 from bbpe.extension import targets as wanted
-from bbpe.extension.guarantees import Checker, Measured, check_ids, same_as_ranks
+from bbpe.extension.guarantees import Checker, Measured, _once, check_ids, made_by_merges, same_as_ranks
 from bbpe.extension.numbering import Numbering, numbering
 from bbpe.extension.options import ExtensionOptions, native_rules
 from bbpe.extension.record import (
@@ -352,9 +352,7 @@ class _Extending:
         )
         rows = max(self.numbering.old_rows, self.vocabulary.id_space)
         multiple = self.options.pad_to_multiple or 1
-        self.plan = EmbeddingPlan.of(
-            parts, old_rows=self.numbering.old_rows, new_rows=-(-rows // multiple) * multiple
-        )
+        self.plan = EmbeddingPlan.of(parts, old_rows=self.numbering.old_rows, new_rows=-(-rows // multiple) * multiple)
 
     # ---- check and report ----
 
@@ -398,7 +396,7 @@ class _Extending:
             price=self.price,
             targets=targets,
             suspicious=tuple(suspicious(added, rows)),
-            base_unreachable=tuple(checker.reachable_by_merges()),
+            base_unreachable=tuple(made_by_merges(base)[1]),
             guarantees=self._guarantees(rows, not_as_ranks),
             not_as_ranks=not_as_ranks,
             warnings=self.numbering.warnings,
@@ -472,15 +470,6 @@ class _Extending:
             if not_as_ranks is None
             else f"ranks alone would give other ids, so no .tiktoken is written: {not_as_ranks}",
         }
-
-
-def _once(source: Any) -> bool:
-    """Whether a source can be read only once: standard input, or an iterator."""
-    if isinstance(source, (str, os.PathLike)):
-        return os.fspath(source) == "-"
-    if isinstance(source, Iterator):
-        return True
-    return isinstance(source, Sequence) and any(isinstance(each, os.PathLike) and str(each) == "-" for each in source)
 
 
 def _guards(guard: Any) -> Iterable[tuple[str | None, SourceLike]]:

@@ -15,6 +15,7 @@ whether ranks alone would give the same ids as the merges.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -163,7 +164,7 @@ class Checker:
         number = 0
         carried: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)  # places of new tokens in a document that goes on
         for parts, final in _blocks(stream, self.base):
-            old, old_offsets, new, new_offsets = self._both(parts, stream.name, number)
+            old, new, new_offsets = self._both(parts, stream.name, number)
             row = row.plus(
                 bytes=sum(map(len, parts)),
                 characters=sum(len(part.decode("utf-8", "surrogateescape")) for part in parts),
@@ -191,18 +192,16 @@ class Checker:
             report.now_and_then()
         return row
 
-    def _both(
-        self, parts: list[bytes], name: str, number: int
-    ) -> tuple[IdArray, npt.NDArray[np.int64], IdArray, npt.NDArray[np.int64]]:
-        """The ids of some texts with the base and with its extension, compared."""
-        old, old_offsets = self.base.encode_batch_to_numpy(parts, threads=self.threads)
+    def _both(self, parts: list[bytes], name: str, number: int) -> tuple[IdArray, IdArray, npt.NDArray[np.int64]]:
+        """The ids of some texts with the base and with its extension, compared, and where each text's new ones begin."""
+        old, _ = self.base.encode_batch_to_numpy(parts, threads=self.threads)
         new, new_offsets = self.extended.encode_batch_to_numpy(parts, threads=self.threads)
         back = self.with_parts(new)
         if not np.array_equal(back, old):
             self._explain(parts, name, number)
         if self.extended.decode_bytes(new) != b"".join(map(self._as_encoded, parts)):
             raise GuaranteeError(f"{name}: document {number} or one soon after it does not survive a round trip")
-        return old, old_offsets, new, new_offsets
+        return old, new, new_offsets
 
     def with_parts(self, ids: IdArray) -> IdArray:
         """The ids with each new one replaced by its parts."""
@@ -302,19 +301,31 @@ class Checker:
                 if found[place] is None and place in places[offsets[number] : offsets[number + 1]]:
                     found[place] = Witness.of(text)
 
-    def reachable_by_merges(self) -> list[int]:
-        """The base's ids whose bytes, as one pretoken, its merges do not bring back."""
-        vocabulary = self.base.vocabulary
-        plain = self.base if not vocabulary.whole_pretoken else Tokenizer(vocabulary.replace(whole_pretoken=False))
-        ids = np.fromiter(vocabulary.tokens, dtype=np.int64, count=len(vocabulary.tokens))
-        lengths = np.fromiter(map(len, vocabulary.tokens.values()), dtype=np.int64, count=len(ids))
-        ends = np.cumsum(lengths)
-        found = plain._encoder.encode_pretokens(b"".join(vocabulary.tokens.values()), ends.astype(np.uint64))
-        sizes = np.zeros(vocabulary.id_space, dtype=np.int64)
-        sizes[ids] = lengths
-        reached = np.cumsum(sizes[found])
-        first = np.concatenate([[0], np.searchsorted(reached, ends)[:-1] + 1])
-        return ids[found[first] != ids].tolist()
+
+def made_by_merges(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """The ids whose bytes, as one pretoken, the merges bring back, and those that they do not."""
+    vocabulary = tokenizer.vocabulary
+    present = {token[0] for token in vocabulary.tokens.values() if len(token) == 1}
+    known = {id: token for id, token in vocabulary.tokens.items() if len(present) == 256 or present.issuperset(token)}
+    plain = Tokenizer(vocabulary.replace(whole_pretoken=False)) if vocabulary.whole_pretoken else tokenizer
+    ids = np.fromiter(known, dtype=np.int64, count=len(known))
+    lengths = np.fromiter(map(len, known.values()), dtype=np.int64, count=len(ids))
+    ends = np.cumsum(lengths)
+    found = plain._encoder.encode_pretokens(b"".join(known.values()), ends.astype(np.uint64))
+    sizes = np.zeros(vocabulary.id_space, dtype=np.int64)
+    sizes[ids] = lengths
+    first = np.concatenate([[0], np.searchsorted(np.cumsum(sizes[found]), ends)[:-1] + 1])
+    made = found[first] == ids
+    return ids[made].tolist(), sorted({*ids[~made].tolist(), *(vocabulary.tokens.keys() - known.keys())})
+
+
+def _once(source: Any) -> bool:
+    """Whether a source can be read only once: standard input, or an iterator."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source) == "-"
+    if isinstance(source, Iterator):
+        return True
+    return isinstance(source, Sequence) and any(isinstance(each, os.PathLike) and str(each) == "-" for each in source)
 
 
 def _labelled(corpus: Corpus, name: str | None) -> list[tuple[str, list[Stream]]]:

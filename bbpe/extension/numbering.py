@@ -111,9 +111,8 @@ def model_rows(folder: Path) -> int:
         raise TrainingError(f"ids_from: {folder} is no folder of a model; give one, or the first new id as a number")
     found: list[int] = []
     config = _json(folder / "config.json")
-    for part in (config, config.get("text_config")):
-        if isinstance(part, dict) and type(part.get("vocab_size")) is int:
-            found.append(part["vocab_size"])
+    sizes = [part.get("vocab_size") for part in (config, config.get("text_config")) if isinstance(part, dict)]
+    found += [size for size in sizes if type(size) is int]
     for path in sorted(folder.glob("*.safetensors")):
         found += [shape[0] for name, shape in _tensor_shapes(path).items() if shape and _EMBEDDING.search(name)]
     decoder = _json(folder / "tokenizer_config.json").get("added_tokens_decoder")

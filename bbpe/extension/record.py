@@ -226,7 +226,7 @@ class ExtensionReport:
 
     def to_json(self) -> str:
         """The report as JSON text: one added token, point, corpus or plan row a line, ending in a newline."""
-        lines = [f'  "format": {json.dumps(FORMAT)}', f'  "format_version": {FORMAT_VERSION}']
+        record: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
         for each in fields(self):
             value = getattr(self, each.name)
             if each.name == "plan":
@@ -239,8 +239,8 @@ class ExtensionReport:
                 value = [asdict(item) if hasattr(item, "__dataclass_fields__") else item for item in value]
             elif hasattr(value, "__dataclass_fields__"):
                 value = asdict(value)
-            lines.append(f"  {json.dumps(each.name)}: {_laid_out(value, 2)}")
-        return "{\n" + ",\n".join(lines) + "\n}\n"
+            record[each.name] = value
+        return laid_out(record) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> ExtensionReport:
@@ -266,20 +266,18 @@ class ExtensionReport:
                 del price["share"]
             return cls(
                 base=record.pop("base"),
-                options=ExtensionOptions(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}),
+                options=ExtensionOptions(**_tupled(options)),
                 sources=tuple(Source(**each) for each in record.pop("sources")),
                 added=tuple(AddedToken(**each) for each in record.pop("added")),
                 corpora=tuple(CorpusRow(**each) for each in record.pop("corpora")),
                 curve=tuple(GainPoint(**each) for each in record.pop("curve")),
                 price=None if price is None else Price(**price),
-                targets=None
-                if targets is None
-                else TargetReport(**{k: tuple(v) if isinstance(v, list) else v for k, v in targets.items()}),
+                targets=None if targets is None else TargetReport(**_tupled(targets)),
                 suspicious=tuple(
                     Suspicion(each["id"], each["token"], tuple(each["reasons"])) for each in record.pop("suspicious")
                 ),
                 plan=EmbeddingPlan.from_record(record.pop("plan")),
-                **{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()},
+                **_tupled(record),
             )
         except FormatError:
             raise
@@ -289,12 +287,17 @@ class ExtensionReport:
             raise FormatError(f"this is no record of an extension: {type(error).__name__}: {error}") from None
 
 
-def _laid_out(value: Any, depth: int) -> str:
+def _tupled(record: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON's lists as tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+
+
+def laid_out(value: Any, depth: int = 0) -> str:
     """JSON that a person can read: an item of a list of records, or of a mapping that holds more, is one line."""
     inner, outer = " " * (depth + 2), " " * depth
     if isinstance(value, Mapping) and any(isinstance(item, (Mapping, list, tuple)) for item in value.values()):
         rows = [
-            f"{inner}{json.dumps(str(key), ensure_ascii=False)}: {_laid_out(item, depth + 2)}"
+            f"{inner}{json.dumps(str(key), ensure_ascii=False)}: {laid_out(item, depth + 2)}"
             for key, item in value.items()
         ]
         return "{\n" + ",\n".join(rows) + f"\n{outer}}}"
