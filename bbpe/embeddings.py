@@ -330,7 +330,8 @@ def _weights(count: int, method: str) -> npt.NDArray[np.float64]:
         weights = 0.5 ** np.arange(count - 1, -1, -1, dtype=np.float64)
     else:
         weights = np.ones(count)
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 # --- dtypes ---

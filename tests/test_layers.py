@@ -35,7 +35,7 @@ LAYERS = [
     ["formats"],
     ["io"],
     ["bulk"],
-    ["embeddings"],
+    ["embeddings", "safetensors_file"],
     ["checkpoint"],
     ["cli"],
 ]
