@@ -612,8 +612,8 @@ def _write_rows(
     """Old rows from file to file, with the new ones in their places between and behind them."""
     row_bytes = tensor.size // tensor.shape[0]
     place = 0
-    starts = np.flatnonzero(np.diff(ids, prepend=-2) != 1)  # where a run of ids that follow one another begins
-    for start, stop in zip(starts, [*starts[1:], len(ids)], strict=True):
+    edges = np.flatnonzero(np.diff(ids, prepend=-2, append=-2) != 1)  # around runs of ids that follow one another
+    for start, stop in zip(edges[:-1], edges[1:], strict=True):
         first = int(ids[start])
         if first > place:
             copy_bytes(source, target, tensor.start + place * row_bytes, (first - place) * row_bytes, reporter.wrote)
