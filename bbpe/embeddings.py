@@ -195,7 +195,7 @@ class EmbeddingPlan:
             rows: Rows of the result. By default what the plan needs, and never fewer than ``matrix`` has.
             donor: The matrix of the model that tokens were taken over from, same width: tokens with a donor id get a
                 copy of their row there, whatever the method. Of use only where that model descends from the same base.
-            bfloat16_bits: Take uint16 arrays for the bits of bfloat16 values, which numpy alone cannot say.
+            bfloat16_bits: Take a matrix of uint16 for the bits of bfloat16 values, which numpy alone cannot say.
 
         Returns:
             An array of its own, shape (rows, width) or (rows,), of ``matrix``'s dtype.
@@ -229,7 +229,7 @@ class EmbeddingPlan:
         ``matrix`` may be a memory map: only the parts' rows are read, and all base rows where there is padding to fill
         or noise to scale.
         """
-        self._check(matrix, method, noise, donor, bfloat16_bits)
+        self._check(matrix, method, seed, noise, donor, bfloat16_bits)
         total = self._rows_of_result(matrix, rows)
         fresh = np.asarray(self.new_ids, dtype=np.int64)
         padding = np.setdiff1d(np.arange(len(matrix), total, dtype=np.int64), fresh, assume_unique=True)
@@ -283,12 +283,15 @@ class EmbeddingPlan:
         self,
         matrix: npt.NDArray[Any],
         method: str,
+        seed: int | Sequence[int],
         noise: float,
         donor: npt.NDArray[Any] | None,
         bfloat16_bits: bool,
     ) -> None:
         if method not in METHODS:
             raise VocabularyError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
+        if any(part < 0 for part in ((seed,) if isinstance(seed, int) else seed)):
+            raise VocabularyError(f"seed {seed} is negative")
         if not 0 <= noise < float("inf"):
             raise VocabularyError(f"noise {noise} is no standard deviation")
         _check_dtype(matrix, bfloat16_bits)
@@ -301,7 +304,7 @@ class EmbeddingPlan:
             )
         if donor is None:
             return
-        _check_dtype(donor, bfloat16_bits)
+        _check_dtype(donor, bfloat16_bits=donor.dtype == np.uint16)
         needed = max(self.donor_ids.values(), default=-1) + 1
         if donor.shape[1:] != matrix.shape[1:] or len(donor) < needed:
             raise VocabularyError(

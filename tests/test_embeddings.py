@@ -229,6 +229,10 @@ def test_tokens_taken_over_are_copied_from_the_donor() -> None:
     np.testing.assert_array_equal(result[[20, 21]], donor[[7, 50]])
     np.testing.assert_array_equal(result[22], base[3])
     assert plan.initialise(base)[21].tobytes() != result[21].tobytes()  # without a donor: the mean
+    half = donor.astype(np.float16)
+    np.testing.assert_array_equal(plan.initialise(base, donor=half)[21], half[50])
+    bits = float32_to_bits(donor)
+    np.testing.assert_array_equal(plan.initialise(base, donor=bits)[21], bits_to_float32(bits)[50])
     for wrong in (matrix(50), matrix(60, 5), matrix(60)[:, 0]):
         with pytest.raises(VocabularyError, match="donor's matrix has shape"):
             plan.initialise(base, donor=wrong)
@@ -248,6 +252,8 @@ def test_only_the_rows_that_change_can_be_had() -> None:
         (matrix(), {"method": "median"}, "unknown method 'median'; there are mean, mean.noise, first"),
         (matrix(), {"method": "mean+noise", "noise": -1.0}, "noise -1.0 is no standard deviation"),
         (matrix(), {"method": "mean+noise", "noise": math.nan}, "noise nan"),
+        (matrix(), {"seed": -1}, "seed -1 is negative"),
+        (matrix(), {"seed": (1, -2)}, "is negative"),
         (matrix().astype(np.int8), {}, "a matrix of int8: .* quantised weights"),
         (matrix()[:, :, None], {}, "must be .rows, width."),
         (matrix(), {"bfloat16_bits": True}, "must come as uint16, not as float32"),

@@ -35,7 +35,7 @@ LAYERS = [
     ["formats"],
     ["io"],
     ["bulk"],
-    ["embeddings", "safetensors_file"],
+    ["embeddings"],
     ["checkpoint"],
     ["cli"],
 ]

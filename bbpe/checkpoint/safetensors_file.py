@@ -12,9 +12,11 @@ The header of a file is untrusted: all of it is checked before anything is read 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -165,3 +167,28 @@ def copy_bytes(source: IO[bytes], target: IO[bytes], start: int, size: int, wrot
         target.write(block)
         size -= len(block)
         wrote(len(block))
+
+
+# --- files ---
+
+
+@contextlib.contextmanager
+def open_to_read(path: Path) -> Iterator[IO[bytes]]:
+    """A file of the model, open; when it cannot be, the complaint names it and not what is being written.
+
+    Raises:
+        FormatError: It cannot be opened.
+    """
+    try:
+        file = open(path, "rb")  # noqa: SIM115
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from None
+    with file:
+        yield file
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's contents, in blocks; folders on the way to ``target`` are made."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open_to_read(source) as reader, open(target, "wb") as writer:
+        shutil.copyfileobj(reader, writer, 1 << 20)
