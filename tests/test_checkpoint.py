@@ -746,18 +746,21 @@ SCRIPT = textwrap.dedent(
     from bbpe.checkpoint import rewrite_checkpoint
     from bbpe.embeddings import EmbeddingPlan
     from bbpe.errors import OutputError
+    def peak():  # in kB; the peak of getrusage would begin with that of the parent
+        with open("/proc/self/status") as lines:
+            return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     action, model, new, method = sys.argv[1:]
     parts = {1000: [1, 2, 999]}
     if action == "limit":  # the kernel refuses to let any file grow past a megabyte
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     try:
         rewrite_checkpoint(model, new, EmbeddingPlan.of(parts, old_rows=1000), method=method)
     except OutputError as error:
         print(error)
         sys.exit(1)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    print(peak() - before)
     """
 )
 
@@ -793,13 +796,13 @@ def test_a_disk_that_fills_up_midway_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures as Linux does")
-@pytest.mark.parametrize(("method", "share"), [("mean", 0.25), ("mean+noise", 1.5)])
-def test_memory_does_not_follow_the_size_of_the_model(tmp_path: Path, method: str, share: float) -> None:
-    """Ten tensors of 32 MB. Without noise only the parts' rows are read; with it all rows of a matrix, once."""
+@pytest.mark.parametrize("method", ["mean", "mean+noise"])
+def test_memory_follows_neither_the_model_nor_its_largest_tensor(tmp_path: Path, method: str) -> None:
+    """Ten tensors of 32 MB; for the noise all rows of two of them are read."""
     model = large_model(tmp_path / "model", 8000, 8)
     done = run_script("measure", model, tmp_path / "new", method)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) * 1024 < share * 32_000_000 + 16_000_000  # and the blocks at work
+    assert int(done.stdout) * 1024 < 24_000_000  # the blocks at work
 
 
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])

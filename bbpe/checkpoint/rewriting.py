@@ -2,12 +2,13 @@
 
 :func:`rewrite_checkpoint` writes a new folder beside the old one: the matrices that have a row for each token get the
 rows of an :class:`~bbpe.embeddings.EmbeddingPlan`, ``vocab_size`` follows, the tokenizer's files are replaced, all else
-is copied. Tensors that do not change go from file to file in blocks; of a matrix, only the rows of parts and the new
-rows are in memory (all rows are read once where padding has to be filled or noise to be scaled).
+is copied. Tensors that do not change, and the old rows of those that do, go from file to file in blocks; in memory are
+the new rows of one matrix, and a few megabytes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -24,6 +25,7 @@ import numpy.typing as npt
 from bbpe.checkpoint.model_folder import CONFIG, INDEX, NUMPY, PICKLES, Checkpoint, read_checkpoint, text_configs
 from bbpe.checkpoint.safetensors_file import (
     DTYPE_BITS,
+    StoredRows,
     Tensor,
     TensorFile,
     copy_bytes,
@@ -230,7 +232,7 @@ class _Job:
     role: str
     method: str
     stream: int
-    donor: npt.NDArray[Any] | None
+    donor: tuple[Path, Tensor] | None
 
 
 def _jobs(
@@ -241,7 +243,7 @@ def _jobs(
     for each in (method, output):
         if each not in METHODS:
             raise VocabularyError(f"unknown method {each!r}; there are {', '.join(METHODS)}")
-    given: tuple[npt.NDArray[Any] | None, ...] = (None, None, None)
+    given: tuple[tuple[Path, Tensor] | None, ...] = (None, None, None)
     if donor is not None:
         if not plan.donor_ids:
             raise VocabularyError(
@@ -249,7 +251,7 @@ def _jobs(
             )
         # A tied donor has one matrix for both roles.
         outputs = donor.output_names or donor.input_names
-        given = tuple(_donor_matrix(donor, names) for names in (donor.input_names, outputs, donor.bias_names))
+        given = tuple(_find(donor, names) for names in (donor.input_names, outputs, donor.bias_names))
     jobs = dict.fromkeys(checkpoint.input_names, _Job("input", method, 0, given[0]))
     role = _Job("output", output, 0 if checkpoint.tied else 1, given[0] if checkpoint.tied else given[1])
     jobs.update(dict.fromkeys(checkpoint.output_names, role))
@@ -257,12 +259,9 @@ def _jobs(
     return jobs
 
 
-def _donor_matrix(donor: Checkpoint, names: Sequence[str]) -> npt.NDArray[Any] | None:
-    for file in donor.files.values():
-        for tensor in file.tensors:
-            if tensor.name in names:
-                return _mapped(file.path, tensor)
-    return None
+def _find(donor: Checkpoint, names: Sequence[str]) -> tuple[Path, Tensor] | None:
+    found = ((file.path, tensor) for file in donor.files.values() for tensor in file.tensors)
+    return next(((path, tensor) for path, tensor in found if tensor.name in names), None)
 
 
 def _notes(checkpoint: Checkpoint, new_rows: int, old_tokenizer: bool) -> tuple[str, ...]:
@@ -303,15 +302,7 @@ def _write_shard(
                 continue
             job = jobs[tensor.name]
             try:
-                ids, values = plan.new_values(
-                    _mapped(file.path, tensor),
-                    job.method,
-                    seed=(chance[0], job.stream),
-                    noise=chance[1],
-                    rows=new_rows,
-                    donor=job.donor,
-                    bfloat16_bits=tensor.dtype == "BF16",
-                )
+                ids, values = _new_values(source, tensor, plan, job, new_rows, chance)
             except VocabularyError as error:
                 raise VocabularyError(f"{file.path}: {tensor.name}: {error}") from None
             _write_rows(source, target, tensor, ids, values, reporter)
@@ -319,9 +310,23 @@ def _write_shard(
     return matrices
 
 
-def _mapped(path: Path, tensor: Tensor) -> npt.NDArray[Any]:
-    matrix: npt.NDArray[Any] = np.memmap(path, NUMPY[tensor.dtype], mode="r", offset=tensor.start, shape=tensor.shape)
-    return matrix
+def _new_values(
+    source: IO[bytes], tensor: Tensor, plan: EmbeddingPlan, job: _Job, new_rows: int, chance: tuple[int, float]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+    with contextlib.ExitStack() as stack:
+        donor = None
+        if job.donor is not None:
+            path, rows = job.donor
+            donor = StoredRows(stack.enter_context(open_to_read(path)), rows, NUMPY[rows.dtype])
+        return plan.new_values(
+            StoredRows(source, tensor, NUMPY[tensor.dtype]),
+            job.method,
+            seed=(chance[0], job.stream),
+            noise=chance[1],
+            rows=new_rows,
+            donor=donor,
+            bfloat16_bits=tensor.dtype == "BF16",
+        )
 
 
 def _write_rows(

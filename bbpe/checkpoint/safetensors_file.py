@@ -19,7 +19,10 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from bbpe.errors import FormatError
 from bbpe.formats.files import expect, member, parse_json, shortened
@@ -169,7 +172,42 @@ def copy_bytes(source: IO[bytes], target: IO[bytes], start: int, size: int, wrot
         wrote(len(block))
 
 
-# --- files ---
+# --- data ---
+
+
+class StoredRows:
+    """A tensor's rows, read from its file when they are asked for: an array as far as an embedding plan needs one.
+
+    A memory map would do too, but the pages that it touches count as memory of the process until it ends.
+    """
+
+    __slots__ = ("_file", "_row_bytes", "_start", "dtype", "shape")
+
+    def __init__(self, file: IO[bytes], tensor: Tensor, dtype: np.dtype[Any]) -> None:
+        self._file = file
+        self._start = tensor.start
+        self._row_bytes = tensor.size // tensor.shape[0]
+        self.dtype = dtype
+        self.shape = tensor.shape
+
+    def __getitem__(self, rows: slice | list[int], /) -> npt.NDArray[Any]:
+        """The rows of a slice without a step, or of a list of ids."""
+        if isinstance(rows, slice):
+            first, stop, _ = rows.indices(self.shape[0])
+            result = np.empty((stop - first, *self.shape[1:]), dtype=self.dtype)
+            self._read(first, result)
+            return result
+        result = np.empty((len(rows), *self.shape[1:]), dtype=self.dtype)
+        for place, row in enumerate(rows):
+            self._read(row, result[place : place + 1])
+        return result
+
+    def _read(self, row: int, out: npt.NDArray[Any]) -> None:
+        self._file.seek(self._start + row * self._row_bytes)
+        data = self._file.read(out.nbytes)
+        if len(data) != out.nbytes:
+            raise FormatError(f"{getattr(self._file, 'name', 'file')}: became shorter while it was read")
+        out[...] = np.frombuffer(data, dtype=self.dtype).reshape(out.shape)
 
 
 @contextlib.contextmanager
