@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
     from bbpe.errors import BbpeError
+    from bbpe.extension import Extension, ExtensionReport, Pruning, PruningReport, extend, prune
     from bbpe.io import load, save
     from bbpe.patterns import Pattern, get_pattern, named_patterns
     from bbpe.tokenizer import Decoder, Tokenizer
@@ -25,8 +26,12 @@ __all__ = [
     "BbpeError",
     "Counts",
     "Decoder",
+    "Extension",
+    "ExtensionReport",
     "Pattern",
     "Progress",
+    "Pruning",
+    "PruningReport",
     "SpecialToken",
     "Template",
     "Tokenizer",
@@ -34,9 +39,11 @@ __all__ = [
     "TrainingRecord",
     "Vocabulary",
     "count_pretokens",
+    "extend",
     "get_pattern",
     "load",
     "named_patterns",
+    "prune",
     "save",
     "train",
 ]
@@ -47,8 +54,12 @@ _HOMES = {
     "BbpeError": "errors",
     "Counts": "counts",
     "Decoder": "tokenizer",
+    "Extension": "extension",
+    "ExtensionReport": "extension",
     "Pattern": "patterns",
     "Progress": "corpus",
+    "Pruning": "extension",
+    "PruningReport": "extension",
     "SpecialToken": "vocabulary",
     "Template": "vocabulary",
     "Tokenizer": "tokenizer",
@@ -56,9 +67,11 @@ _HOMES = {
     "TrainingRecord": "training",
     "Vocabulary": "vocabulary",
     "count_pretokens": "counts",
+    "extend": "extension",
     "get_pattern": "patterns",
     "load": "io",
     "named_patterns": "patterns",
+    "prune": "extension",
     "save": "io",
     "train": "training",
 }

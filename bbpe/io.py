@@ -35,6 +35,7 @@ TOKENIZER_JSON = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 TIKTOKEN = "vocab.tiktoken"
 TRAINING = "training.json"
+EXTENSION, PRUNING = "extension.json", "pruning.json"
 OUTPUT_FILES = frozenset(
     (
         TOKENIZER_JSON,
@@ -42,6 +43,8 @@ OUTPUT_FILES = frozenset(
         TIKTOKEN,
         TIKTOKEN + ".json",
         TRAINING,
+        EXTENSION,
+        PRUNING,
         vocab_merges.VOCAB,
         vocab_merges.MERGES,
         vocab_merges.MERGES + ".json",
@@ -192,7 +195,12 @@ class Saved:
 
 
 def save(
-    tokenizer: Tokenizer, path: str | os.PathLike[str], *, force: bool = False, format: str | None = None
+    tokenizer: Tokenizer,
+    path: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    format: str | None = None,
+    extra_files: Mapping[str, str] | None = None,
 ) -> Saved:
     """Save a tokenizer as a folder or as a single file.
 
@@ -206,6 +214,7 @@ def save(
         path: Where.
         force: Replace an output that exists. The old one stays whole until the new one is.
         format: ``"directory"`` or a key of ``bbpe.formats.FORMATS``; told by the path when not given.
+        extra_files: Name to text of further files of a folder: the record of an extension.
 
     Returns:
         What was written, and what was left out of a folder and why.
@@ -217,7 +226,7 @@ def save(
     target = Path(path)
     chosen = format or _format_of_output(path)
     if chosen == "directory":
-        return _save_folder(tokenizer, target, force)
+        return _save_folder(tokenizer, target, force, extra_files or {})
     if chosen not in FORMATS:
         raise FormatError(f"unknown format {chosen!r}; bbpe writes directory, {', '.join(FORMATS)}")
     if chosen == "vocab+merges" and not target.suffix:
@@ -251,7 +260,7 @@ def _format_of_output(path: str | os.PathLike[str]) -> str:
     return "directory"
 
 
-def _save_folder(tokenizer: Tokenizer, target: Path, force: bool) -> Saved:
+def _save_folder(tokenizer: Tokenizer, target: Path, force: bool, extra_files: Mapping[str, str]) -> Saved:
     vocabulary = tokenizer.vocabulary
     left_out: dict[str, str] = {}
     with atomic_directory(target, force, OUTPUT_FILES) as folder:
@@ -270,6 +279,8 @@ def _save_folder(tokenizer: Tokenizer, target: Path, force: bool) -> Saved:
         record = tokenizer.training_record
         if record is not None:
             (folder / TRAINING).write_text(record.to_json(), encoding="utf-8", newline="\n")
+        for name, text in extra_files.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
         names = sorted(entry.name for entry in folder.iterdir())
     return Saved(target, tuple(target / name for name in names), left_out)
 

@@ -36,6 +36,7 @@ LAYERS = [
     ["io"],
     ["bulk"],
     ["embeddings"],
+    ["extension"],
     ["checkpoint"],
     ["cli"],
 ]

@@ -38,6 +38,8 @@ COMMANDS = (
     "train",
     "encode",
     "decode",
+    "extend",
+    "prune",
 )
 """In the order of a first use; the module of that name in this package holds ``command``."""
 
