@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bbpe import load, save, train
+from bbpe import extend, load, save, train
 from bbpe.checkpoint import read_checkpoint, rewrite_checkpoint, rewriting
 from bbpe.checkpoint.model_folder import CONFIG, INDEX, SINGLE
 from bbpe.checkpoint.safetensors_file import read_header
@@ -444,6 +444,23 @@ def test_the_tokenizers_files_are_the_new_ones_and_the_models_habits_stay(tmp_pa
     rows = read_tensors(tmp_path / "new")["wte.weight"]
     for id in plan.new_ids:
         np.testing.assert_allclose(rows[id], np.eye(280, 8)[list(plan.parts(id))].mean(axis=0), atol=1e-6)
+
+
+def test_what_extend_returns_can_be_given_as_it_is(tmp_path: Path) -> None:
+    base, _, _ = tokenizers()
+    model = model_with_tokenizer(tmp_path / "model", base)
+    made = extend(base, ["新词 新词 新词"], add=5)
+    record = rewrite_checkpoint(model, tmp_path / "new", made.plan, tokenizer=made)
+    assert load(tmp_path / "new").encode("新词") == made.tokenizer.encode("新词")
+    assert "extension.json" in record.files
+    found = json.loads((tmp_path / "new" / "extension.json").read_text("utf-8"))
+    assert EmbeddingPlan.from_record(found["plan"]) == made.plan
+    # and again on top of what was written, whose extension.json is not that of the new tokens
+    again = extend(tmp_path / "new", ["旧字 旧字 旧字"], add=5)
+    rewrite_checkpoint(tmp_path / "new", tmp_path / "newer", again.plan, tokenizer=again)
+    assert max(load(tmp_path / "newer").encode("新词旧字")) == again.plan.new_ids[-1]
+    found = json.loads((tmp_path / "newer" / "extension.json").read_text("utf-8"))
+    assert EmbeddingPlan.from_record(found["plan"]) == again.plan
 
 
 def test_without_a_tokenizer_the_old_files_stay_and_that_is_said(tmp_path: Path) -> None:

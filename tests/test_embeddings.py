@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
+import re
+import shutil
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bbpe import embeddings
+import bbpe
+from bbpe import embeddings, save, train
 from bbpe.embeddings import METHODS, EmbeddingPlan, bits_to_float32, float32_to_bits, select_rows
 from bbpe.errors import VocabularyError
 
@@ -342,3 +349,32 @@ def test_prune_then_extend_at_constant_size() -> None:
     result = plan.initialise(select_rows(base, kept))
     assert result.shape == base.shape
     np.testing.assert_allclose(result[19], (base[12] + base[4]) / 2, rtol=1e-6)
+
+
+# --- the page about it ---
+
+
+def test_every_block_of_the_page_runs_in_order(tmp_path: Path) -> None:
+    package = pytest.importorskip("safetensors.numpy")
+    root = Path(__file__).parent.parent
+    page = (root / "docs" / "embeddings.md").read_text("utf-8")
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert {language for language, _ in blocks} == {"python"}
+    assert len(blocks) == 3
+    shutil.copytree(root / "corpora" / "tiny", tmp_path / "corpora" / "tiny")
+    base = train(["a model speaks English and 中文 a little "] * 3, num_merges=20)
+    save(base, tmp_path / "model", format="directory")
+    package.save_file(
+        {"model.embed_tokens.weight": matrix(280, 8), "lm_head.weight": matrix(280, 8)},
+        tmp_path / "model/model.safetensors",
+    )
+    (tmp_path / "model" / "config.json").write_text('{"vocab_size": 280, "tie_word_embeddings": false}', "utf-8")
+    script = "".join(block for _, block in blocks)
+    environment = {**os.environ, "PYTHONPATH": str(Path(bbpe.__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "280 rows before, 326 after; ['lm_head.weight', 'model.embed_tokens.weight']" in done.stdout
+    for method in METHODS:
+        assert f"`{method}`" in page

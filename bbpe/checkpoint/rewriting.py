@@ -34,12 +34,17 @@ from bbpe.checkpoint.safetensors_file import (
     tensor_bytes,
     write_header,
 )
-from bbpe.checkpoint.tokenizer_files import TOKENIZER_FILES, is_tokenizer_file, write_json, write_tokenizer
+from bbpe.checkpoint.tokenizer_files import (
+    TOKENIZER_FILES,
+    NewTokenizer,
+    is_tokenizer_file,
+    write_json,
+    write_tokenizer,
+)
 from bbpe.corpus import REPORT_SECONDS, Progress
 from bbpe.embeddings import METHODS, NOISE, EmbeddingPlan
 from bbpe.errors import OutputError, VocabularyError
 from bbpe.io import atomic_directory
-from bbpe.tokenizer import Tokenizer
 
 _OTHER_WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf", ".onnx", ".onnx_data", ".ot")
 _SKIPPED_FOLDERS = (".git", ".cache", "__pycache__")
@@ -95,7 +100,7 @@ def rewrite_checkpoint(
     output_method: str | None = None,
     seed: int = 0,
     noise: float = NOISE,
-    tokenizer: Tokenizer | str | os.PathLike[str] | None = None,
+    tokenizer: NewTokenizer | None = None,
     donor_dir: str | os.PathLike[str] | None = None,
     pad_to_multiple: int | None = None,
     input_names: Sequence[str] | None = None,
@@ -117,8 +122,9 @@ def rewrite_checkpoint(
         output_method: For an output matrix of its own and its bias, when that differs from ``method``.
         seed: For the noise.
         noise: Its size, as for :meth:`EmbeddingPlan.initialise`.
-        tokenizer: The extended tokenizer, or the folder that holds its files: they replace the old tokenizer's, while
-            chat template, padding side and the like stay. None copies the old files, which do not know the new ids.
+        tokenizer: What :func:`bbpe.extend` returned, a tokenizer, or the folder that holds its files: they replace the
+            old tokenizer's, while chat template, padding side and the like stay. None copies the old files, which do
+            not know the new ids.
         donor_dir: A model whose tokens were taken over, of the same width, trained on from the same base: tokens with a
             donor id in the plan get that model's rows, whatever the method.
         pad_to_multiple: Round the rows up to a multiple, as tensor-parallel training wants. A matrix never shrinks.

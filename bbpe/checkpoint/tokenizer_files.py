@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from bbpe.checkpoint.model_folder import read_object
 from bbpe.checkpoint.safetensors_file import copy_file
@@ -54,6 +54,20 @@ _CONFIG = "tokenizer_config.json"
 _SPECIAL_MAP = "special_tokens_map.json"
 
 
+class Extended(Protocol):
+    """An extension, such as :func:`bbpe.extend` returns: its folder holds extension.json too."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The extended tokenizer."""
+
+    def save(self, path: str | os.PathLike[str]) -> object:
+        """Write its folder."""
+
+
+NewTokenizer: TypeAlias = Tokenizer | Extended | str | os.PathLike[str]
+
+
 def is_tokenizer_file(name: str) -> bool:
     """Whether a file of this name holds a vocabulary or how it came about, which a new tokenizer's files replace."""
     return name in TOKENIZER_FILES or name.endswith(_TOKENIZER_SUFFIXES)
@@ -64,9 +78,7 @@ def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
-def write_tokenizer(
-    tokenizer: Tokenizer | str | os.PathLike[str], model: Path, folder: Path, plan: EmbeddingPlan, rows: int
-) -> None:
+def write_tokenizer(tokenizer: NewTokenizer, model: Path, folder: Path, plan: EmbeddingPlan, rows: int) -> None:
     """Write a tokenizer's files into ``folder``, for which the other files of ``model`` have been copied already.
 
     Chat template, padding side, named special tokens and the like are kept from the model's ``tokenizer_config.json``;
@@ -75,24 +87,30 @@ def write_tokenizer(
     Raises:
         VocabularyError: The tokenizer is not that of the plan, or a config names a special token that it lacks.
     """
-    used = tokenizer if isinstance(tokenizer, Tokenizer) else load(tokenizer)
+    if isinstance(tokenizer, str | os.PathLike):
+        id_space = load(tokenizer).id_space
+    else:
+        id_space = tokenizer.id_space if isinstance(tokenizer, Tokenizer) else tokenizer.tokenizer.id_space
     last = plan.new_ids[-1] if plan.new_ids else 0
-    if not last < used.id_space <= rows:
+    if not last < id_space <= rows:
         raise VocabularyError(
-            f"the tokenizer has ids up to {used.id_space - 1:,}, the plan new ones up to {last:,}, the matrices will have "
+            f"the tokenizer has ids up to {id_space - 1:,}, the plan new ones up to {last:,}, the matrices will have "
             f"{rows:,} rows: they do not belong together"
         )
-    if isinstance(tokenizer, Tokenizer):
-        saved = folder / ".tokenizer"
-        save(tokenizer, saved, format="directory")
-        for path in saved.iterdir():
-            os.replace(path, folder / path.name)
-        saved.rmdir()
-    else:
+    if isinstance(tokenizer, str | os.PathLike):
         source = Path(tokenizer)
         for path in sorted(source.iterdir()) if source.is_dir() else [source]:
             if path.is_file() and is_tokenizer_file(path.name):
                 copy_file(path, folder / path.name)
+    else:
+        saved = folder / ".tokenizer"
+        if isinstance(tokenizer, Tokenizer):
+            save(tokenizer, saved, format="directory")
+        else:
+            tokenizer.save(saved)
+        for path in saved.iterdir():
+            os.replace(path, folder / path.name)
+        saved.rmdir()
     _keep_the_models_habits(model, folder, _taken_over(model, plan))
     _check_named_tokens(folder)
 
