@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,22 @@ METHODS: Mapping[str, str] = {
 }
 NOISE = 0.02
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
-_BLOCK = 1 << 24  # bytes of float64 rows at work at a time
+_BLOCK = 1 << 22  # bytes of float64 rows at work at a time
+
+
+class Rows(Protocol):
+    """What of an array is needed to make new rows: an array is one, and so are rows that lie in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(Rows, width), or (rows,) for a bias."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """The rows of a slice or of a list of ids, as an array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +210,7 @@ class EmbeddingPlan:
             rows: Rows of the result. By default what the plan needs, and never fewer than ``matrix`` has.
             donor: The matrix of the model that tokens were taken over from, same width: tokens with a donor id get a
                 copy of their row there, whatever the method. Of use only where that model descends from the same base.
-            bfloat16_bits: Take uint16 arrays for the bits of bfloat16 values, which numpy alone cannot say.
+            bfloat16_bits: Take a matrix of uint16 for the bits of bfloat16 values, which numpy alone cannot say.
 
         Returns:
             An array of its own, shape (rows, width) or (rows,), of ``matrix``'s dtype.
@@ -215,30 +230,30 @@ class EmbeddingPlan:
 
     def new_values(
         self,
-        matrix: npt.NDArray[Any],
+        matrix: Rows,
         method: str = "mean",
         *,
         seed: int | Sequence[int] = 0,
         noise: float = NOISE,
         rows: int | None = None,
-        donor: npt.NDArray[Any] | None = None,
+        donor: Rows | None = None,
         bfloat16_bits: bool = False,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
         """Only the rows that :meth:`initialise` changes or adds: (their ids, ascending; their values).
 
-        ``matrix`` may be a memory map: only the parts' rows are read, and all base rows where there is padding to fill
-        or noise to scale.
+        Of ``matrix`` only the parts' rows are read, and all base rows in blocks where there is padding to fill or noise
+        to scale: it may be larger than memory.
         """
-        self._check(matrix, method, noise, donor, bfloat16_bits)
+        self._check(matrix, method, seed, noise, donor, bfloat16_bits)
         total = self._rows_of_result(matrix, rows)
         fresh = np.asarray(self.new_ids, dtype=np.int64)
-        padding = np.setdiff1d(np.arange(len(matrix), total, dtype=np.int64), fresh, assume_unique=True)
+        padding = np.setdiff1d(np.arange(matrix.shape[0], total, dtype=np.int64), fresh, assume_unique=True)
         ids = np.concatenate((fresh, padding))
         values = np.empty((len(ids), *matrix.shape[1:]), dtype=matrix.dtype)
         self._fill_from_parts(values[: len(fresh)], matrix, method)
         needs_noise = method == "mean+noise" and len(fresh) > 0
         if needs_noise or len(padding):
-            mean, deviation = _moments(matrix[: self.old_rows])
+            mean, deviation = _moments(matrix, self.old_rows)
             values[len(fresh) :] = _narrow(np.broadcast_to(mean, values[len(fresh) :].shape), matrix.dtype)
             if needs_noise:
                 generator = np.random.default_rng(seed)
@@ -248,8 +263,9 @@ class EmbeddingPlan:
         if donor is not None and self.donor_ids:
             places = [bisect_left(self.new_ids, id) for id in self.donor_ids]
             values[places] = _narrow(_widen(donor[list(self.donor_ids.values())]), matrix.dtype)
-        order = np.argsort(ids)
-        ids, values = ids[order], values[order]
+        if len(padding) and len(fresh) and padding[0] < fresh[-1]:  # holes between new ids
+            order = np.argsort(ids)
+            ids, values = ids[order], values[order]
         for start, stop in _blocks(len(ids), matrix):
             finite = np.isfinite(_widen(values[start:stop])).reshape(stop - start, -1).all(axis=1)
             if not finite.all():
@@ -259,51 +275,56 @@ class EmbeddingPlan:
                 )
         return ids, values
 
-    def _fill_from_parts(self, out: npt.NDArray[Any], matrix: npt.NDArray[Any], method: str) -> None:
-        for start, stop in _blocks(
-            len(self.new_ids), matrix, max((len(parts) for parts in self.token_parts), default=1)
-        ):
+    def _fill_from_parts(self, out: npt.NDArray[Any], matrix: Rows, method: str) -> None:
+        """Add up the parts of all tokens of a block, the first of each, then the second, …: the order of the sum, and
+        so its last bit, is the same everywhere."""
+        for start, stop in _blocks(len(self.new_ids), matrix):
             chosen = [_chosen(parts, method) for parts in self.token_parts[start:stop]]
-            rows = _widen(matrix[[part for parts in chosen for part in parts]])
-            weights = np.concatenate([_weights(len(parts), method) for parts in chosen])
-            lengths = np.fromiter((len(parts) for parts in chosen), dtype=np.int64, count=len(chosen))
-            rows *= weights.reshape(-1, *[1] * (matrix.ndim - 1))
-            sums = np.add.reduceat(rows, np.cumsum(lengths) - lengths, axis=0)
+            weights = [_weights(len(parts), method) for parts in chosen]
+            sums = np.zeros((stop - start, *matrix.shape[1:]), dtype=np.float64)
+            for place in range(max(map(len, chosen))):
+                at = [token for token, parts in enumerate(chosen) if len(parts) > place]
+                rows = _widen(matrix[[chosen[token][place] for token in at]])
+                rows *= np.reshape([weights[token][place] for token in at], (-1, *[1] * (rows.ndim - 1)))
+                sums[at] += rows
             out[start:stop] = _narrow(sums, matrix.dtype)
 
-    def _rows_of_result(self, matrix: npt.NDArray[Any], rows: int | None) -> int:
-        least = max(len(matrix), self.new_rows)
+    def _rows_of_result(self, matrix: Rows, rows: int | None) -> int:
+        least = max(matrix.shape[0], self.new_rows)
         if rows is not None and rows < least:
             raise VocabularyError(
-                f"{rows} rows are too few: the vocabulary needs {self.new_rows} and the matrix has {len(matrix)}"
+                f"{rows} rows are too few: the vocabulary needs {self.new_rows} and the matrix has {matrix.shape[0]}"
             )
         return least if rows is None else rows
 
     def _check(
         self,
-        matrix: npt.NDArray[Any],
+        matrix: Rows,
         method: str,
+        seed: int | Sequence[int],
         noise: float,
-        donor: npt.NDArray[Any] | None,
+        donor: Rows | None,
         bfloat16_bits: bool,
     ) -> None:
         if method not in METHODS:
             raise VocabularyError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
+        if any(part < 0 for part in ((seed,) if isinstance(seed, int) else seed)):
+            raise VocabularyError(f"seed {seed} is negative")
         if not 0 <= noise < float("inf"):
             raise VocabularyError(f"noise {noise} is no standard deviation")
         _check_dtype(matrix, bfloat16_bits)
-        if matrix.ndim not in (1, 2):
+        if len(matrix.shape) not in (1, 2):
             raise VocabularyError(f"a matrix of shape {matrix.shape}: it must be (rows, width), or (rows,) for a bias")
-        if len(matrix) < self.old_rows:
+        if matrix.shape[0] < self.old_rows:
             raise VocabularyError(
-                f"the matrix has {len(matrix)} rows, but the base vocabulary needs {self.old_rows}: they do not belong "
+                f"the matrix has {matrix.shape[0]} rows, but the base vocabulary needs {self.old_rows}: they do not belong "
                 "together"
             )
         if donor is None:
             return
-        _check_dtype(donor, bfloat16_bits)
+        _check_dtype(donor, bfloat16_bits=donor.dtype == np.uint16)
         needed = max(self.donor_ids.values(), default=-1) + 1
-        if donor.shape[1:] != matrix.shape[1:] or len(donor) < needed:
+        if donor.shape[1:] != matrix.shape[1:] or donor.shape[0] < needed:
             raise VocabularyError(
                 f"the donor's matrix has shape {donor.shape}; it must have at least {needed} rows and be as wide as "
                 f"{matrix.shape}"
@@ -330,13 +351,14 @@ def _weights(count: int, method: str) -> npt.NDArray[np.float64]:
         weights = 0.5 ** np.arange(count - 1, -1, -1, dtype=np.float64)
     else:
         weights = np.ones(count)
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 # --- dtypes ---
 
 
-def _check_dtype(matrix: npt.NDArray[Any], bfloat16_bits: bool) -> None:
+def _check_dtype(matrix: Rows, bfloat16_bits: bool) -> None:
     if bfloat16_bits:
         if matrix.dtype != np.uint16:
             raise VocabularyError(f"bits of bfloat16 values must come as uint16, not as {matrix.dtype.name}")
@@ -375,22 +397,22 @@ def float32_to_bits(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
     return ((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(np.uint16)
 
 
-def _moments(matrix: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], float]:
-    """(Mean row, standard deviation of all entries around it), block by block."""
+def _moments(matrix: Rows, count: int) -> tuple[npt.NDArray[np.float64], float]:
+    """(Mean, standard deviation of all entries around it) of the first rows, block by block."""
     total = np.zeros(matrix.shape[1:], dtype=np.float64)
     squares = np.zeros(matrix.shape[1:], dtype=np.float64)
-    for start, stop in _blocks(len(matrix), matrix):
+    for start, stop in _blocks(count, matrix):
         rows = _widen(matrix[start:stop])
         total += rows.sum(axis=0)
-        squares += np.square(rows).sum(axis=0)
-    mean = total / len(matrix)
-    variance = np.maximum(squares / len(matrix) - np.square(mean), 0.0)
+        squares += np.square(rows, out=rows).sum(axis=0)
+    mean = total / count
+    variance = np.maximum(squares / count - np.square(mean), 0.0)
     return mean, float(np.sqrt(variance.mean()))
 
 
-def _blocks(count: int, matrix: npt.NDArray[Any], rows_each: int = 1) -> Iterator[tuple[int, int]]:
-    width = int(np.prod(matrix.shape[1:], dtype=np.int64)) * 8 * rows_each
-    step = max(1, _BLOCK // max(1, width))
+def _blocks(count: int, matrix: Rows) -> Iterator[tuple[int, int]]:
+    row = int(np.prod(matrix.shape[1:], dtype=np.int64)) * 8
+    step = max(1, _BLOCK // max(1, row))
     for start in range(0, count, step):
         yield start, min(start + step, count)
 
@@ -422,6 +444,6 @@ def select_rows(
     np.take(matrix, ids, axis=0, out=result[: len(ids)])
     if total > len(ids):
         _check_dtype(matrix, bfloat16_bits)
-        mean, _ = _moments(result[: len(ids)])
+        mean, _ = _moments(result, len(ids))
         result[len(ids) :] = _narrow(np.broadcast_to(mean, result[len(ids) :].shape), matrix.dtype)
     return result

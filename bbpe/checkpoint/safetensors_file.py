@@ -12,12 +12,17 @@ The header of a file is untrusted: all of it is checked before anything is read 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from bbpe.errors import FormatError
 from bbpe.formats.files import expect, member, parse_json, shortened
@@ -165,3 +170,63 @@ def copy_bytes(source: IO[bytes], target: IO[bytes], start: int, size: int, wrot
         target.write(block)
         size -= len(block)
         wrote(len(block))
+
+
+# --- data ---
+
+
+class StoredRows:
+    """A tensor's rows, read from its file when they are asked for: an array as far as an embedding plan needs one.
+
+    A memory map would do too, but the pages that it touches count as memory of the process until it ends.
+    """
+
+    __slots__ = ("_file", "_row_bytes", "_start", "dtype", "shape")
+
+    def __init__(self, file: IO[bytes], tensor: Tensor, dtype: np.dtype[Any]) -> None:
+        self._file = file
+        self._start = tensor.start
+        self._row_bytes = tensor.size // tensor.shape[0]
+        self.dtype = dtype
+        self.shape = tensor.shape
+
+    def __getitem__(self, rows: slice | list[int], /) -> npt.NDArray[Any]:
+        """The rows of a slice without a step, or of a list of ids."""
+        if isinstance(rows, slice):
+            first, stop, _ = rows.indices(self.shape[0])
+            result = np.empty((stop - first, *self.shape[1:]), dtype=self.dtype)
+            self._read(first, result)
+            return result
+        result = np.empty((len(rows), *self.shape[1:]), dtype=self.dtype)
+        for place, row in enumerate(rows):
+            self._read(row, result[place : place + 1])
+        return result
+
+    def _read(self, row: int, out: npt.NDArray[Any]) -> None:
+        self._file.seek(self._start + row * self._row_bytes)
+        data = self._file.read(out.nbytes)
+        if len(data) != out.nbytes:
+            raise FormatError(f"{getattr(self._file, 'name', 'file')}: became shorter while it was read")
+        out[...] = np.frombuffer(data, dtype=self.dtype).reshape(out.shape)
+
+
+@contextlib.contextmanager
+def open_to_read(path: Path) -> Iterator[IO[bytes]]:
+    """A file of the model, open; when it cannot be, the complaint names it and not what is being written.
+
+    Raises:
+        FormatError: It cannot be opened.
+    """
+    try:
+        file = open(path, "rb")  # noqa: SIM115
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from None
+    with file:
+        yield file
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's contents, in blocks; folders on the way to ``target`` are made."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open_to_read(source) as reader, open(target, "wb") as writer:
+        shutil.copyfileobj(reader, writer, 1 << 20)
