@@ -34,12 +34,11 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks import provenance
-from benchmarks.slices import Part, Slice, cut_slice, find_corpus
-
 import bbpe
 from bbpe.formats.byte_text import to_bytes
 from bbpe.training import as_merge_list
+from benchmarks import provenance
+from benchmarks.slices import Part, Slice, cut_slice, find_corpus
 
 Merges = list[tuple[bytes, bytes]]
 HELD_OUT = "ntrex/zho-CN"
