@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
+    from bbpe.engines import EngineTokenizer
     from bbpe.errors import BbpeError
     from bbpe.extension import Extension, ExtensionReport, Pruning, PruningReport, extend, prune
     from bbpe.io import load, save
@@ -26,6 +27,7 @@ __all__ = [
     "BbpeError",
     "Counts",
     "Decoder",
+    "EngineTokenizer",
     "Extension",
     "ExtensionReport",
     "Pattern",
@@ -54,6 +56,7 @@ _HOMES = {
     "BbpeError": "errors",
     "Counts": "counts",
     "Decoder": "tokenizer",
+    "EngineTokenizer": "engines",
     "Extension": "extension",
     "ExtensionReport": "extension",
     "Pattern": "patterns",
