@@ -458,7 +458,7 @@ def changed(change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]
 
 
 JSON_DAMAGE: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
-    ("wordpiece", lambda d: d["model"].update(type="WordPiece"), "a WordPiece has an unknown token"),
+    ("wordpiece", lambda d: d["model"].update(type="WordPiece"), "is no key that bbpe knows there"),
     ("dropout", lambda d: d["model"].update(dropout=0.1), "makes ids random"),
     ("no model", lambda d: d.pop("model"), "'model' is missing"),
     ("vocab is a list", lambda d: d["model"].update(vocab=[]), r"model.vocab: a list; expected an object"),

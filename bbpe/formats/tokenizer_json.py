@@ -28,11 +28,12 @@ from bbpe.errors import FormatError, PatternError
 from bbpe.formats.byte_text import is_spelling, to_bytes, to_text
 from bbpe.formats.equivalence import listed_merges
 from bbpe.formats.files import expect, member, parse_json, read_bytes, shortened
-from bbpe.formats.pipeline import engine_model, flag, flattened
+from bbpe.formats.pipeline import check_file, check_model, engine_model, flag, flattened
 from bbpe.formats.sidecar import build, special_from_record, special_record
 from bbpe.patterns import Pattern, Pretokenizer, from_spelling, get_pattern
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
+_VERSION = "1.0"
 _NEVER_IN_UTF8 = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
 _NO_LENGTH_LIMIT = int(1e30)  # transformers' own word for "no limit"
@@ -62,8 +63,12 @@ def from_data(
     """As :func:`read`, from the JSON value."""
     where = str(path)
     expect(data, dict, where)
+    if data.get("version", _VERSION) != _VERSION:
+        raise FormatError(f"{where}: version: {shortened(repr(data['version']))}; this bbpe reads {_VERSION!r}")
     model = member(data, "model", dict, where)
     kind = _algorithm(model, f"{where}: model")
+    check_file(data, where)
+    check_model(model, kind, f"{where}: model")
     special = _read_added_tokens(data, where)
     if special_tokens is not None and dict(special_tokens) != {token.content: token.id for token in special.values()}:
         raise FormatError(f"{where}: carries its own special tokens; leave special_tokens out")
@@ -121,7 +126,7 @@ def _algorithm(model: dict[str, Any], place: str) -> str:
             f"{place}: {str(kind)[:80]!r} is no model that bbpe reads; it reads BPE, WordPiece and Unigram"
         )
     if model.get("dropout"):
-        raise FormatError(f"{place}.dropout: {model['dropout']!r} makes ids random; set it to null")
+        raise FormatError(f"{place}.dropout: {shortened(repr(model['dropout']))} makes ids random; set it to null")
     return str(kind)
 
 
@@ -166,7 +171,7 @@ def _read_pattern(component: Any, place: str) -> Pattern:
         elif kind == "Digits":
             stages.append(r"\p{N}" if flag(part, "individual_digits", place) else r"\p{N}+")
         else:
-            raise _Unsayable(f"{kind} is a pre-tokenizer that bbpe has no pattern for")
+            raise _Unsayable(f"{kind[:80]} is a pre-tokenizer that bbpe has no pattern for")
     pattern = _from_oniguruma(tuple(stages) or (r"[\s\S]+",), place)
     if removed and not pattern.covers_everything:
         raise _Unsayable("Split drops the text between its matches; bbpe keeps all text")
@@ -204,14 +209,14 @@ def _read_normalizer(component: Any, place: str) -> str | None:
     kinds = [kind for kind, _ in flattened(component, place, "normalizers")]
     for kind in kinds:
         if kind != "NFC":
-            raise _Unsayable(f"{kind}: bbpe's own vocabularies normalize by NFC or not at all")
+            raise _Unsayable(f"{kind[:80]}: bbpe's own vocabularies normalize by NFC or not at all")
     return "NFC" if kinds else None
 
 
 def _check_decoder(component: Any, place: str) -> None:
     for kind, _ in flattened(component, place, "decoders"):
         if kind != "ByteLevel":
-            raise _Unsayable(f"{kind}: a byte-level BPE decodes by ByteLevel")
+            raise _Unsayable(f"{kind[:80]}: a byte-level BPE decodes by ByteLevel")
 
 
 def _read_template(component: Any, place: str) -> Template:
@@ -232,7 +237,7 @@ def _read_template(component: Any, place: str) -> Template:
                 ends.append(expect(pair[1], int, f"{place}.{key}[1]"))
             template = Template((ends[0],), (ends[1],))
         else:
-            raise FormatError(f"{place}: {kind} is unknown")
+            raise FormatError(f"{place}: {kind[:80]} is unknown")
     return template
 
 
