@@ -425,13 +425,17 @@ def may_be_added(
         return False
     pieces = [piece for piece in (head, tail) if piece]
     if scripts:
-        wanted = frozenset().union(*map(_of_script, scripts), _of_script("Inherited"))
-        if any(c not in wanted and not (c == " " and at == 0 and not head) for at, c in enumerate(text)):
-            return False
+        taken = [*scripts, "Inherited"]
+        for at, character in enumerate(text):
+            first_space = character == " " and at == 0 and not head
+            if not first_space and not any(character in _of_script(script) for script in taken):
+                return False
         if not all(any(piece in _pieces_of_script(script) for script in scripts) for piece in pieces):
             return False
     return not any(
-        not _of_script(script).isdisjoint(text) or not _pieces_of_script(script).isdisjoint(pieces) for script in frozen
+        any(character in _of_script(script) for character in text)
+        or any(piece in _pieces_of_script(script) for piece in pieces)
+        for script in frozen
     )
 
 

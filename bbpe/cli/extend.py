@@ -10,7 +10,10 @@ import click
 from bbpe.cli import options, output, progress
 
 if TYPE_CHECKING:
-    from bbpe.extension import ExtensionReport
+    from collections.abc import Callable
+
+    from bbpe.corpus import Progress
+    from bbpe.extension import Extension, ExtensionReport
     from bbpe.io import Saved
 
 _SHOWN = 8
@@ -57,6 +60,19 @@ _SHOWN = 8
     "--pad-to-multiple", type=options.size, metavar="N", help="Rows of the new matrix are a multiple of this."
 )
 @click.option("--guard", multiple=True, metavar="PATH", help="Text to check and measure on as well; repeatable.")
+@click.option(
+    "--model",
+    metavar="MODEL_DIR",
+    help="Rewrite this checkpoint (safetensors) for the new tokens: OUT is then the folder of the new model.",
+)
+@click.option(
+    "--init",
+    metavar="METHOD",
+    default="mean",
+    show_default=True,
+    help="With --model: what new rows start with: mean, mean+noise, first, last, weighted-first or weighted-last.",
+)
+@click.option("--init-output", metavar="METHOD", help="With --model: the same for an output matrix of its own.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-o", "--output", "target", required=True, metavar="OUT", help="Folder to write.")
 @options.output_options
@@ -83,6 +99,9 @@ def command(
     reuse_reserved: bool,
     pad_to_multiple: int | None,
     guard: tuple[str, ...],
+    model: str | None,
+    init: str,
+    init_output: str | None,
     as_json: bool,
     target: str,
     quiet: bool,
@@ -104,7 +123,10 @@ def command(
     """
     from bbpe.extension import extend
 
-    output.check_folder(target, force)
+    if model is None:
+        output.check_folder(target, force)
+    elif ids_from is None:
+        ids_from = model  # its rows may be more than the base's
     with progress.shown(quiet) as show:
         made = extend(
             base,
@@ -130,7 +152,7 @@ def command(
             lines=lines,
             strict=strict,
         )
-    saved = made.save(target, force=force)
+        saved = _saved(made, target, force, model, init, init_output, show)
     report = made.report
     result = _result(saved, report)
     if as_json:
@@ -138,6 +160,35 @@ def command(
     else:
         output.print_result("\n".join(_sentences(result, report)))
     _notes(saved, report, quiet)
+
+
+def _saved(
+    made: Extension,
+    target: str,
+    force: bool,
+    model: str | None,
+    init: str,
+    init_output: str | None,
+    show: Callable[[Progress], None] | None,
+) -> Saved:
+    """Write the tokenizer's folder, or that of the model whose tokenizer it is from now on."""
+    from bbpe.io import Saved
+
+    if model is None:
+        return made.save(target, force=force)
+    from bbpe.checkpoint import rewrite_checkpoint
+
+    record = rewrite_checkpoint(
+        model,
+        target,
+        made.plan,
+        method=init,
+        output_method=init_output,
+        tokenizer=made,
+        force=force,
+        progress=show,
+    )
+    return Saved(Path(target), tuple(record.path / name for name in record.files), record.left_out)
 
 
 def _listed(path: str) -> list[str]:

@@ -6,6 +6,7 @@ the merge loop (:func:`native_rules`).
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 from collections.abc import Iterable, Sequence
@@ -150,11 +151,11 @@ def native_rules(options: ExtensionOptions, *, utf8_safe: bool | None = None) ->
         wanted = union(map(script_set, options.script))
         table[ord(" ")] = _FIRST_ONLY
         _mark(table, wanted | script_set("Inherited"), _TAKEN)
-        pieces = pieces_of(wanted)
+        pieces = set().union(*map(_pieces_of_script, options.script))
     if table is not None and options.freeze_scripts:
         frozen = union(map(script_set, options.freeze_scripts))
         _mark(table, frozen, _REFUSED)
-        refused = pieces_of(frozen)
+        refused = set().union(*map(_pieces_of_script, options.freeze_scripts))
     return Rules(
         utf8_safe=safe,
         max_chars=options.max_chars,
@@ -168,6 +169,11 @@ def native_rules(options: ExtensionOptions, *, utf8_safe: bool | None = None) ->
 def _mark(table: npt.NDArray[np.uint8], characters: CharacterSet, value: int) -> None:
     for first, last in characters.ranges():
         table[first : last + 1] = value
+
+
+@functools.lru_cache(maxsize=8)
+def _pieces_of_script(script: str) -> set[bytes]:
+    return pieces_of(script_set(script))
 
 
 def pieces_of(characters: CharacterSet) -> set[bytes]:
