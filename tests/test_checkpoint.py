@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from bbpe.checkpoint.model_folder import CONFIG, INDEX, SINGLE
 from bbpe.checkpoint.safetensors_file import read_header
 from bbpe.corpus import Progress
 from bbpe.embeddings import METHODS, EmbeddingPlan
-from bbpe.errors import FormatError, OutputError, VocabularyError
+from bbpe.errors import BbpeError, FormatError, OutputError, VocabularyError
 from bbpe.tokenizer import Tokenizer
 from bbpe.vocabulary import SpecialToken, Vocabulary
 
@@ -132,6 +133,16 @@ def test_matrices_get_the_plans_rows_and_all_else_stays(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_copies_of_one_matrix_stay_copies(tmp_path: Path) -> None:
+    """A tied model that was saved with both: also the noise has to be the same."""
+    one = tensors_of(UNTIED)["lm_head.weight"]
+    tensors = tensors_of(UNTIED) | {"lm_head.weight": one, "model.embed_tokens.weight": one}
+    model = write_model(tmp_path / "model", tensors, tied=True)
+    rewrite_checkpoint(model, tmp_path / "new", PLAN, method="mean+noise")
+    found = read_tensors(tmp_path / "new")
+    np.testing.assert_array_equal(found["lm_head.weight"], found["model.embed_tokens.weight"])
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_every_dtype_is_kept(tmp_path: Path, dtype: str, method: str) -> None:
@@ -229,6 +240,17 @@ def test_a_nested_config_without_vocab_size_gets_one(tmp_path: Path) -> None:
     assert (new["vocab_size"], new["text_config"]) == (45, {"hidden_size": WIDTH, "vocab_size": 45})
 
 
+def test_a_config_in_a_config_in_a_config(tmp_path: Path) -> None:
+    """Qwen 2.5 Omni: the talker beside the thinker has a vocabulary of its own."""
+    config = {"thinker_config": {"text_config": {"vocab_size": ROWS}}, "talker_config": {"vocab_size": 12}}
+    names = {"thinker.model.embed_tokens.weight": "input", "thinker.lm_head.weight": "output"}
+    tensors = tensors_of(names) | {"talker.model.embed_tokens.weight": np.zeros((12, WIDTH), np.float32)}
+    model = write_model(tmp_path / "model", tensors, config=config)
+    assert {matrix.name for matrix in rewrite_checkpoint(model, tmp_path / "new", PLAN).matrices} == set(names)
+    config["thinker_config"]["text_config"]["vocab_size"] = 45
+    assert json.loads((tmp_path / "new" / CONFIG).read_text("utf-8")) == config
+
+
 @pytest.mark.parametrize("config", [{}, {"text_config": {"hidden_size": WIDTH}}])
 def test_a_config_that_trusts_in_its_class_for_vocab_size_gets_one(tmp_path: Path, config: dict[str, Any]) -> None:
     """Gemma 3's says only what differs from its class's defaults: the matrix has to say how many rows there are."""
@@ -276,8 +298,9 @@ def test_weights_of_another_kind_are_left_out(tmp_path: Path) -> None:
     for name in (*other, "notes/a.txt", "training_args.bin", ".gitattributes", ".git/config", "modeling_x.py"):
         (model / name).parent.mkdir(exist_ok=True)
         (model / name).write_bytes(b"x")
+    (model / "elsewhere").symlink_to(tmp_path, target_is_directory=True)
     record = rewrite_checkpoint(model, tmp_path / "new", PLAN)
-    assert record.left_out.keys() == set(other)
+    assert record.left_out.keys() == {*other, "elsewhere"}
     assert {"notes/a.txt", "training_args.bin", ".gitattributes", "modeling_x.py"} <= set(record.files)
     assert ".git/config" not in record.files
 
@@ -528,6 +551,10 @@ def test_a_tokenizer_of_another_plan_is_refused(tmp_path: Path) -> None:
         rewrite_checkpoint(model, tmp_path / "new", EmbeddingPlan.of({277: [1]}, old_rows=277), tokenizer=new)
     with pytest.raises(FormatError, match="no such file"):
         rewrite_checkpoint(model, tmp_path / "new", plan, tokenizer=tmp_path / "nothing")
+    save(new, tmp_path / "single.tiktoken")
+    with pytest.raises(FormatError, match="is no folder with a tokenizer's files"):
+        rewrite_checkpoint(model, tmp_path / "new", plan, tokenizer=tmp_path / "single.tiktoken")
+    assert not (tmp_path / "new").exists()
 
 
 # --- bad input ---
@@ -847,6 +874,47 @@ def test_any_damage_to_a_header_is_refused_or_harmless(tmp_path_factory: pytest.
 
 
 _WHOLE = b""
+JUNK = (None, True, 0, -1, 1.5, "", "x", [], [1], [None], [[]], {}, {"a": 1}, {"content": []}, 10**30, "../x", {"7": 1})
+
+
+def spoilt(value: Any, chance: random.Random) -> Any:
+    """A JSON value in which one place holds something else."""
+    if isinstance(value, dict) and value and chance.random() < 0.8:
+        key = chance.choice([*value, "text_config", "architectures", "added_tokens_decoder", "metadata", "pad_token"])
+        return {**value, key: spoilt(value.get(key), chance)}
+    if isinstance(value, list) and value and chance.random() < 0.7:
+        place = chance.randrange(len(value))
+        return [spoilt(each, chance) if at == place else each for at, each in enumerate(value)]
+    return chance.choice(JUNK)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_any_json_in_any_place_of_the_configs_is_refused_or_harmless(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # most of the time of so many small folders
+    base, new, plan = tokenizers()
+    listed = {"276": {"content": "<|end|>"}}
+    model = model_with_tokenizer(
+        tmp_path / "model", base, added_tokens_decoder=listed, extra_special_tokens=["<|end|>"]
+    )
+    (model / "special_tokens_map.json").write_text('{"eos_token": {"content": "<|end|>"}}', "utf-8")
+    write_model(tmp_path / "shards", tensors_of(UNTIED), shards=2)
+    chance = random.Random(seed)
+    refused = 0
+    for number in range(60):
+        sharded = chance.random() < 0.5
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / ("shards" if sharded else "model"), folder)
+        path = chance.choice(sorted(folder.glob("*.json")))
+        path.write_text(json.dumps(spoilt(json.loads(path.read_text("utf-8")), chance)), "utf-8")
+        try:
+            rewrite_checkpoint(folder, tmp_path / "new", PLAN if sharded else plan, tokenizer=None if sharded else new)
+            shutil.rmtree(tmp_path / "new")
+        except BbpeError:
+            refused += 1
+    assert 5 < refused < 55
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")]
 
 
 # --- with transformers and torch ---

@@ -121,8 +121,8 @@ def read_checkpoint(
             f"{folder}: no tensor is known as the input matrix of {rows:,} rows"
             f"{_candidates(tensors, rows, ())}; name it (input_names)"
         )
-    architectures = [name for name in config.get("architectures") or () if isinstance(name, str)]
-    generates = any(name.endswith(_GENERATES) for name in architectures)
+    architectures = expect(config.get("architectures") or [], list, f"{folder / CONFIG}: architectures")
+    generates = any(str(name).endswith(_GENERATES) for name in architectures)
     if generates and tied_by_config is False and not outputs and output_names is None:
         raise FormatError(
             f"{folder}: {CONFIG} says that the output matrix is not tied to the input, but no tensor is known as the "
@@ -301,4 +301,4 @@ def _named_ids(folder: Path) -> int:
     if not path.is_file():
         return 0
     ids = expect(read_object(path).get("added_tokens_decoder", {}), dict, f"{path}: added_tokens_decoder")
-    return max((int(id) for id in ids if id.isdecimal()), default=-1) + 1
+    return max((int(id) for id in ids if id.isdecimal() and len(id) < 12), default=-1) + 1

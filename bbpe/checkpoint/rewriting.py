@@ -169,7 +169,7 @@ def rewrite_checkpoint(
             matrices += _write_shard(file, folder / name, plan, jobs, new_rows, (seed, noise), reporter)
         if checkpoint.index is not None:
             write_json(folder / INDEX, _new_index(checkpoint, matrices, size))
-        files = tuple(sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()))
+        files = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()))
     reporter.wrote(0, last=True)
     total = sum(len(file.tensors) for file in checkpoint.files.values())
     return RewriteRecord(
@@ -392,7 +392,9 @@ def _other_files(checkpoint: Checkpoint, new_tokenizer: bool) -> tuple[list[str]
     copied: list[str] = []
     left_out: dict[str, str] = {}
     for folder, subfolders, names in os.walk(checkpoint.folder):
-        subfolders[:] = sorted(name for name in subfolders if name not in _SKIPPED_FOLDERS)
+        links = sorted(name for name in subfolders if Path(folder, name).is_symlink())
+        left_out.update((Path(folder, name).relative_to(checkpoint.folder).as_posix(), "a link") for name in links)
+        subfolders[:] = sorted(name for name in subfolders if name not in (*_SKIPPED_FOLDERS, *links))
         for base in sorted(names):
             path = Path(folder, base)
             name = path.relative_to(checkpoint.folder).as_posix()

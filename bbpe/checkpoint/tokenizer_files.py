@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 from bbpe.checkpoint.model_folder import read_object
 from bbpe.checkpoint.safetensors_file import copy_file
 from bbpe.embeddings import EmbeddingPlan
-from bbpe.errors import VocabularyError
+from bbpe.errors import FormatError, VocabularyError
 from bbpe.formats.files import expect, parse_json, read_bytes
 from bbpe.io import load, save
 from bbpe.tokenizer import Tokenizer
@@ -85,6 +85,7 @@ def write_tokenizer(tokenizer: NewTokenizer, model: Path, folder: Path, plan: Em
     what it says of how to read its own files goes.
 
     Raises:
+        FormatError: There is no tokenizer in the folder given.
         VocabularyError: The tokenizer is not that of the plan, or a config names a special token that it lacks.
     """
     if isinstance(tokenizer, str | os.PathLike):
@@ -99,9 +100,14 @@ def write_tokenizer(tokenizer: NewTokenizer, model: Path, folder: Path, plan: Em
         )
     if isinstance(tokenizer, str | os.PathLike):
         source = Path(tokenizer)
-        for path in sorted(source.iterdir()) if source.is_dir() else [source]:
-            if path.is_file() and is_tokenizer_file(path.name):
-                copy_file(path, folder / path.name)
+        found = sorted(source.iterdir()) if source.is_dir() else []
+        paths = [path for path in found if path.is_file() and is_tokenizer_file(path.name)]
+        if not paths:
+            raise FormatError(
+                f"{source}: is no folder with a tokenizer's files, such as bbpe extend and bbpe.save write"
+            )
+        for path in paths:
+            copy_file(path, folder / path.name)
     else:
         saved = folder / ".tokenizer"
         if isinstance(tokenizer, Tokenizer):
@@ -120,14 +126,15 @@ def _taken_over(model: Path, plan: EmbeddingPlan) -> frozenset[str]:
     new = frozenset(id for id in plan.new_ids if id < plan.old_rows)
     names = set()
     if (model / "tokenizer.json").is_file():
-        for token in read_object(model / "tokenizer.json").get("added_tokens") or ():
-            if isinstance(token, dict) and token.get("id") in new:
-                names.add(token.get("content"))
+        added = read_object(model / "tokenizer.json").get("added_tokens")
+        for token in added if isinstance(added, list) else ():
+            if isinstance(token, dict) and type(token.get("id")) is int and token["id"] in new:
+                names.add(_content(token))
     if (model / _CONFIG).is_file():
         for id, token in _added_tokens(read_object(model / _CONFIG)).items():
-            if id.isdecimal() and int(id) in new:
+            if id.isdecimal() and len(id) < 12 and int(id) in new:
                 names.add(_content(token))
-    return frozenset(name for name in names if isinstance(name, str))
+    return frozenset(name for name in names if name is not None)
 
 
 def _added_tokens(config: dict[str, Any]) -> dict[str, Any]:
@@ -135,9 +142,10 @@ def _added_tokens(config: dict[str, Any]) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _content(token: object) -> object:
-    """A special token's text: configs hold it plain, or as ``content`` of an object."""
-    return token.get("content") if isinstance(token, dict) else token
+def _content(token: object) -> str | None:
+    """A special token's text: configs hold it plain, or as ``content`` of an object. None for what is neither."""
+    content = token.get("content") if isinstance(token, dict) else token
+    return content if isinstance(content, str) else None
 
 
 def _keep_the_models_habits(model: Path, folder: Path, taken_over: Collection[str]) -> None:
@@ -177,7 +185,7 @@ def _check_named_tokens(folder: Path) -> None:
             if not key.endswith(("_token", "_tokens")):
                 continue
             for token in map(_content, value if isinstance(value, list) else [value]):
-                if isinstance(token, str) and token not in ids and token not in vocabulary:
+                if token is not None and token not in ids and token not in vocabulary:
                     raise VocabularyError(f"{name}: {key} {token!r} {_UNKNOWN_TOKEN}")
         for id, token in _added_tokens(config).items():
             if str(ids.get(_content(token))) != id:
