@@ -179,8 +179,16 @@ def extend(
     _check_ways(source, words, tokens_from, options)
     tokenizer = load(base) if not isinstance(base, (Tokenizer, EngineTokenizer)) else base
     if isinstance(tokenizer, EngineTokenizer):
-        if source is None or isinstance(source, Counts) or words is not None or tokens_from is not None or _once(source):
-            raise TrainingError("a SentencePiece base is extended from a corpus that can be read twice: paths or a list")
+        if (
+            source is None
+            or isinstance(source, Counts)
+            or words is not None
+            or tokens_from is not None
+            or _once(source)
+        ):
+            raise TrainingError(
+                "a SentencePiece base is extended from a corpus that can be read twice: paths or a list"
+            )
         made, report, files = extend_pieces(tokenizer, source, options, list(_guards(guard)), threads, progress)
         return Extension(made, report, files)
     run = _Extending(tokenizer, options, threads, progress)

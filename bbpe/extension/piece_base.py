@@ -53,6 +53,7 @@ WORDS = Pattern(
 """What new pieces may not cross: a space other than at the beginning, and the edge of a script, digits or punctuation,
 as SentencePiece's trainer has it."""
 
+
 @dataclass(frozen=True, slots=True)
 class _Addition:
     """A piece to add: a character (``left`` is None) or a merge."""
@@ -178,7 +179,9 @@ def _checked(base: EngineTokenizer, options: ExtensionOptions) -> PieceModel:
     if options.add is None or options.until_gain is not None:
         raise TrainingError("a SentencePiece base is extended by a number of pieces: give add, and no until_gain")
     if options.ids_from is not None or options.reuse_reserved:
-        raise TrainingError("pieces are numbered as they stand in the model: ids_from and reuse_reserved are not for it")
+        raise TrainingError(
+            "pieces are numbered as they stand in the model: ids_from and reuse_reserved are not for it"
+        )
     return model
 
 
@@ -224,7 +227,7 @@ def _learn(
         if each.saved >= options.min_count and (rules is None or rules.allows(each.text.encode()))
     ]
     texts = [token.decode() if token is not None else "" for token in tokens]
-    refused = {character for character in uncovered} - {each.text for each in found}
+    refused = set(uncovered) - {each.text for each in found}
     merges = []
     for (left, right), count in zip(learner.merges.tolist(), learner.counts.tolist(), strict=True):
         texts.append(texts[left] + texts[right])
@@ -240,9 +243,7 @@ def _segmented(
     model: PieceModel, counts: Counts
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any], list[str]]:
     """The distinct pretokens as symbols: the base's pieces, and characters that no piece covers."""
-    bare = sentencepiece_model.piece_model(
-        model.pieces, model_type=BPE, byte_fallback=True, add_dummy_prefix=False
-    )
+    bare = sentencepiece_model.piece_model(model.pieces, model_type=BPE, byte_fallback=True, add_dummy_prefix=False)
     encoder = EngineTokenizer(sentencepiece_model.engine_model(bare, Path("base")))
     byte_of = {id: int(piece.text[3:5], 16) for id, piece in enumerate(model.pieces) if piece.kind == BYTE}
     uncovered: dict[str, int] = {}
@@ -355,7 +356,9 @@ def _check(
                         changed = True
                         seen.update(added)
                         if not set(np.cumsum(lengths[after]).tolist()) <= set(np.cumsum(lengths[before]).tolist()):
-                            raise GuaranteeError(f"{row.name}: {line[:60]!r} is cut in a new place; nothing was written")
+                            raise GuaranteeError(
+                                f"{row.name}: {line[:60]!r} is cut in a new place; nothing was written"
+                            )
                         if base.decode(before) != extended.decode(after):
                             raise GuaranteeError(f"{row.name}: {line[:60]!r} decodes to another text")
                         if occurrences is not None:
@@ -363,17 +366,13 @@ def _check(
                     row = row.plus(tokens_before=len(before), tokens_after=len(after))
             if documents is not None:
                 documents[list(seen)] += 1
-            row = row.plus(
-                documents=1, documents_changed=int(changed), characters=len(text), bytes=len(document)
-            )
+            row = row.plus(documents=1, documents_changed=int(changed), characters=len(text), bytes=len(document))
     finally:
         corpus.close()
     return row
 
 
-def _witnesses(
-    extended: EngineTokenizer, additions: Sequence[_Addition], first: int, counts: Counts
-) -> list[Witness]:
+def _witnesses(extended: EngineTokenizer, additions: Sequence[_Addition], first: int, counts: Counts) -> list[Witness]:
     texts = [addition.text.replace(SPACE, " ").removeprefix(" ") for addition in additions]
     found: list[Witness | None] = [None] * len(texts)
     # Without a space before it, where the model puts one: behind a character that joins with nothing.
