@@ -6,8 +6,8 @@ import numpy.typing as npt
 class Rules:
     def __init__(
         self,
-        *,
         utf8_safe: bool = False,
+        *,
         max_chars: int | None = None,
         characters: npt.NDArray[np.uint8] | None = None,
         pieces: Iterable[bytes] | None = None,

@@ -63,7 +63,7 @@ cdef class Rules:
 
     cdef TextRules rules
 
-    def __init__(self, *, bint utf8_safe=False, max_chars=None, const uint8_t[::1] characters=None, pieces=None,
+    def __init__(self, bint utf8_safe=False, *, max_chars=None, const uint8_t[::1] characters=None, pieces=None,
                  pieces_refused=(), deny=()):
         self.rules.whole_or_piece = utf8_safe
         self.rules.max_characters = 0xFFFFFFFF if max_chars is None else min(max_chars, 0xFFFFFFFE)
