@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bbpe.counts import Counts, count_pretokens
     from bbpe.engines import EngineTokenizer
     from bbpe.errors import BbpeError
+    from bbpe.extension import Extension, ExtensionReport, Pruning, PruningReport, extend, prune
     from bbpe.io import load, save
     from bbpe.patterns import Pattern, get_pattern, named_patterns
     from bbpe.tokenizer import Decoder, Tokenizer
@@ -30,8 +31,12 @@ __all__ = [
     "Counts",
     "Decoder",
     "EngineTokenizer",
+    "Extension",
+    "ExtensionReport",
     "Pattern",
     "Progress",
+    "Pruning",
+    "PruningReport",
     "SpecialToken",
     "Template",
     "Tokenizer",
@@ -40,10 +45,12 @@ __all__ = [
     "Vocabulary",
     "compare",
     "count_pretokens",
+    "extend",
     "get_pattern",
     "inspect",
     "load",
     "named_patterns",
+    "prune",
     "save",
     "train",
 ]
@@ -56,8 +63,12 @@ _HOMES = {
     "Counts": "counts",
     "Decoder": "tokenizer",
     "EngineTokenizer": "engines",
+    "Extension": "extension",
+    "ExtensionReport": "extension",
     "Pattern": "patterns",
     "Progress": "corpus",
+    "Pruning": "extension",
+    "PruningReport": "extension",
     "SpecialToken": "vocabulary",
     "Template": "vocabulary",
     "Tokenizer": "tokenizer",
@@ -66,10 +77,12 @@ _HOMES = {
     "Vocabulary": "vocabulary",
     "compare": "analysis.comparison",
     "count_pretokens": "counts",
+    "extend": "extension",
     "get_pattern": "patterns",
     "inspect": "analysis.inspection",
     "load": "io",
     "named_patterns": "patterns",
+    "prune": "extension",
     "save": "io",
     "train": "training",
 }

@@ -7,6 +7,7 @@
     ├── VocabularyError   tokens, merges, ids or special tokens that contradict one another (ValueError)
     ├── CorpusError       text that cannot be read: missing, empty, binary, truncated, malformed (ValueError)
     ├── TrainingError     options or counts from which nothing can be learned (ValueError)
+    ├── GuaranteeError    an extension that would break what it promises; with its counter-example (ValueError)
     ├── EncodeError       text or ids that this vocabulary cannot encode or decode (ValueError)
     │   └── MissingByteError  a byte for which the vocabulary has no token
     ├── FormatError       a vocabulary file that cannot be read, or cannot say what is to be written (ValueError)
@@ -40,6 +41,10 @@ class CorpusError(BbpeError, ValueError):
 
 class TrainingError(BbpeError, ValueError):
     """Options or counts from which nothing can be learned."""
+
+
+class GuaranteeError(BbpeError, ValueError):
+    """An extension that would break what it promises; the message holds the counter-example."""
 
 
 class EncodeError(BbpeError, ValueError):

@@ -37,6 +37,7 @@ from bbpe.vocabulary import Template, Vocabulary
 TOKENIZER_CONFIG = "tokenizer_config.json"
 TIKTOKEN = "vocab.tiktoken"
 TRAINING = "training.json"
+EXTENSION, PRUNING = "extension.json", "pruning.json"
 OUTPUT_FILES = frozenset(
     (
         TOKENIZER_JSON,
@@ -44,6 +45,9 @@ OUTPUT_FILES = frozenset(
         TIKTOKEN,
         TIKTOKEN + ".json",
         TRAINING,
+        EXTENSION,
+        PRUNING,
+        "tokenizer.model",  # of an extended SentencePiece vocabulary
         vocab_merges.VOCAB,
         vocab_merges.MERGES,
         vocab_merges.MERGES + ".json",
@@ -307,7 +311,12 @@ class Saved:
 
 
 def save(
-    tokenizer: Tokenizer, path: str | os.PathLike[str], *, force: bool = False, format: str | None = None
+    tokenizer: Tokenizer,
+    path: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    format: str | None = None,
+    extra_files: Mapping[str, str] | None = None,
 ) -> Saved:
     """Save a tokenizer as a folder or as a single file.
 
@@ -321,6 +330,7 @@ def save(
         path: Where.
         force: Replace an output that exists. The old one stays whole until the new one is.
         format: ``"directory"`` or a key of ``bbpe.formats.FORMATS``; told by the path when not given.
+        extra_files: Name to text of further files of a folder: the record of an extension.
 
     Returns:
         What was written, and what was left out of a folder and why.
@@ -335,7 +345,7 @@ def save(
     target = Path(path)
     chosen = format or _format_of_output(path)
     if chosen == "directory":
-        return _save_folder(tokenizer, target, force)
+        return _save_folder(tokenizer, target, force, extra_files or {})
     written = FORMATS.get(chosen)
     if written is None or written.write is None or written.files is None:
         known = ", ".join(format.name for format in FORMATS.values() if format.write is not None)
@@ -371,7 +381,7 @@ def _format_of_output(path: str | os.PathLike[str]) -> str:
     return "directory"
 
 
-def _save_folder(tokenizer: Tokenizer, target: Path, force: bool) -> Saved:
+def _save_folder(tokenizer: Tokenizer, target: Path, force: bool, extra_files: Mapping[str, str]) -> Saved:
     vocabulary = tokenizer.vocabulary
     left_out: dict[str, str] = {}
     with atomic_directory(target, force, OUTPUT_FILES) as folder:
@@ -390,6 +400,8 @@ def _save_folder(tokenizer: Tokenizer, target: Path, force: bool) -> Saved:
         record = tokenizer.training_record
         if record is not None:
             (folder / TRAINING).write_text(record.to_json(), encoding="utf-8", newline="\n")
+        for name, text in extra_files.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
         names = sorted(entry.name for entry in folder.iterdir())
     return Saved(target, tuple(target / name for name in names), left_out)
 

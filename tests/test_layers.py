@@ -40,6 +40,9 @@ LAYERS = [
     ["bulk"],
     ["analysis"],
     ["report"],
+    ["embeddings"],
+    ["extension"],
+    ["checkpoint"],
     ["cli"],
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

@@ -41,6 +41,8 @@ COMMANDS = (
     "count",
     "compare",
     "diff",
+    "extend",
+    "prune",
     "vocab",
     "inspect",
 )

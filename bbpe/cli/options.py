@@ -40,9 +40,13 @@ def size(value: str | int) -> int:
 
 def corpus_options(function: Function) -> Function:
     """The corpus, and how it is read."""
+    return click.argument("corpus", nargs=-1, required=True)(reading_options(function))
+
+
+def reading_options(function: Function) -> Function:
+    """How a corpus is read."""
     for decorate in reversed(
         (
-            click.argument("corpus", nargs=-1, required=True),
             click.option(
                 "--text-field",
                 default="text",
