@@ -10,8 +10,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bbpe.checkpoint import rewrite_checkpoint
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
+    from bbpe.embeddings import EmbeddingPlan
     from bbpe.errors import BbpeError
     from bbpe.extension import Extension, ExtensionReport, Pruning, PruningReport, extend, prune
     from bbpe.io import load, save
@@ -26,6 +28,7 @@ __all__ = [
     "BbpeError",
     "Counts",
     "Decoder",
+    "EmbeddingPlan",
     "Extension",
     "ExtensionReport",
     "Pattern",
@@ -44,6 +47,7 @@ __all__ = [
     "load",
     "named_patterns",
     "prune",
+    "rewrite_checkpoint",
     "save",
     "train",
 ]
@@ -54,6 +58,7 @@ _HOMES = {
     "BbpeError": "errors",
     "Counts": "counts",
     "Decoder": "tokenizer",
+    "EmbeddingPlan": "embeddings",
     "Extension": "extension",
     "ExtensionReport": "extension",
     "Pattern": "patterns",
@@ -72,6 +77,7 @@ _HOMES = {
     "load": "io",
     "named_patterns": "patterns",
     "prune": "extension",
+    "rewrite_checkpoint": "checkpoint",
     "save": "io",
     "train": "training",
 }

@@ -181,7 +181,7 @@ def rewrite_checkpoint(
         total - len(matrices),
         size,
         files,
-        left_out,
+        {name: reason for name, reason in left_out.items() if name not in files},
         notes,
     )
 
