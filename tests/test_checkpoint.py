@@ -240,6 +240,15 @@ def test_a_nested_config_without_vocab_size_gets_one(tmp_path: Path) -> None:
     assert (new["vocab_size"], new["text_config"]) == (45, {"hidden_size": WIDTH, "vocab_size": 45})
 
 
+def test_chatglm_says_its_size_twice(tmp_path: Path) -> None:
+    config = {"padded_vocab_size": ROWS, "vocab_size": 36, "tie_word_embeddings": False}
+    names = {"transformer.embedding.word_embeddings.weight": "input", "transformer.output_layer.weight": "output"}
+    model = write_model(tmp_path / "model", tensors_of(names), config=config)
+    rewrite_checkpoint(model, tmp_path / "new", PLAN)
+    new = json.loads((tmp_path / "new" / CONFIG).read_text("utf-8"))
+    assert new == {"padded_vocab_size": 45, "vocab_size": 45, "tie_word_embeddings": False}
+
+
 def test_a_config_in_a_config_in_a_config(tmp_path: Path) -> None:
     """Qwen 2.5 Omni: the talker beside the thinker has a vocabulary of its own."""
     config = {"thinker_config": {"text_config": {"vocab_size": ROWS}}, "talker_config": {"vocab_size": 12}}

@@ -42,6 +42,7 @@ OUTPUT_NAMES: Mapping[str, str] = {
 WHOLE_INPUT_NAMES = ("rwkv.embeddings.weight", "backbone.embeddings.weight", "backbone.embedding.weight")
 WHOLE_OUTPUT_NAMES = ("output.weight", "head.weight")
 BIAS_NAMES = ("lm_head.bias", "embed_out.bias", "output_layer.bias", "output.bias")
+SIZES = ("padded_vocab_size", "vocab_size")  # ChatGLM has both; the matrices are as long as the first
 TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 _IN_A_LAYER = re.compile(r"(^|\.)\d+\.")
 _GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
@@ -228,11 +229,11 @@ def _of_text(config: dict[str, Any], key: str) -> object:
 
 
 def _rows_of_config(config: dict[str, Any], path: Path) -> int | None:
-    sizes = {
-        expect(part["vocab_size"], int, f"{path}: vocab_size")
-        for part in text_configs(config)
-        if part.get("vocab_size") is not None
-    }
+    sizes = set()
+    for part in text_configs(config):
+        key = next((key for key in SIZES if part.get(key) is not None), None)
+        if key is not None:
+            sizes.add(expect(part[key], int, f"{path}: {key}"))
     if not sizes:
         return None
     if len(sizes) > 1:

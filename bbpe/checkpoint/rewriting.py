@@ -22,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from bbpe.checkpoint.model_folder import CONFIG, INDEX, NUMPY, PICKLES, Checkpoint, read_checkpoint, text_configs
+from bbpe.checkpoint.model_folder import CONFIG, INDEX, NUMPY, PICKLES, SIZES, Checkpoint, read_checkpoint, text_configs
 from bbpe.checkpoint.safetensors_file import (
     DTYPE_BITS,
     StoredRows,
@@ -164,7 +164,7 @@ def rewrite_checkpoint(
             copy_file(checkpoint.folder / name, folder / name)
         if tokenizer is not None:
             write_tokenizer(tokenizer, checkpoint.folder, folder, plan, new_rows)
-        write_json(folder / CONFIG, _new_config(checkpoint.config, checkpoint.rows, new_rows))
+        write_json(folder / CONFIG, _new_config(checkpoint.config, new_rows))
         for name, file in checkpoint.files.items():
             matrices += _write_shard(file, folder / name, plan, jobs, new_rows, (seed, noise), reporter)
         if checkpoint.index is not None:
@@ -360,15 +360,15 @@ def _write_rows(
         copy_bytes(source, target, tensor.start + place * row_bytes, rest * row_bytes, reporter.wrote)
 
 
-def _new_config(config: dict[str, Any], rows: int, new_rows: int) -> dict[str, Any]:
+def _new_config(config: dict[str, Any], new_rows: int) -> dict[str, Any]:
     """The config with the new vocab_size, also where a part trusted in its class's default."""
     changed: dict[str, Any] = json.loads(json.dumps(config))
-    parts = list(text_configs(changed))
-    for part in parts:
-        if part.get("vocab_size") == rows or part is not changed:
-            part["vocab_size"] = new_rows
-    if len(parts) == 1:
-        changed["vocab_size"] = new_rows
+    outer, *inner = text_configs(changed)
+    for part in inner:
+        part["vocab_size"] = new_rows
+    for key in SIZES:
+        if outer.get(key) is not None or (key == "vocab_size" and not inner):
+            outer[key] = new_rows
     return changed
 
 
