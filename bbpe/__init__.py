@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bbpe.checkpoint import rewrite_checkpoint
+    from bbpe.checkpoint import prune_checkpoint, rewrite_checkpoint
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
     from bbpe.embeddings import EmbeddingPlan
@@ -47,6 +47,7 @@ __all__ = [
     "load",
     "named_patterns",
     "prune",
+    "prune_checkpoint",
     "rewrite_checkpoint",
     "save",
     "train",
@@ -77,6 +78,7 @@ _HOMES = {
     "load": "io",
     "named_patterns": "patterns",
     "prune": "extension",
+    "prune_checkpoint": "checkpoint",
     "rewrite_checkpoint": "checkpoint",
     "save": "io",
     "train": "training",

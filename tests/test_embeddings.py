@@ -359,7 +359,7 @@ def test_every_block_of_the_page_runs_in_order(tmp_path: Path) -> None:
     root = Path(__file__).parent.parent
     page = (root / "docs" / "embeddings.md").read_text("utf-8")
     blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert [language for language, _ in blocks] == ["python", "sh", "python", "python"]
+    assert [language for language, _ in blocks] == ["python", "sh", "python", "python", "python"]
     shutil.copytree(root / "corpora" / "tiny", tmp_path / "corpora" / "tiny")
     base = train(["a model speaks English and 中文 a little "] * 3, num_merges=20)
     save(base, tmp_path / "model", format="directory")

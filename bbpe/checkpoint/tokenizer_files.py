@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -31,6 +31,7 @@ TOKENIZER_FILES = frozenset(
         "added_tokens.json",
         "tekken.json",
         "extension.json",
+        "pruning.json",
         "training.json",
     )
 )
@@ -54,18 +55,18 @@ _CONFIG = "tokenizer_config.json"
 _SPECIAL_MAP = "special_tokens_map.json"
 
 
-class Extended(Protocol):
-    """An extension, such as :func:`bbpe.extend` returns: its folder holds extension.json too."""
+class Made(Protocol):
+    """What :func:`bbpe.extend` and :func:`bbpe.prune` return: their folders hold a record too."""
 
     @property
     def tokenizer(self) -> Any:
-        """The extended tokenizer."""
+        """The new tokenizer."""
 
     def save(self, path: str | os.PathLike[str]) -> object:
         """Write its folder."""
 
 
-NewTokenizer: TypeAlias = Tokenizer | Extended | str | os.PathLike[str]
+NewTokenizer: TypeAlias = Tokenizer | Made | str | os.PathLike[str]
 
 
 def is_tokenizer_file(name: str) -> bool:
@@ -88,16 +89,39 @@ def write_tokenizer(tokenizer: NewTokenizer, model: Path, folder: Path, plan: Em
         FormatError: There is no tokenizer in the folder given.
         VocabularyError: The tokenizer is not that of the plan, or a config names a special token that it lacks.
     """
-    if isinstance(tokenizer, str | os.PathLike):
-        id_space = load(tokenizer).id_space
-    else:
-        id_space = tokenizer.id_space if isinstance(tokenizer, Tokenizer) else tokenizer.tokenizer.id_space
+    id_space = _id_space(tokenizer)
     last = plan.new_ids[-1] if plan.new_ids else 0
     if not last < id_space <= rows:
         raise VocabularyError(
             f"the tokenizer has ids up to {id_space - 1:,}, the plan new ones up to {last:,}, the matrices will have "
             f"{rows:,} rows: they do not belong together"
         )
+    _write_files(tokenizer, folder)
+    _keep_the_models_habits(model, folder, _taken_over(model, plan), {})
+    _check_named_tokens(folder)
+
+
+def write_pruned_tokenizer(tokenizer: NewTokenizer, model: Path, folder: Path, moved: Mapping[int, int]) -> None:
+    """The same for a pruned vocabulary: ``moved`` is old id to new one.
+
+    Raises:
+        FormatError: There is no tokenizer in the folder given.
+        VocabularyError: The tokenizer has other ids, or a config names a special token that it lacks.
+    """
+    if _id_space(tokenizer) != len(moved):
+        raise VocabularyError(f"the tokenizer has {_id_space(tokenizer):,} ids, but {len(moved):,} rows are kept")
+    _write_files(tokenizer, folder)
+    _keep_the_models_habits(model, folder, (), moved)
+    _check_named_tokens(folder)
+
+
+def _id_space(tokenizer: NewTokenizer) -> int:
+    if isinstance(tokenizer, str | os.PathLike):
+        return load(tokenizer).id_space
+    return tokenizer.id_space if isinstance(tokenizer, Tokenizer) else int(tokenizer.tokenizer.id_space)
+
+
+def _write_files(tokenizer: NewTokenizer, folder: Path) -> None:
     if isinstance(tokenizer, str | os.PathLike):
         source = Path(tokenizer)
         found = sorted(source.iterdir()) if source.is_dir() else []
@@ -108,17 +132,15 @@ def write_tokenizer(tokenizer: NewTokenizer, model: Path, folder: Path, plan: Em
             )
         for path in paths:
             copy_file(path, folder / path.name)
+        return
+    saved = folder / ".tokenizer"
+    if isinstance(tokenizer, Tokenizer):
+        save(tokenizer, saved, format="directory")
     else:
-        saved = folder / ".tokenizer"
-        if isinstance(tokenizer, Tokenizer):
-            save(tokenizer, saved, format="directory")
-        else:
-            tokenizer.save(saved)
-        for path in saved.iterdir():
-            os.replace(path, folder / path.name)
-        saved.rmdir()
-    _keep_the_models_habits(model, folder, _taken_over(model, plan))
-    _check_named_tokens(folder)
+        tokenizer.save(saved)
+    for path in saved.iterdir():
+        os.replace(path, folder / path.name)
+    saved.rmdir()
 
 
 def _taken_over(model: Path, plan: EmbeddingPlan) -> frozenset[str]:
@@ -148,9 +170,14 @@ def _content(token: object) -> str | None:
     return content if isinstance(content, str) else None
 
 
-def _keep_the_models_habits(model: Path, folder: Path, taken_over: Collection[str]) -> None:
+def _keep_the_models_habits(model: Path, folder: Path, taken_over: Collection[str], moved: Mapping[int, int]) -> None:
     if (model / _CONFIG).is_file() and (folder / _CONFIG).is_file():
         kept = {key: value for key, value in read_object(model / _CONFIG).items() if key not in _OF_THE_OLD_FILES}
+        if moved and "added_tokens_decoder" in kept:
+            kept["added_tokens_decoder"] = {
+                str(moved.get(int(id), id) if id.isdecimal() and len(id) < 12 else id): token
+                for id, token in _added_tokens(kept).items()
+            }
         write_json(folder / _CONFIG, {**read_object(folder / _CONFIG), **_without(kept, taken_over)})
     if taken_over and (folder / _SPECIAL_MAP).is_file():
         write_json(folder / _SPECIAL_MAP, _without(read_object(folder / _SPECIAL_MAP), taken_over))
