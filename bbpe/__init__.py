@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
     from bbpe.embeddings import EmbeddingPlan
+    from bbpe.engines import EngineTokenizer
     from bbpe.errors import BbpeError
     from bbpe.extension import Extension, ExtensionReport, Pruning, PruningReport, extend, prune
     from bbpe.io import load, save
@@ -29,6 +30,7 @@ __all__ = [
     "Counts",
     "Decoder",
     "EmbeddingPlan",
+    "EngineTokenizer",
     "Extension",
     "ExtensionReport",
     "Pattern",
@@ -60,6 +62,7 @@ _HOMES = {
     "Counts": "counts",
     "Decoder": "tokenizer",
     "EmbeddingPlan": "embeddings",
+    "EngineTokenizer": "engines",
     "Extension": "extension",
     "ExtensionReport": "extension",
     "Pattern": "patterns",

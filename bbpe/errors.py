@@ -12,6 +12,7 @@
     │   └── MissingByteError  a byte for which the vocabulary has no token
     ├── FormatError       a vocabulary file that cannot be read, or cannot say what is to be written (ValueError)
     ├── OutputError       an output that exists already or cannot be written (OSError)
+    ├── DownloadError     a file that cannot be downloaded, or is not what it should be (OSError)
     └── MissingExtraError a feature whose optional dependency is not installed (ImportError)
 
 Every message says what was wrong, where, and what to do. The command line prints it in one line and exits with 1.
@@ -70,6 +71,10 @@ class FormatError(BbpeError, ValueError):
 
 class OutputError(BbpeError, OSError):
     """An output that exists already or cannot be written."""
+
+
+class DownloadError(BbpeError, OSError):
+    """A file that cannot be downloaded, or that came and is not what it should be."""
 
 
 class MissingExtraError(BbpeError, ImportError):

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import json
 import operator
+import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
@@ -27,7 +29,7 @@ from bbpe._characters import learner
 from bbpe._merge import Rules
 from bbpe.corpus import Progress, Source, SourceLike
 from bbpe.counts import Counts, count_pretokens
-from bbpe.errors import FormatError, TrainingError
+from bbpe.errors import EncodeError, FormatError, TrainingError
 from bbpe.patterns import Pattern, get_pattern
 from bbpe.tokenizer import Tokenizer
 from bbpe.unicode import unicode_version
@@ -53,6 +55,7 @@ MAX_CELLS = 2**32 - 2
 MAX_TOTAL = 2**63 - 1
 
 _REPORT_SECONDS = 0.1
+_SHARED_BYTES = 1 << 20  # distinct pretokens of so many bytes are encoded in several threads
 _STEP = 1 << 20  # positions that one native step visits, about: some 50 ms
 _FORMAT = "bbpe-training"
 _FORMAT_VERSION = 1
@@ -673,8 +676,7 @@ def _check_size(counts: Counts) -> None:
 
 def _encoded(counts: Counts, tokenizer: Tokenizer) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
     """The pretokens as the base encodes them: ids, and where each pretoken begins among them."""
-    # Tokenizer has no public way to encode pretokens that are cut already, and should have none for text.
-    ids = tokenizer._encoder.encode_pretokens(counts.data.tobytes(), counts.offsets[1:].astype(np.uint64))
+    ids = _encoded_ids(counts, tokenizer)
     lengths = np.zeros(tokenizer.id_space, dtype=np.int64)
     for id, token in tokenizer.vocabulary.tokens.items():
         lengths[id] = len(token)
@@ -682,3 +684,22 @@ def _encoded(counts: Counts, tokenizer: Tokenizer) -> tuple[npt.NDArray[np.uint3
     offsets = np.zeros(len(counts.offsets), dtype=np.int64)
     offsets[1:] = np.searchsorted(ends, counts.offsets[1:]) + 1
     return ids, offsets
+
+
+def _encoded_ids(counts: Counts, tokenizer: Tokenizer) -> npt.NDArray[np.uint32]:
+    # Tokenizer has no public way to encode pretokens that are cut already, and should have none for text.
+    encode = tokenizer._encoder.encode_pretokens
+    starts = np.linspace(0, len(counts), (os.cpu_count() or 1) + 1).astype(np.int64)
+    if len(counts.data) >= _SHARED_BYTES and len(starts) > 2:
+        edges = counts.offsets[starts]
+
+        def part(number: int) -> npt.NDArray[np.uint32]:
+            ends = counts.offsets[starts[number] + 1 : starts[number + 1] + 1] - edges[number]
+            return encode(counts.data[edges[number] : edges[number + 1]].tobytes(), ends.astype(np.uint64))
+
+        try:
+            with ThreadPoolExecutor(len(starts) - 1) as pool:
+                return np.concatenate(list(pool.map(part, range(len(starts) - 1))))
+        except EncodeError:
+            pass  # said again below, with its place in all of the text
+    return encode(counts.data.tobytes(), counts.offsets[1:].astype(np.uint64))

@@ -493,6 +493,9 @@ def test_ids_from_a_model_with_more_rows(base: Tokenizer, tmp_path: Path) -> Non
     unused = bbpe.extend(base, ZH, add=24, ids_from=write_model(tmp_path / "other", 1024, None), reuse_reserved=True)
     assert unused.plan.new_ids == tuple(range(1000, 1024)) == unused.report.ids_reused
     assert unused.plan.new_rows == 1024
+    (tmp_path / "other" / "added_tokens.json").write_text('{"<|x|>": 1001}')
+    named = bbpe.extend(base, ZH, add=3, ids_from=tmp_path / "other", reuse_reserved=True)
+    assert named.plan.new_ids == (1000, 1002, 1003)
     quiet = bbpe.extend(base, ZH, add=2, ids_from=write_model(tmp_path / "same", 1000, None))
     assert quiet.plan.new_ids == (1000, 1001)
     assert quiet.report.warnings == ()

@@ -40,6 +40,7 @@ COMMANDS = (
     "decode",
     "extend",
     "prune",
+    "vocab",
 )
 """In the order of a first use; the module of that name in this package holds ``command``."""
 

@@ -21,11 +21,13 @@ import bbpe
 from bbpe.corpus import Progress, SourceLike
 from bbpe.counts import Counts, count_pretokens
 from bbpe.embeddings import EmbeddingPlan
+from bbpe.engines import EngineTokenizer
 from bbpe.errors import TrainingError
 from bbpe.extension import targets as wanted
 from bbpe.extension.guarantees import Checker, Measured, _once, check_ids, made_by_merges, same_as_ranks
 from bbpe.extension.numbering import Numbering, numbering
 from bbpe.extension.options import ExtensionOptions, native_rules
+from bbpe.extension.piece_base import extend_pieces
 from bbpe.extension.record import (
     AddedToken,
     CorpusRow,
@@ -36,7 +38,7 @@ from bbpe.extension.record import (
     Witness,
 )
 from bbpe.extension.suspicion import suspicious
-from bbpe.io import EXTENSION, Saved, load, save
+from bbpe.io import EXTENSION, Saved, atomic_directory, load, save
 from bbpe.tokenizer import Tokenizer
 from bbpe.training import LearnedMerges, TrainingOptions, as_merge_list, learn_merges
 from bbpe.unicode import unicode_version
@@ -53,10 +55,12 @@ class Extension:
     Attributes:
         tokenizer: The extended vocabulary at work.
         report: How it came about, and what was checked.
+        files: Of a SentencePiece base: what is written, by name.
     """
 
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | EngineTokenizer
     report: ExtensionReport
+    files: Mapping[str, bytes] | None = None
 
     @property
     def plan(self) -> EmbeddingPlan:
@@ -69,13 +73,21 @@ class Extension:
         Raises:
             OutputError: The folder exists (and ``force`` is false) or cannot be written.
         """
+        if self.files is not None:
+            target = Path(path)
+            files = {**self.files, EXTENSION: self.report.to_json().encode()}
+            with atomic_directory(target, force, files.keys()) as folder:
+                for name, content in files.items():
+                    (folder / name).write_bytes(content)
+            return Saved(target, tuple(target / name for name in sorted(files)))
+        assert isinstance(self.tokenizer, Tokenizer)  # what is not has its files
         return save(
             self.tokenizer, path, force=force, format="directory", extra_files={EXTENSION: self.report.to_json()}
         )
 
 
 def extend(
-    base: Tokenizer | str | os.PathLike[str],
+    base: Tokenizer | EngineTokenizer | str | os.PathLike[str],
     source: SourceLike | Counts | None = None,
     *,
     add: int | None = None,
@@ -99,7 +111,7 @@ def extend(
     lines: bool = False,
     strict: bool = False,
 ) -> Extension:
-    """Add tokens to a byte-level vocabulary, without changing what it has.
+    """Add tokens to a vocabulary, without changing what it has.
 
     There are three ways to say what is added, and one engine: merges are learned on top of the base's, the most
     frequent pair first, exactly as in training. Before anything is returned the promises are checked on real text; see
@@ -165,11 +177,20 @@ def extend(
         strict=strict,
     )
     _check_ways(source, words, tokens_from, options)
-    tokenizer = load(base) if not isinstance(base, Tokenizer) else base
-    if not isinstance(tokenizer, Tokenizer):
-        raise TrainingError(
-            f"the base is run by {getattr(tokenizer, 'engine', type(tokenizer).__name__)}; bbpe extends byte-level BPE"
-        )
+    tokenizer = load(base) if not isinstance(base, (Tokenizer, EngineTokenizer)) else base
+    if isinstance(tokenizer, EngineTokenizer):
+        if (
+            source is None
+            or isinstance(source, Counts)
+            or words is not None
+            or tokens_from is not None
+            or _once(source)
+        ):
+            raise TrainingError(
+                "a SentencePiece base is extended from a corpus that can be read twice: paths or a list"
+            )
+        made, report, files = extend_pieces(tokenizer, source, options, list(_guards(guard)), threads, progress)
+        return Extension(made, report, files)
     run = _Extending(tokenizer, options, threads, progress)
     if isinstance(tokens_from, (str, os.PathLike)):
         tokens_from = load(tokens_from)

@@ -64,8 +64,10 @@ def numbering(base: Vocabulary, options: ExtensionOptions) -> Numbering:
     own = base.id_space
     warnings: list[str] = []
     rows = own
+    named: frozenset[int] = frozenset()
     if isinstance(options.ids_from, str):
         rows = max(own, model_rows(Path(options.ids_from)))
+        named = special_ids(Path(options.ids_from))
         if rows > own:
             what = "are reused" if options.reuse_reserved else "new ids start after them"
             warnings.append(
@@ -77,7 +79,7 @@ def numbering(base: Vocabulary, options: ExtensionOptions) -> Numbering:
         raise TrainingError(f"ids_from is {first}, but the base has ids up to {own - 1}; give at least {own}")
     reusable: tuple[int, ...] = ()
     if options.reuse_reserved:
-        reusable = tuple(_reusable(base, own if isinstance(options.ids_from, int) else rows))
+        reusable = tuple(id for id in _reusable(base, rows) if id not in named or id < own)
         if not reusable:
             raise TrainingError(
                 "reuse_reserved: the base has no reserved or unused ids; name the model's folder with ids_from if its "
@@ -102,7 +104,7 @@ def model_rows(folder: Path) -> int:
     """How many rows a model has for its tokens, or names ids for: the most that any of its files says.
 
     Read are ``vocab_size`` of ``config.json``, the shape of the input embeddings in safetensors files, and the ids of
-    special tokens in ``tokenizer_config.json`` and ``added_tokens.json``.
+    special tokens in ``tokenizer_config.json``, ``added_tokens.json`` and ``tokenizer.json``.
 
     Raises:
         TrainingError: The folder does not exist, or none of its files says.
@@ -115,16 +117,24 @@ def model_rows(folder: Path) -> int:
     found += [size for size in sizes if type(size) is int]
     for path in sorted(folder.glob("*.safetensors")):
         found += [shape[0] for name, shape in _tensor_shapes(path).items() if shape and _EMBEDDING.search(name)]
-    decoder = _json(folder / "tokenizer_config.json").get("added_tokens_decoder")
-    ids = list(decoder) if isinstance(decoder, dict) else []
-    found += [int(id) + 1 for id in ids if isinstance(id, str) and id.isdigit()]
-    found += [id + 1 for id in _json(folder / "added_tokens.json").values() if type(id) is int]
+    found += [id + 1 for id in special_ids(folder)]
     if not found:
         raise TrainingError(
             f"ids_from: no file in {folder} says how many rows the model has (config.json, *.safetensors); "
             "give the first new id as a number"
         )
     return max(found)
+
+
+def special_ids(folder: Path) -> frozenset[int]:
+    """The ids of special tokens that a model's folder names: the base's own file may not know them."""
+    decoder = _json(folder / "tokenizer_config.json").get("added_tokens_decoder")
+    found = [int(id) for id in decoder if id.isdigit()] if isinstance(decoder, dict) else []
+    found += [id for id in _json(folder / "added_tokens.json").values() if type(id) is int]
+    tokens = _json(folder / "tokenizer.json").get("added_tokens")
+    if isinstance(tokens, list):
+        found += [token["id"] for token in tokens if isinstance(token, dict) and type(token.get("id")) is int]
+    return frozenset(id for id in found if 0 <= id <= MAX_ID)
 
 
 def _json(path: Path) -> dict[str, Any]:
