@@ -27,7 +27,7 @@ from bbpe.corpus import Progress
 from bbpe.embeddings import METHODS, EmbeddingPlan
 from bbpe.errors import BbpeError, FormatError, OutputError, VocabularyError
 from bbpe.tokenizer import Tokenizer
-from bbpe.vocabulary import SpecialToken, Vocabulary
+from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
 ROWS, WIDTH = 40, 6
 # Base ids below 36; 36 to 39 are padding of the matrices; 33 was a reserved id.
@@ -469,13 +469,24 @@ def test_the_tokenizers_files_are_the_new_ones_and_the_models_habits_stay(tmp_pa
     assert (config["eos_token"], config["padding_side"]) == ("<|end|>", "left")
     assert config["chat_template"] == "{{ messages }}"
     assert "auto_map" not in config
-    assert "add_bos_token" not in config
+    assert config["add_bos_token"] is True
     assert "merges.txt" not in record.files
     assert record.left_out["merges.txt"] == "replaced by the new tokenizer's files"
     assert "chat_template.jinja" in record.files
     rows = read_tensors(tmp_path / "new")["wte.weight"]
     for id in plan.new_ids:
         np.testing.assert_allclose(rows[id], np.eye(280, 8)[list(plan.parts(id))].mean(axis=0), atol=1e-6)
+
+
+def test_a_token_before_each_text_that_gets_lost_is_said(tmp_path: Path) -> None:
+    """transformers goes by the template in tokenizer.json alone: a base that has none does not know of add_bos_token."""
+    base, new, plan = tokenizers()
+    model = model_with_tokenizer(tmp_path / "model", base, bos_token="<|end|>")
+    record = rewrite_checkpoint(model, tmp_path / "new", plan, tokenizer=new)
+    assert any("says add_bos_token, but the new tokenizer.json puts no <|end|>" in note for note in record.notes)
+    with_template = Tokenizer(new.vocabulary.replace(template=Template(before=(276,))))
+    record = rewrite_checkpoint(model, tmp_path / "newer", plan, tokenizer=with_template)
+    assert not any("add_bos_token" in note for note in record.notes)
 
 
 def test_what_extend_returns_can_be_given_as_it_is(tmp_path: Path) -> None:

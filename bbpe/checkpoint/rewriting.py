@@ -163,10 +163,11 @@ def rewrite_checkpoint(
         ids, values = _new_values(source, tensor, plan, job, new_rows, (seed, noise))
         _write_rows(source, output, tensor, ids, values, wrote)
 
-    def write_files(folder: Path) -> None:
+    def write_files(folder: Path) -> tuple[str, ...]:
         write_json(folder / CONFIG, _new_config(checkpoint.config, new_rows))
-        if tokenizer is not None:
-            write_tokenizer(tokenizer, checkpoint.folder, folder, plan, new_rows)
+        if tokenizer is None:
+            return ("the tokenizer's files are the old ones, which do not know the new ids",)
+        return write_tokenizer(tokenizer, checkpoint.folder, folder, plan, new_rows)
 
     work = _Work(
         checkpoint,
@@ -231,12 +232,12 @@ def prune_checkpoint(
             output.write(block.data.cast("B"))
             wrote(block.nbytes)
 
-    def write_files(folder: Path) -> None:
+    def write_files(folder: Path) -> tuple[str, ...]:
         write_json(folder / CONFIG, with_moved_ids(_new_config(checkpoint.config, new_rows), moved, CONFIG))
         if (folder / GENERATION_CONFIG).is_file():
             generation = read_object(folder / GENERATION_CONFIG)
             write_json(folder / GENERATION_CONFIG, with_moved_ids(generation, moved, GENERATION_CONFIG))
-        write_pruned_tokenizer(tokenizer, checkpoint.folder, folder, moved)
+        return write_pruned_tokenizer(tokenizer, checkpoint.folder, folder, moved)
 
     jobs = {name: _Job(role, "copy", 0, None) for name, role in _roles(checkpoint).items()}
     work = _Work(checkpoint, new_rows, jobs, write_matrix, write_files, True)
@@ -264,7 +265,7 @@ class _Work:
     new_rows: int
     jobs: Mapping[str, _Job]
     write_matrix: Callable[[IO[bytes], IO[bytes], Tensor, _Job, _Wrote], None]
-    write_files: Callable[[Path], None]
+    write_files: Callable[[Path], tuple[str, ...]]  # returns notes
     new_tokenizer: bool
 
 
@@ -285,7 +286,7 @@ def _write_folder(work: _Work, target: Path, force: bool, progress: Callable[[Pr
     with atomic_directory(target, force, {name.split("/")[0] for name in names}) as folder:
         for name in others:
             copy_file(checkpoint.folder / name, folder / name)
-        work.write_files(folder)
+        notes = work.write_files(folder)
         for name, file in checkpoint.files.items():
             matrices += _write_shard(file, folder / name, work, reporter)
         if checkpoint.index is not None:
@@ -302,7 +303,7 @@ def _write_folder(work: _Work, target: Path, force: bool, progress: Callable[[Pr
         size,
         files,
         {name: reason for name, reason in left_out.items() if name not in files},
-        _notes(checkpoint, new_rows, not work.new_tokenizer),
+        (*notes, *_notes(checkpoint, new_rows)),
     )
 
 
@@ -391,16 +392,13 @@ def _find(donor: Checkpoint, names: Sequence[str]) -> tuple[Path, Tensor] | None
     return next(((path, tensor) for path, tensor in found if tensor.name in names), None)
 
 
-def _notes(checkpoint: Checkpoint, new_rows: int, old_tokenizer: bool) -> tuple[str, ...]:
-    notes = []
-    if old_tokenizer:
-        notes.append("the tokenizer's files are the old ones, which do not know the new ids")
+def _notes(checkpoint: Checkpoint, new_rows: int) -> tuple[str, ...]:
     multiple = min(checkpoint.rows & -checkpoint.rows, 128)
-    if multiple >= 16 and new_rows % multiple:
-        notes.append(
-            f"the model had a multiple of {multiple} rows, now it has {new_rows:,}; pad_to_multiple={multiple} keeps that"
-        )
-    return tuple(notes)
+    if multiple < 16 or new_rows % multiple == 0:
+        return ()
+    return (
+        f"the model had a multiple of {multiple} rows, now it has {new_rows:,}; pad_to_multiple={multiple} keeps that",
+    )
 
 
 def _new_shape(tensor: Tensor, jobs: Mapping[str, object], new_rows: int) -> tuple[int, ...]:

@@ -44,8 +44,6 @@ _OF_THE_OLD_FILES = (
     "vocab_file",
     "merges_file",
     "spm_file",
-    "add_bos_token",
-    "add_eos_token",
     "add_prefix_space",
     "legacy",
     "from_slow",
@@ -79,11 +77,16 @@ def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
-def write_tokenizer(tokenizer: NewTokenizer, model: Path, folder: Path, plan: EmbeddingPlan, rows: int) -> None:
+def write_tokenizer(
+    tokenizer: NewTokenizer, model: Path, folder: Path, plan: EmbeddingPlan, rows: int
+) -> tuple[str, ...]:
     """Write a tokenizer's files into ``folder``, for which the other files of ``model`` have been copied already.
 
     Chat template, padding side, named special tokens and the like are kept from the model's ``tokenizer_config.json``;
     what it says of how to read its own files goes.
+
+    Returns:
+        What the user ought to know.
 
     Raises:
         FormatError: There is no tokenizer in the folder given.
@@ -99,9 +102,12 @@ def write_tokenizer(tokenizer: NewTokenizer, model: Path, folder: Path, plan: Em
     _write_files(tokenizer, folder)
     _keep_the_models_habits(model, folder, _taken_over(model, plan), {})
     _check_named_tokens(folder)
+    return _missing_habits(folder)
 
 
-def write_pruned_tokenizer(tokenizer: NewTokenizer, model: Path, folder: Path, moved: Mapping[int, int]) -> None:
+def write_pruned_tokenizer(
+    tokenizer: NewTokenizer, model: Path, folder: Path, moved: Mapping[int, int]
+) -> tuple[str, ...]:
     """The same for a pruned vocabulary: ``moved`` is old id to new one.
 
     Raises:
@@ -113,6 +119,7 @@ def write_pruned_tokenizer(tokenizer: NewTokenizer, model: Path, folder: Path, m
     _write_files(tokenizer, folder)
     _keep_the_models_habits(model, folder, (), moved)
     _check_named_tokens(folder)
+    return _missing_habits(folder)
 
 
 def _id_space(tokenizer: NewTokenizer) -> int:
@@ -217,6 +224,24 @@ def _check_named_tokens(folder: Path) -> None:
         for id, token in _added_tokens(config).items():
             if str(ids.get(_content(token))) != id:
                 raise VocabularyError(f"{name}: added_tokens_decoder {id} {_content(token)!r} {_UNKNOWN_TOKEN}")
+
+
+def _missing_habits(folder: Path) -> tuple[str, ...]:
+    """Where the old config puts a token around each text and the new tokenizer.json, which transformers goes by, does
+    not: its base was a file that does not say so."""
+    if not (folder / _CONFIG).is_file() or not (folder / "tokenizer.json").is_file():
+        return ()
+    config = read_object(folder / _CONFIG)
+    post_processor = json.dumps(read_object(folder / "tokenizer.json").get("post_processor"), ensure_ascii=False)
+    notes = []
+    for role in ("bos_token", "eos_token"):
+        token = _content(config.get(role))
+        if config.get(f"add_{role}") is True and token and json.dumps(token, ensure_ascii=False) not in post_processor:
+            notes.append(
+                f"the model's tokenizer_config.json says add_{role}, but the new tokenizer.json puts no {token} around a "
+                "text; extend the model's own tokenizer.json where it has one, or add it in your code"
+            )
+    return tuple(notes)
 
 
 _UNKNOWN_TOKEN = (
