@@ -47,6 +47,7 @@ OUTPUT_FILES = frozenset(
         TRAINING,
         EXTENSION,
         PRUNING,
+        "tokenizer.model",  # of an extended SentencePiece vocabulary
         vocab_merges.VOCAB,
         vocab_merges.MERGES,
         vocab_merges.MERGES + ".json",

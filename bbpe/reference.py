@@ -386,7 +386,7 @@ def learn_pieces(sequences: Iterable[tuple[Sequence[str], int]], pieces: Collect
     covered = set(pieces)
     added: list[str] = []
     while len(added) < add:
-        occurrences = Counter({symbol: 0 for symbol in numbers})
+        occurrences = Counter(dict.fromkeys(numbers, 0))
         pairs: Counter[tuple[str, str]] = Counter()
         for sequence, count in texts:
             for symbol in sequence:

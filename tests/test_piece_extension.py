@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bbpe
 from bbpe import Counts, EngineTokenizer, reference
+from bbpe.cli import run
 from bbpe.errors import BbpeError, GuaranteeError, TrainingError
 from bbpe.extension import ExtensionOptions, ExtensionReport, piece_base
 from bbpe.extension.piece_base import WORDS
@@ -155,6 +157,22 @@ def test_a_base_without_byte_fallback_is_refused() -> None:
     model = piece_model([Piece("<unk>", 0.0, UNKNOWN), Piece("a", -1.0)], model_type=BPE, byte_fallback=False)
     with pytest.raises(TrainingError, match="no byte fallback"):
         bbpe.extend(EngineTokenizer(engine_model(model, Path("x"))), ["a"], add=1)
+
+
+def test_the_command_takes_a_model_file(
+    base: EngineTokenizer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(base.model.data)
+    arguments = ["extend", str(tmp_path / "tokenizer.model"), str(ZH), "--add", "50", "-o", str(tmp_path / "out")]
+    assert run(arguments) == 0
+    assert "50 added tokens" in capsys.readouterr().out
+    assert run([*arguments, "--force"]) == 0
+    assert len(bbpe.load(tmp_path / "out" / "tokenizer.model")) == len(base) + 50
+
+
+def test_pieces_of_scripts_without_spaces_begin_with_none(extension: bbpe.Extension) -> None:
+    spaced = [token.token for token in extension.report.added if (token.token or "").startswith(" ")]
+    assert not any(regex.search(r"\p{Han}", text or "") for text in spaced)
 
 
 def test_scores_like_chinese_llamas_are_found_out(base: EngineTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,14 +44,16 @@ from bbpe.formats.sentencepiece_model import BPE, BYTE, CONTROL, NORMAL, SPACE, 
 from bbpe.patterns import Pattern
 from bbpe.unicode import unicode_version
 
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
 WORDS = Pattern(
     (
-        r" ?[\p{Han}]+| ?[\p{Hiragana}\p{Katakana}ー]+| ?\p{Hangul}+| ?[\p{L}\p{M}]+| ?\p{N}"
-        r"| ?[^\s\p{L}\p{N}\p{M}]+|\s+",
+        r"\p{Han}+|[\p{Hiragana}\p{Katakana}ー]+|[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]+"
+        rf"| ?[^\s\p{{N}}\p{{P}}\p{{S}}\p{{C}}{_UNSPACED}]+| ?\p{{N}}| ?[^\s\p{{L}}\p{{N}}\p{{M}}]+|\s+",
     )
 )
 """What new pieces may not cross: a space other than at the beginning, and the edge of a script, digits or punctuation,
-as SentencePiece's trainer has it."""
+as SentencePiece's trainer has it. In scripts that are written without spaces none begins with one either: such a model
+puts a space before every text, and each piece would be learned a second time for that place."""
 
 
 @dataclass(frozen=True, slots=True)
