@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bbpe.analysis.comparison import Comparison, compare
     from bbpe.analysis.inspection import inspect
+    from bbpe.checkpoint import prune_checkpoint, rewrite_checkpoint
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
+    from bbpe.embeddings import EmbeddingPlan
     from bbpe.engines import EngineTokenizer
     from bbpe.errors import BbpeError
     from bbpe.extension import Extension, ExtensionReport, Pruning, PruningReport, extend, prune
@@ -30,6 +32,7 @@ __all__ = [
     "Comparison",
     "Counts",
     "Decoder",
+    "EmbeddingPlan",
     "EngineTokenizer",
     "Extension",
     "ExtensionReport",
@@ -51,6 +54,8 @@ __all__ = [
     "load",
     "named_patterns",
     "prune",
+    "prune_checkpoint",
+    "rewrite_checkpoint",
     "save",
     "train",
 ]
@@ -62,6 +67,7 @@ _HOMES = {
     "Comparison": "analysis.comparison",
     "Counts": "counts",
     "Decoder": "tokenizer",
+    "EmbeddingPlan": "embeddings",
     "EngineTokenizer": "engines",
     "Extension": "extension",
     "ExtensionReport": "extension",
@@ -83,6 +89,8 @@ _HOMES = {
     "load": "io",
     "named_patterns": "patterns",
     "prune": "extension",
+    "prune_checkpoint": "checkpoint",
+    "rewrite_checkpoint": "checkpoint",
     "save": "io",
     "train": "training",
 }

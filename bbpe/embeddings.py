@@ -440,10 +440,21 @@ def select_rows(
     total = len(ids) if rows is None else rows
     if total < len(ids):
         raise VocabularyError(f"{total} rows are too few for {len(ids)} ids")
-    result = np.empty((total, *matrix.shape[1:]), dtype=matrix.dtype)
-    np.take(matrix, ids, axis=0, out=result[: len(ids)])
-    if total > len(ids):
+    return np.concatenate(list(row_blocks(matrix, ids.tolist(), total, bfloat16_bits=bfloat16_bits)))
+
+
+def row_blocks(
+    matrix: Rows, old_ids: Sequence[int], rows: int, *, bfloat16_bits: bool = False
+) -> Iterator[npt.NDArray[Any]]:
+    """The same, block by block, from a matrix that may be larger than memory; its ids are checked already."""
+    if rows > len(old_ids):
         _check_dtype(matrix, bfloat16_bits)
-        mean, _ = _moments(result, len(ids))
-        result[len(ids) :] = _narrow(np.broadcast_to(mean, result[len(ids) :].shape), matrix.dtype)
-    return result
+    total = np.zeros(matrix.shape[1:], dtype=np.float64)
+    for start, stop in _blocks(len(old_ids), matrix):
+        chosen = matrix[list(old_ids[start:stop])]
+        if rows > len(old_ids):
+            total += _widen(chosen).sum(axis=0)
+        yield chosen
+    for start, stop in _blocks(rows - len(old_ids), matrix):
+        mean = np.broadcast_to(total / len(old_ids), (stop - start, *matrix.shape[1:]))
+        yield np.ascontiguousarray(_narrow(mean, matrix.dtype))

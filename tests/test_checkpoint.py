@@ -19,15 +19,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bbpe import extend, load, save, train
-from bbpe.checkpoint import read_checkpoint, rewrite_checkpoint, rewriting
+from bbpe import extend, load, prune, save, train
+from bbpe.checkpoint import prune_checkpoint, read_checkpoint, rewrite_checkpoint, rewriting
 from bbpe.checkpoint.model_folder import CONFIG, INDEX, SINGLE
 from bbpe.checkpoint.safetensors_file import read_header
 from bbpe.corpus import Progress
 from bbpe.embeddings import METHODS, EmbeddingPlan
 from bbpe.errors import BbpeError, FormatError, OutputError, VocabularyError
 from bbpe.tokenizer import Tokenizer
-from bbpe.vocabulary import SpecialToken, Vocabulary
+from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
 ROWS, WIDTH = 40, 6
 # Base ids below 36; 36 to 39 are padding of the matrices; 33 was a reserved id.
@@ -238,6 +238,15 @@ def test_a_nested_config_without_vocab_size_gets_one(tmp_path: Path) -> None:
     rewrite_checkpoint(model, tmp_path / "new", PLAN)
     new = json.loads((tmp_path / "new" / CONFIG).read_text("utf-8"))
     assert (new["vocab_size"], new["text_config"]) == (45, {"hidden_size": WIDTH, "vocab_size": 45})
+
+
+def test_chatglm_says_its_size_twice(tmp_path: Path) -> None:
+    config = {"padded_vocab_size": ROWS, "vocab_size": 36, "tie_word_embeddings": False}
+    names = {"transformer.embedding.word_embeddings.weight": "input", "transformer.output_layer.weight": "output"}
+    model = write_model(tmp_path / "model", tensors_of(names), config=config)
+    rewrite_checkpoint(model, tmp_path / "new", PLAN)
+    new = json.loads((tmp_path / "new" / CONFIG).read_text("utf-8"))
+    assert new == {"padded_vocab_size": 45, "vocab_size": 45, "tie_word_embeddings": False}
 
 
 def test_a_config_in_a_config_in_a_config(tmp_path: Path) -> None:
@@ -460,13 +469,24 @@ def test_the_tokenizers_files_are_the_new_ones_and_the_models_habits_stay(tmp_pa
     assert (config["eos_token"], config["padding_side"]) == ("<|end|>", "left")
     assert config["chat_template"] == "{{ messages }}"
     assert "auto_map" not in config
-    assert "add_bos_token" not in config
+    assert config["add_bos_token"] is True
     assert "merges.txt" not in record.files
     assert record.left_out["merges.txt"] == "replaced by the new tokenizer's files"
     assert "chat_template.jinja" in record.files
     rows = read_tensors(tmp_path / "new")["wte.weight"]
     for id in plan.new_ids:
         np.testing.assert_allclose(rows[id], np.eye(280, 8)[list(plan.parts(id))].mean(axis=0), atol=1e-6)
+
+
+def test_a_token_before_each_text_that_gets_lost_is_said(tmp_path: Path) -> None:
+    """transformers goes by the template in tokenizer.json alone: a base that has none does not know of add_bos_token."""
+    base, new, plan = tokenizers()
+    model = model_with_tokenizer(tmp_path / "model", base, bos_token="<|end|>")
+    record = rewrite_checkpoint(model, tmp_path / "new", plan, tokenizer=new)
+    assert any("says add_bos_token, but the new tokenizer.json puts no <|end|>" in note for note in record.notes)
+    with_template = Tokenizer(new.vocabulary.replace(template=Template(before=(276,))))
+    record = rewrite_checkpoint(model, tmp_path / "newer", plan, tokenizer=with_template)
+    assert not any("add_bos_token" in note for note in record.notes)
 
 
 def test_what_extend_returns_can_be_given_as_it_is(tmp_path: Path) -> None:
@@ -555,6 +575,117 @@ def test_a_tokenizer_of_another_plan_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="is no folder with a tokenizer's files"):
         rewrite_checkpoint(model, tmp_path / "new", plan, tokenizer=tmp_path / "single.tiktoken")
     assert not (tmp_path / "new").exists()
+
+
+# --- pruning ---
+
+
+def pruned(folder: Path, *, shards: int = 1, **config: Any) -> tuple[Path, Tokenizer, Any]:
+    """A model of 280 rows with its tokenizer of 277 ids, and that pruned to 268."""
+    base, _, _ = tokenizers()
+    config = {"vocab_size": 280, "tie_word_embeddings": False, "eos_token_id": [276], "pad_token_id": -1, **config}
+    names = {"wte.weight": (280, 5), "lm_head.weight": (280, 5), "lm_head.bias": (280,), "ln.weight": (5,)}
+    generator = np.random.default_rng(2)
+    tensors = {name: generator.normal(size=shape).astype(np.float32) for name, shape in names.items()}
+    write_model(folder, tensors, config=config, shards=shards)
+    (folder / "generation_config.json").write_text('{"eos_token_id": 276, "top_p": 0.9}', "utf-8")
+    save(base, folder / "saved", format="directory")
+    for path in (folder / "saved").iterdir():
+        path.rename(folder / path.name)
+    (folder / "saved").rmdir()
+    habits = {"eos_token": "<|end|>", "added_tokens_decoder": {"276": {"content": "<|end|>"}}, "padding_side": "left"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(habits), "utf-8")
+    return folder, base, prune(base, ["low lower lowest newest"], 268)
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("multiple", [None, 64])
+def test_a_pruned_model_has_the_rows_of_the_tokens_that_stay(tmp_path: Path, shards: int, multiple: int | None) -> None:
+    model, _, made = pruned(tmp_path / "model", shards=shards)
+    record = prune_checkpoint(model, tmp_path / "new", made.old_ids, made, pad_to_multiple=multiple)
+    rows = multiple * 5 if multiple else 268
+    assert (record.rows, record.new_rows) == (280, rows)
+    before, after = read_tensors(model), read_tensors(tmp_path / "new")
+    for name in ("wte.weight", "lm_head.weight", "lm_head.bias"):
+        assert len(after[name]) == rows
+        np.testing.assert_array_equal(after[name][:268], before[name][list(made.old_ids)])
+        for row in after[name][268:]:
+            np.testing.assert_allclose(row, after[name][:268].mean(axis=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(after["ln.weight"], before["ln.weight"])
+    assert load(tmp_path / "new").encode("<|end|>", allowed_special="all") == [made.old_ids.index(276)]
+    end = made.old_ids.index(276)
+    assert end != 276
+    config = json.loads((tmp_path / "new" / CONFIG).read_text("utf-8"))
+    assert config == {"vocab_size": rows, "tie_word_embeddings": False, "eos_token_id": [end], "pad_token_id": -1}
+    generation = json.loads((tmp_path / "new" / "generation_config.json").read_text("utf-8"))
+    assert generation == {"eos_token_id": end, "top_p": 0.9}
+    habits = json.loads((tmp_path / "new" / "tokenizer_config.json").read_text("utf-8"))
+    assert habits["added_tokens_decoder"] == {str(end): {"content": "<|end|>"}}
+    assert habits["padding_side"] == "left"
+    assert "pruning.json" in record.files
+
+
+def test_pruned_and_then_extended_a_model_has_the_size_it_had(tmp_path: Path) -> None:
+    model, _, made = pruned(tmp_path / "model")
+    prune_checkpoint(model, tmp_path / "smaller", made.old_ids, made)
+    grown = extend(tmp_path / "smaller", ["新词 新词 新词"], add=5)
+    record = rewrite_checkpoint(tmp_path / "smaller", tmp_path / "new", grown.plan, tokenizer=grown)
+    assert record.new_rows == 273
+    before, after = read_tensors(model)["wte.weight"], read_tensors(tmp_path / "new")["wte.weight"]
+    for id in grown.plan.new_ids:
+        parts = [made.old_ids[part] for part in grown.plan.parts(id)]
+        np.testing.assert_allclose(after[id], before[parts].mean(axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"bos_token_id": 279}, "config.json: bos_token_id 279 is not among the ids that are kept"),
+        ({"image_token_index": 300}, "config.json: image_token_index 300"),
+        ({"suppress_tokens": [1, 2]}, "config.json: suppress_tokens names ids, which change"),
+        ({"text_config": {"vocab_size": 280, "eos_token_ids": [278]}}, "config.json: eos_token_ids 278"),
+    ],
+)
+def test_ids_that_cannot_follow_are_refused(tmp_path: Path, config: dict[str, Any], message: str) -> None:
+    model, _, made = pruned(tmp_path / "model", **config)
+    with pytest.raises(VocabularyError, match=message):
+        prune_checkpoint(model, tmp_path / "new", made.old_ids, made)
+    assert not (tmp_path / "new").exists()
+
+
+def test_id_maps_of_another_model_are_refused(tmp_path: Path) -> None:
+    model, base, made = pruned(tmp_path / "model")
+    for wrong in ((), (1, 1), (-1, 2), (2, 280)):
+        with pytest.raises(VocabularyError, match="are another model's"):
+            prune_checkpoint(model, tmp_path / "new", wrong, made)
+    with pytest.raises(VocabularyError, match="the tokenizer has 277 ids, but 268 rows are kept"):
+        prune_checkpoint(model, tmp_path / "new", made.old_ids, base)
+    with pytest.raises(VocabularyError, match="the tokenizer has 268 ids, but 3 rows are kept"):
+        prune_checkpoint(model, tmp_path / "new", [0, 1, 276], made)
+
+
+def test_transformers_runs_a_pruned_model(tmp_path: Path) -> None:
+    """Text of kept tokens: the same hidden states, and of every kept id the same logit."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    base, _, _ = tokenizers()
+    made = prune(base, ["low lower lowest newest"], 268)
+    config = transformers.LlamaConfig(
+        vocab_size=280, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4,
+        bos_token_id=None, eos_token_id=276
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = transformers.LlamaForCausalLM(config).eval()
+        model.save_pretrained(tmp_path / "model")
+        prune_checkpoint(tmp_path / "model", tmp_path / "new", made.old_ids, made)
+        smaller = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "new").eval()
+    new_ids = made.tokenizer.encode("low lower lowest newest 中文")
+    old_ids = [made.old_ids[id] for id in new_ids]
+    assert smaller.config.eos_token_id == made.old_ids.index(276)
+    with torch.no_grad():
+        before, after = model(torch.tensor([old_ids])).logits, smaller(torch.tensor([new_ids])).logits
+    torch.testing.assert_close(after, before[..., list(made.old_ids)])
 
 
 # --- bad input ---

@@ -359,8 +359,7 @@ def test_every_block_of_the_page_runs_in_order(tmp_path: Path) -> None:
     root = Path(__file__).parent.parent
     page = (root / "docs" / "embeddings.md").read_text("utf-8")
     blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert {language for language, _ in blocks} == {"python"}
-    assert len(blocks) == 3
+    assert [language for language, _ in blocks] == ["python", "sh", "python", "python", "python"]
     shutil.copytree(root / "corpora" / "tiny", tmp_path / "corpora" / "tiny")
     base = train(["a model speaks English and 中文 a little "] * 3, num_merges=20)
     save(base, tmp_path / "model", format="directory")
@@ -369,12 +368,18 @@ def test_every_block_of_the_page_runs_in_order(tmp_path: Path) -> None:
         tmp_path / "model/model.safetensors",
     )
     (tmp_path / "model" / "config.json").write_text('{"vocab_size": 280, "tie_word_embeddings": false}', "utf-8")
-    script = "".join(block for _, block in blocks)
     environment = {**os.environ, "PYTHONPATH": str(Path(bbpe.__file__).parent.parent)}
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "280 rows before, 326 after; ['lm_head.weight', 'model.embed_tokens.weight']" in done.stdout
+    script = "".join(block for language, block in blocks if language == "python")
+    shell = next(block for language, block in blocks if language == "sh").split()
+    assert shell.pop(0) == "bbpe"
+    printed = ""
+    for arguments in (["-c", script], ["-c", "from bbpe.cli import main; main()", *shell]):
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        printed += done.stdout
+    assert "280 rows before, 326 after; ['lm_head.weight', 'model.embed_tokens.weight']" in printed
+    assert len(package.load_file(tmp_path / "model-zh-2" / "model.safetensors")["lm_head.weight"]) > 280
     for method in METHODS:
         assert f"`{method}`" in page

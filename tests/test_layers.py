@@ -43,6 +43,7 @@ LAYERS = [
     ["embeddings"],
     ["extension"],
     ["checkpoint"],
+    ["report"],
     ["cli"],
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

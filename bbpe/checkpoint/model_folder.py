@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from bbpe.checkpoint.safetensors_file import Tensor, TensorFile, read_header
-from bbpe.errors import FormatError
+from bbpe.errors import FormatError, VocabularyError
 from bbpe.formats.files import expect, member, parse_json, read_bytes, shortened
 
 CONFIG = "config.json"
+GENERATION_CONFIG = "generation_config.json"
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
@@ -42,7 +43,11 @@ OUTPUT_NAMES: Mapping[str, str] = {
 WHOLE_INPUT_NAMES = ("rwkv.embeddings.weight", "backbone.embeddings.weight", "backbone.embedding.weight")
 WHOLE_OUTPUT_NAMES = ("output.weight", "head.weight")
 BIAS_NAMES = ("lm_head.bias", "embed_out.bias", "output_layer.bias", "output.bias")
+SIZES = ("padded_vocab_size", "vocab_size")  # ChatGLM has both; the matrices are as long as the first
 TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
+_IDS = re.compile(r"_token_(id|index)s?$")
+# Ids in other shapes, which are mostly not there: refused where ids change, for want of models to test with.
+_OTHER_IDS = ("suppress_tokens", "begin_suppress_tokens", "bad_words_ids", "forced_decoder_ids", "sequence_bias")
 _IN_A_LAYER = re.compile(r"(^|\.)\d+\.")
 _GENERATES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
@@ -228,11 +233,11 @@ def _of_text(config: dict[str, Any], key: str) -> object:
 
 
 def _rows_of_config(config: dict[str, Any], path: Path) -> int | None:
-    sizes = {
-        expect(part["vocab_size"], int, f"{path}: vocab_size")
-        for part in text_configs(config)
-        if part.get("vocab_size") is not None
-    }
+    sizes = set()
+    for part in text_configs(config):
+        key = next((key for key in SIZES if part.get(key) is not None), None)
+        if key is not None:
+            sizes.add(expect(part[key], int, f"{path}: {key}"))
     if not sizes:
         return None
     if len(sizes) > 1:
@@ -302,3 +307,34 @@ def _named_ids(folder: Path) -> int:
         return 0
     ids = expect(read_object(path).get("added_tokens_decoder", {}), dict, f"{path}: added_tokens_decoder")
     return max((int(id) for id in ids if id.isdecimal() and len(id) < 12), default=-1) + 1
+
+
+def with_moved_ids(config: dict[str, Any], moved: Mapping[int, int], place: str) -> dict[str, Any]:
+    """A config whose token ids are those of a pruned vocabulary.
+
+    Args:
+        config: The values of ``config.json`` or ``generation_config.json``.
+        moved: Old id to new one.
+        place: The file's name, for messages.
+
+    Raises:
+        VocabularyError: It names an id that is gone, or ids in a way that is not known.
+    """
+
+    def move(key: str, id: object) -> object:
+        if type(id) is not int or id < 0:  # null and -1: no such token
+            return id
+        if id not in moved:
+            raise VocabularyError(f"{place}: {key} {id} is not among the ids that are kept")
+        return moved[id]
+
+    changed: dict[str, Any] = json.loads(json.dumps(config))
+    for part in text_configs(changed):
+        for key, value in part.items():
+            if key in _OTHER_IDS and value:
+                raise VocabularyError(
+                    f"{place}: {key} names ids, which change; take it out of the file and add it again"
+                )
+            if _IDS.search(key):
+                part[key] = [move(key, id) for id in value] if isinstance(value, list) else move(key, value)
+    return changed

@@ -16,13 +16,26 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from bbpe.checkpoint.model_folder import CONFIG, INDEX, NUMPY, PICKLES, Checkpoint, read_checkpoint, text_configs
+from bbpe.checkpoint.model_folder import (
+    CONFIG,
+    GENERATION_CONFIG,
+    INDEX,
+    NUMPY,
+    PICKLES,
+    SIZES,
+    Checkpoint,
+    read_checkpoint,
+    read_object,
+    text_configs,
+    with_moved_ids,
+)
 from bbpe.checkpoint.safetensors_file import (
     DTYPE_BITS,
     StoredRows,
@@ -39,10 +52,11 @@ from bbpe.checkpoint.tokenizer_files import (
     NewTokenizer,
     is_tokenizer_file,
     write_json,
+    write_pruned_tokenizer,
     write_tokenizer,
 )
 from bbpe.corpus import REPORT_SECONDS, Progress
-from bbpe.embeddings import METHODS, NOISE, EmbeddingPlan
+from bbpe.embeddings import METHODS, NOISE, EmbeddingPlan, row_blocks
 from bbpe.errors import OutputError, VocabularyError
 from bbpe.io import atomic_directory
 
@@ -139,16 +153,126 @@ def rewrite_checkpoint(
         VocabularyError: Plan, checkpoint and tokenizer do not belong together, or an unknown method.
         OutputError: The output exists, or cannot be written (no permission, disk full).
     """
-    target = Path(new_dir)
     checkpoint = read_checkpoint(model_dir, input_names=input_names, output_names=output_names, leave_names=leave_names)
-    _check_apart(checkpoint.folder, target)
     new_rows = _new_rows(checkpoint, plan, pad_to_multiple)
     if output_method is not None and checkpoint.tied:
         raise VocabularyError(f"{checkpoint.folder}: input and output share one matrix: give no method for the output")
     donor = None if donor_dir is None else read_checkpoint(donor_dir)
-    jobs = _jobs(checkpoint, plan, method, output_method, donor)
-    others, left_out = _other_files(checkpoint, tokenizer is not None)
-    notes = _notes(checkpoint, new_rows, tokenizer is None)
+
+    def write_matrix(source: IO[bytes], output: IO[bytes], tensor: Tensor, job: _Job, wrote: _Wrote) -> None:
+        ids, values = _new_values(source, tensor, plan, job, new_rows, (seed, noise))
+        _write_rows(source, output, tensor, ids, values, wrote)
+
+    def write_files(folder: Path) -> tuple[str, ...]:
+        write_json(folder / CONFIG, _new_config(checkpoint.config, new_rows))
+        if tokenizer is None:
+            return ("the tokenizer's files are the old ones, which do not know the new ids",)
+        return write_tokenizer(tokenizer, checkpoint.folder, folder, plan, new_rows)
+
+    work = _Work(
+        checkpoint,
+        new_rows,
+        _jobs(checkpoint, plan, method, output_method, donor),
+        write_matrix,
+        write_files,
+        tokenizer is not None,
+    )
+    return _write_folder(work, Path(new_dir), force, progress)
+
+
+def prune_checkpoint(
+    model_dir: str | os.PathLike[str],
+    new_dir: str | os.PathLike[str],
+    old_ids: Sequence[int],
+    tokenizer: NewTokenizer,
+    *,
+    pad_to_multiple: int | None = None,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    leave_names: Sequence[str] = (),
+    force: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> RewriteRecord:
+    """Write a model folder for a pruned vocabulary, whose rows are some of the old ones, to the bit.
+
+    Ids change, so those in ``config.json`` and ``generation_config.json`` (``eos_token_id`` and the like) and in
+    ``tokenizer_config.json`` are changed as well. Padding of the base is dropped.
+
+    Args:
+        model_dir: The base model, as for :func:`rewrite_checkpoint`.
+        new_dir: The folder to write.
+        old_ids: For each new id, from 0 on, the id that its token had: ``old_ids`` of what :func:`bbpe.prune` returned.
+        tokenizer: What :func:`bbpe.prune` returned, a tokenizer, or the folder that holds its files.
+        pad_to_multiple: Round the rows up to a multiple; rows of no token get the mean of the others.
+        input_names: As for :func:`read_checkpoint`.
+        output_names: As for :func:`read_checkpoint`.
+        leave_names: As for :func:`read_checkpoint`.
+        force: Replace ``new_dir`` where it holds nothing but files of these names.
+        progress: Called with the bytes of weights written so far.
+
+    Raises:
+        FormatError: As for :func:`rewrite_checkpoint`.
+        VocabularyError: The ids are not the model's, or a config names one that was pruned.
+        OutputError: The output exists, or cannot be written.
+    """
+    checkpoint = read_checkpoint(model_dir, input_names=input_names, output_names=output_names, leave_names=leave_names)
+    old_ids = [index(id) for id in old_ids]
+    moved = {old: new for new, old in enumerate(old_ids)}
+    if not old_ids or len(moved) < len(old_ids) or min(old_ids) < 0 or max(old_ids) >= checkpoint.rows:
+        raise VocabularyError(
+            f"{checkpoint.folder}: its matrices have {checkpoint.rows:,} rows, which these {len(old_ids):,} ids do not "
+            "choose from, each once: they are another model's"
+        )
+    new_rows = _rounded(len(old_ids), pad_to_multiple)
+
+    def write_matrix(source: IO[bytes], output: IO[bytes], tensor: Tensor, job: _Job, wrote: _Wrote) -> None:
+        stored = StoredRows(source, tensor, NUMPY[tensor.dtype])
+        blocks = row_blocks(stored, old_ids, new_rows, bfloat16_bits=tensor.dtype == "BF16")
+        for block in blocks:
+            output.write(block.data.cast("B"))
+            wrote(block.nbytes)
+
+    def write_files(folder: Path) -> tuple[str, ...]:
+        write_json(folder / CONFIG, with_moved_ids(_new_config(checkpoint.config, new_rows), moved, CONFIG))
+        if (folder / GENERATION_CONFIG).is_file():
+            generation = read_object(folder / GENERATION_CONFIG)
+            write_json(folder / GENERATION_CONFIG, with_moved_ids(generation, moved, GENERATION_CONFIG))
+        return write_pruned_tokenizer(tokenizer, checkpoint.folder, folder, moved)
+
+    jobs = {name: _Job(role, "copy", 0, None) for name, role in _roles(checkpoint).items()}
+    work = _Work(checkpoint, new_rows, jobs, write_matrix, write_files, True)
+    return _write_folder(work, Path(new_dir), force, progress)
+
+
+_Wrote: TypeAlias = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """How a tensor gets its rows. Copies of one matrix have the same stream of noise and get the same rows."""
+
+    role: str
+    method: str
+    stream: int
+    donor: tuple[Path, Tensor] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to become of a checkpoint: rows, the tensors that change and how, and the files beside the weights."""
+
+    checkpoint: Checkpoint
+    new_rows: int
+    jobs: Mapping[str, _Job]
+    write_matrix: Callable[[IO[bytes], IO[bytes], Tensor, _Job, _Wrote], None]
+    write_files: Callable[[Path], tuple[str, ...]]  # returns notes
+    new_tokenizer: bool
+
+
+def _write_folder(work: _Work, target: Path, force: bool, progress: Callable[[Progress], None] | None) -> RewriteRecord:
+    checkpoint, new_rows, jobs = work.checkpoint, work.new_rows, work.jobs
+    _check_apart(checkpoint.folder, target)
+    others, left_out = _other_files(checkpoint, work.new_tokenizer)
     size = sum(
         tensor_bytes(tensor.dtype, _new_shape(tensor, jobs, new_rows)) or 0
         for file in checkpoint.files.values()
@@ -162,27 +286,24 @@ def rewrite_checkpoint(
     with atomic_directory(target, force, {name.split("/")[0] for name in names}) as folder:
         for name in others:
             copy_file(checkpoint.folder / name, folder / name)
-        if tokenizer is not None:
-            write_tokenizer(tokenizer, checkpoint.folder, folder, plan, new_rows)
-        write_json(folder / CONFIG, _new_config(checkpoint.config, checkpoint.rows, new_rows))
+        notes = work.write_files(folder)
         for name, file in checkpoint.files.items():
-            matrices += _write_shard(file, folder / name, plan, jobs, new_rows, (seed, noise), reporter)
+            matrices += _write_shard(file, folder / name, work, reporter)
         if checkpoint.index is not None:
             write_json(folder / INDEX, _new_index(checkpoint, matrices, size))
         files = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()))
     reporter.wrote(0, last=True)
-    total = sum(len(file.tensors) for file in checkpoint.files.values())
     return RewriteRecord(
         target,
         checkpoint.rows,
         new_rows,
         checkpoint.tied,
         tuple(matrices),
-        total - len(matrices),
+        sum(len(file.tensors) for file in checkpoint.files.values()) - len(matrices),
         size,
         files,
-        left_out,
-        notes,
+        {name: reason for name, reason in left_out.items() if name not in files},
+        (*notes, *_notes(checkpoint, new_rows)),
     )
 
 
@@ -223,22 +344,15 @@ def _new_rows(checkpoint: Checkpoint, plan: EmbeddingPlan, multiple: int | None)
             f"{checkpoint.folder}: its matrices have {checkpoint.rows:,} rows, but the base vocabulary of the plan needs "
             f"{plan.old_rows:,}: it is another model's"
         )
-    rows = max(checkpoint.rows, plan.new_rows)
+    return _rounded(max(checkpoint.rows, plan.new_rows), multiple)
+
+
+def _rounded(rows: int, multiple: int | None) -> int:
     if multiple is None:
         return rows
     if multiple < 1:
         raise VocabularyError(f"rows cannot be a multiple of {multiple}")
     return -(-rows // multiple) * multiple
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """How a tensor gains rows. Copies of one matrix have the same stream of noise and get the same rows."""
-
-    role: str
-    method: str
-    stream: int
-    donor: tuple[Path, Tensor] | None
 
 
 def _jobs(
@@ -265,53 +379,49 @@ def _jobs(
     return jobs
 
 
+def _roles(checkpoint: Checkpoint) -> dict[str, str]:
+    return (
+        dict.fromkeys(checkpoint.input_names, "input")
+        | dict.fromkeys(checkpoint.output_names, "output")
+        | dict.fromkeys(checkpoint.bias_names, "output bias")
+    )
+
+
 def _find(donor: Checkpoint, names: Sequence[str]) -> tuple[Path, Tensor] | None:
     found = ((file.path, tensor) for file in donor.files.values() for tensor in file.tensors)
     return next(((path, tensor) for path, tensor in found if tensor.name in names), None)
 
 
-def _notes(checkpoint: Checkpoint, new_rows: int, old_tokenizer: bool) -> tuple[str, ...]:
-    notes = []
-    if old_tokenizer:
-        notes.append("the tokenizer's files are the old ones, which do not know the new ids")
+def _notes(checkpoint: Checkpoint, new_rows: int) -> tuple[str, ...]:
     multiple = min(checkpoint.rows & -checkpoint.rows, 128)
-    if multiple >= 16 and new_rows % multiple:
-        notes.append(
-            f"the model had a multiple of {multiple} rows, now it has {new_rows:,}; pad_to_multiple={multiple} keeps that"
-        )
-    return tuple(notes)
+    if multiple < 16 or new_rows % multiple == 0:
+        return ()
+    return (
+        f"the model had a multiple of {multiple} rows, now it has {new_rows:,}; pad_to_multiple={multiple} keeps that",
+    )
 
 
 def _new_shape(tensor: Tensor, jobs: Mapping[str, object], new_rows: int) -> tuple[int, ...]:
     return (new_rows, *tensor.shape[1:]) if tensor.name in jobs else tensor.shape
 
 
-def _write_shard(
-    file: TensorFile,
-    path: Path,
-    plan: EmbeddingPlan,
-    jobs: Mapping[str, _Job],
-    new_rows: int,
-    chance: tuple[int, float],
-    reporter: _Reporter,
-) -> list[RewrittenMatrix]:
+def _write_shard(file: TensorFile, path: Path, work: _Work, reporter: _Reporter) -> list[RewrittenMatrix]:
     matrices = []
     with open_to_read(file.path) as source, open(path, "wb") as target:
         # Widest elements first, as the safetensors package writes: so all begin aligned, whatever length those before
         # them have now.
         tensors = sorted(file.tensors, key=lambda tensor: -DTYPE_BITS[tensor.dtype])
-        shapes = [(tensor.name, tensor.dtype, _new_shape(tensor, jobs, new_rows)) for tensor in tensors]
+        shapes = [(tensor.name, tensor.dtype, _new_shape(tensor, work.jobs, work.new_rows)) for tensor in tensors]
         write_header(target, shapes, file.metadata)
         for tensor, (_, _, shape) in zip(tensors, shapes, strict=True):
-            if tensor.name not in jobs:
+            if tensor.name not in work.jobs:
                 copy_bytes(source, target, tensor.start, tensor.size, reporter.wrote)
                 continue
-            job = jobs[tensor.name]
+            job = work.jobs[tensor.name]
             try:
-                ids, values = _new_values(source, tensor, plan, job, new_rows, chance)
+                work.write_matrix(source, target, tensor, job, reporter.wrote)
             except VocabularyError as error:
                 raise VocabularyError(f"{file.path}: {tensor.name}: {error}") from None
-            _write_rows(source, target, tensor, ids, values, reporter)
             matrices.append(RewrittenMatrix(tensor.name, job.role, job.method, tensor.dtype, tensor.shape, shape))
     return matrices
 
@@ -341,7 +451,7 @@ def _write_rows(
     tensor: Tensor,
     ids: npt.NDArray[np.int64],
     values: npt.NDArray[Any],
-    reporter: _Reporter,
+    wrote: _Wrote,
 ) -> None:
     """Old rows from file to file, with the new ones in their places between and behind them."""
     row_bytes = tensor.size // tensor.shape[0]
@@ -350,25 +460,25 @@ def _write_rows(
     for start, stop in itertools.pairwise(edges):
         first = int(ids[start])
         if first > place:
-            copy_bytes(source, target, tensor.start + place * row_bytes, (first - place) * row_bytes, reporter.wrote)
+            copy_bytes(source, target, tensor.start + place * row_bytes, (first - place) * row_bytes, wrote)
         block = values[start:stop]
         target.write(block.data.cast("B"))
-        reporter.wrote(block.nbytes)
+        wrote(block.nbytes)
         place = int(ids[stop - 1]) + 1
     rest = tensor.shape[0] - place
     if rest > 0:
-        copy_bytes(source, target, tensor.start + place * row_bytes, rest * row_bytes, reporter.wrote)
+        copy_bytes(source, target, tensor.start + place * row_bytes, rest * row_bytes, wrote)
 
 
-def _new_config(config: dict[str, Any], rows: int, new_rows: int) -> dict[str, Any]:
+def _new_config(config: dict[str, Any], new_rows: int) -> dict[str, Any]:
     """The config with the new vocab_size, also where a part trusted in its class's default."""
     changed: dict[str, Any] = json.loads(json.dumps(config))
-    parts = list(text_configs(changed))
-    for part in parts:
-        if part.get("vocab_size") == rows or part is not changed:
-            part["vocab_size"] = new_rows
-    if len(parts) == 1:
-        changed["vocab_size"] = new_rows
+    outer, *inner = text_configs(changed)
+    for part in inner:
+        part["vocab_size"] = new_rows
+    for key in SIZES:
+        if outer.get(key) is not None or (key == "vocab_size" and not inner):
+            outer[key] = new_rows
     return changed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -31,6 +31,7 @@ TOKENIZER_FILES = frozenset(
         "added_tokens.json",
         "tekken.json",
         "extension.json",
+        "pruning.json",
         "training.json",
     )
 )
@@ -43,8 +44,6 @@ _OF_THE_OLD_FILES = (
     "vocab_file",
     "merges_file",
     "spm_file",
-    "add_bos_token",
-    "add_eos_token",
     "add_prefix_space",
     "legacy",
     "from_slow",
@@ -54,18 +53,18 @@ _CONFIG = "tokenizer_config.json"
 _SPECIAL_MAP = "special_tokens_map.json"
 
 
-class Extended(Protocol):
-    """An extension, such as :func:`bbpe.extend` returns: its folder holds extension.json too."""
+class Made(Protocol):
+    """What :func:`bbpe.extend` and :func:`bbpe.prune` return: their folders hold a record too."""
 
     @property
     def tokenizer(self) -> Any:
-        """The extended tokenizer."""
+        """The new tokenizer."""
 
     def save(self, path: str | os.PathLike[str]) -> object:
         """Write its folder."""
 
 
-NewTokenizer: TypeAlias = Tokenizer | Extended | str | os.PathLike[str]
+NewTokenizer: TypeAlias = Tokenizer | Made | str | os.PathLike[str]
 
 
 def is_tokenizer_file(name: str) -> bool:
@@ -78,26 +77,58 @@ def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
-def write_tokenizer(tokenizer: NewTokenizer, model: Path, folder: Path, plan: EmbeddingPlan, rows: int) -> None:
+def write_tokenizer(
+    tokenizer: NewTokenizer, model: Path, folder: Path, plan: EmbeddingPlan, rows: int
+) -> tuple[str, ...]:
     """Write a tokenizer's files into ``folder``, for which the other files of ``model`` have been copied already.
 
     Chat template, padding side, named special tokens and the like are kept from the model's ``tokenizer_config.json``;
     what it says of how to read its own files goes.
 
+    Returns:
+        What the user ought to know.
+
     Raises:
         FormatError: There is no tokenizer in the folder given.
         VocabularyError: The tokenizer is not that of the plan, or a config names a special token that it lacks.
     """
-    if isinstance(tokenizer, str | os.PathLike):
-        id_space = load(tokenizer).id_space
-    else:
-        id_space = tokenizer.id_space if isinstance(tokenizer, Tokenizer) else tokenizer.tokenizer.id_space
+    id_space = _id_space(tokenizer)
     last = plan.new_ids[-1] if plan.new_ids else 0
     if not last < id_space <= rows:
         raise VocabularyError(
             f"the tokenizer has ids up to {id_space - 1:,}, the plan new ones up to {last:,}, the matrices will have "
             f"{rows:,} rows: they do not belong together"
         )
+    _write_files(tokenizer, folder)
+    _keep_the_models_habits(model, folder, _taken_over(model, plan), {})
+    _check_named_tokens(folder)
+    return _missing_habits(folder)
+
+
+def write_pruned_tokenizer(
+    tokenizer: NewTokenizer, model: Path, folder: Path, moved: Mapping[int, int]
+) -> tuple[str, ...]:
+    """The same for a pruned vocabulary: ``moved`` is old id to new one.
+
+    Raises:
+        FormatError: There is no tokenizer in the folder given.
+        VocabularyError: The tokenizer has other ids, or a config names a special token that it lacks.
+    """
+    if _id_space(tokenizer) != len(moved):
+        raise VocabularyError(f"the tokenizer has {_id_space(tokenizer):,} ids, but {len(moved):,} rows are kept")
+    _write_files(tokenizer, folder)
+    _keep_the_models_habits(model, folder, (), moved)
+    _check_named_tokens(folder)
+    return _missing_habits(folder)
+
+
+def _id_space(tokenizer: NewTokenizer) -> int:
+    if isinstance(tokenizer, str | os.PathLike):
+        return load(tokenizer).id_space
+    return tokenizer.id_space if isinstance(tokenizer, Tokenizer) else int(tokenizer.tokenizer.id_space)
+
+
+def _write_files(tokenizer: NewTokenizer, folder: Path) -> None:
     if isinstance(tokenizer, str | os.PathLike):
         source = Path(tokenizer)
         found = sorted(source.iterdir()) if source.is_dir() else []
@@ -108,17 +139,15 @@ def write_tokenizer(tokenizer: NewTokenizer, model: Path, folder: Path, plan: Em
             )
         for path in paths:
             copy_file(path, folder / path.name)
+        return
+    saved = folder / ".tokenizer"
+    if isinstance(tokenizer, Tokenizer):
+        save(tokenizer, saved, format="directory")
     else:
-        saved = folder / ".tokenizer"
-        if isinstance(tokenizer, Tokenizer):
-            save(tokenizer, saved, format="directory")
-        else:
-            tokenizer.save(saved)
-        for path in saved.iterdir():
-            os.replace(path, folder / path.name)
-        saved.rmdir()
-    _keep_the_models_habits(model, folder, _taken_over(model, plan))
-    _check_named_tokens(folder)
+        tokenizer.save(saved)
+    for path in saved.iterdir():
+        os.replace(path, folder / path.name)
+    saved.rmdir()
 
 
 def _taken_over(model: Path, plan: EmbeddingPlan) -> frozenset[str]:
@@ -148,9 +177,14 @@ def _content(token: object) -> str | None:
     return content if isinstance(content, str) else None
 
 
-def _keep_the_models_habits(model: Path, folder: Path, taken_over: Collection[str]) -> None:
+def _keep_the_models_habits(model: Path, folder: Path, taken_over: Collection[str], moved: Mapping[int, int]) -> None:
     if (model / _CONFIG).is_file() and (folder / _CONFIG).is_file():
         kept = {key: value for key, value in read_object(model / _CONFIG).items() if key not in _OF_THE_OLD_FILES}
+        if moved and "added_tokens_decoder" in kept:
+            kept["added_tokens_decoder"] = {
+                str(moved.get(int(id), id) if id.isdecimal() and len(id) < 12 else id): token
+                for id, token in _added_tokens(kept).items()
+            }
         write_json(folder / _CONFIG, {**read_object(folder / _CONFIG), **_without(kept, taken_over)})
     if taken_over and (folder / _SPECIAL_MAP).is_file():
         write_json(folder / _SPECIAL_MAP, _without(read_object(folder / _SPECIAL_MAP), taken_over))
@@ -190,6 +224,24 @@ def _check_named_tokens(folder: Path) -> None:
         for id, token in _added_tokens(config).items():
             if str(ids.get(_content(token))) != id:
                 raise VocabularyError(f"{name}: added_tokens_decoder {id} {_content(token)!r} {_UNKNOWN_TOKEN}")
+
+
+def _missing_habits(folder: Path) -> tuple[str, ...]:
+    """Where the old config puts a token around each text and the new tokenizer.json, which transformers goes by, does
+    not: its base was a file that does not say so."""
+    if not (folder / _CONFIG).is_file() or not (folder / "tokenizer.json").is_file():
+        return ()
+    config = read_object(folder / _CONFIG)
+    post_processor = json.dumps(read_object(folder / "tokenizer.json").get("post_processor"), ensure_ascii=False)
+    notes = []
+    for role in ("bos_token", "eos_token"):
+        token = _content(config.get(role))
+        if config.get(f"add_{role}") is True and token and json.dumps(token, ensure_ascii=False) not in post_processor:
+            notes.append(
+                f"the model's tokenizer_config.json says add_{role}, but the new tokenizer.json puts no {token} around a "
+                "text; extend the model's own tokenizer.json where it has one, or add it in your code"
+            )
+    return tuple(notes)
 
 
 _UNKNOWN_TOKEN = (

@@ -125,8 +125,11 @@ def command(
 
     if model is None:
         output.check_folder(target, force)
-    elif ids_from is None:
-        ids_from = model  # its rows may be more than the base's
+    else:
+        from bbpe.checkpoint import read_checkpoint
+
+        read_checkpoint(model)  # what is wrong with it shall not be told after the learning
+        ids_from = model if ids_from is None else ids_from  # its rows may be more than the base's
     with progress.shown(quiet) as show:
         made = extend(
             base,
@@ -152,7 +155,9 @@ def command(
             lines=lines,
             strict=strict,
         )
-        saved = _saved(made, target, force, model, init, init_output, show)
+        saved, notes = _saved(made, target, force, model, init, init_output, show)
+    for note in notes:
+        output.note(note, quiet)
     report = made.report
     result = _result(saved, report)
     if as_json:
@@ -170,12 +175,12 @@ def _saved(
     init: str,
     init_output: str | None,
     show: Callable[[Progress], None] | None,
-) -> Saved:
-    """Write the tokenizer's folder, or that of the model whose tokenizer it is from now on."""
+) -> tuple[Saved, tuple[str, ...]]:
+    """Write the tokenizer's folder, or that of the model whose tokenizer it is from now on; with what ought to be said."""
     from bbpe.io import Saved
 
     if model is None:
-        return made.save(target, force=force)
+        return made.save(target, force=force), ()
     from bbpe.checkpoint import rewrite_checkpoint
 
     record = rewrite_checkpoint(
@@ -188,7 +193,7 @@ def _saved(
         force=force,
         progress=show,
     )
-    return Saved(Path(target), tuple(record.path / name for name in record.files), record.left_out)
+    return Saved(Path(target), tuple(record.path / name for name in record.files), record.left_out), record.notes
 
 
 def _listed(path: str) -> list[str]:
