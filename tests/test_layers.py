@@ -34,7 +34,7 @@ LAYERS = [
     ["catalogue"],
     ["formats"],
     ["io"],
-    ["bulk"],
+    ["bulk", "conversion"],
     ["cli"],
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

@@ -38,6 +38,7 @@ COMMANDS = (
     "train",
     "encode",
     "decode",
+    "convert",
 )
 """In the order of a first use; the module of that name in this package holds ``command``."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bbpe.errors import FormatError
-from bbpe.formats import tiktoken_file, tokenizer_json, vocab_merges
+from bbpe.formats import gguf_file, tiktoken_file, tokenizer_json, vocab_merges
 from bbpe.formats.files import read_bytes
 from bbpe.vocabulary import Vocabulary
 
@@ -59,6 +59,7 @@ FORMATS: Mapping[str, Format] = {
             lambda name: (name, name + ".json"),
         ),
         Format("vocab+merges", "vocab.json and merges.txt", vocab_merges.read, vocab_merges.write, _pair_files),
+        Format("gguf", "llama.cpp, byte-level BPE", gguf_file.read, gguf_file.write, lambda name: (name,)),
     )
 }
 
@@ -81,6 +82,8 @@ def detect(path: Path) -> str:
     Raises:
         FormatError: None of them; the message says what the file is, where that can be seen, and lists the formats.
     """
+    if gguf_file.is_gguf(path):  # before the file is read: a model has many gigabytes
+        return "gguf"
     content = read_bytes(path)
     found, seen = _sniff(content)
     if found is None:
@@ -96,7 +99,7 @@ def _sniff(content: bytes) -> tuple[str | None, str]:
     if start.startswith(b"{"):
         return _sniff_json(content)
     if content.startswith(b"GGUF"):
-        return None, "a GGUF file"
+        return "gguf", ""
     if b"\x00" in content[:4096] or content.startswith(b"\n"):
         # A SentencePiece model is a protobuf whose first field (0x0A) is a piece, often <unk>.
         return None, "a SentencePiece model" if b"<unk>" in content[:256] else "a binary file"
