@@ -169,8 +169,36 @@ _TABLE: tuple[tuple[tuple[str, ...], tuple[str, ...], bool, bool], ...] = (
         True,
         False,
     ),
+    (
+        ("jais-2",),
+        (
+            rf"{_S}|{_WORD}|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s{{512}}(?!\S)|\s{{256}}(?!\S)"
+            r"|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s",
+        ),
+        False,
+        False,
+    ),
+    (
+        ("exaone-moe",),
+        (
+            rf"{_S}|[^\r\n\p{{L}}\p{{N}}]?(?:\p{{L}}\p{{M}}*(?: \p{{L}}\p{{M}}*)*)+|\p{{N}}"
+            r"| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+",
+        ),
+        False,
+        False,
+    ),
+    (
+        ("chameleon",),
+        (
+            *("<sentinel:[0-9]+>", "(?:IMGIMG)(?:(?:A|B|C|D|E|F|G|H|I){1,4})Z", r"[\t\n]|    |  ", r"\p{N}"),
+            *(r"[\p{P}!-/:-@\[-`{-~]", _GPT2),
+        ),
+        False,
+        True,
+    ),
 )
 _NO_PATTERN: Mapping[str, str] = {
+    "youtu": "llama.cpp does not read the \\p{Lu} of its expression as a category",
     "kimi-k2": "its code treats Chinese by rules of its own",
     "afmoe": "its code groups digits from the right",
     "superbpe": "one of its expressions matches the empty string",
