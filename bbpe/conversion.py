@@ -11,6 +11,7 @@ becomes ranks where ids follow the merges (``formats/equivalence.py``). :class:`
 
 from __future__ import annotations
 
+import base64
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +20,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
+
 from bbpe.errors import BbpeError, FormatError, MissingByteError, MissingExtraError
 from bbpe.formats import FORMATS, gguf_file, llama_cpp, tokenizer_json, vocab_merges
 from bbpe.formats.equivalence import RankReport, listed_merges, rank_report, unmade_tokens
+from bbpe.formats.llama_cpp import Match
 from bbpe.io import (
     OUTPUT_FILES,
     TOKENIZER_CONFIG,
@@ -170,12 +174,14 @@ def convert(
         merges = ranks.canonical if ranks.canonical is not None else listed_merges(vocabulary)
         written = vocabulary.replace(merges=merges, ranks=None)
 
+    unmade = _Unmade(ranks)
+    match = gguf_file.pre_tokenizer_for(written, changes.pre, unmade) if chosen == "gguf" else None
     checked: list[Verification] = []
 
     def fill(file: Path) -> None:
-        _write(written, file, chosen, changes)
+        _write(written, file, chosen, changes.roles, match)
         if verify:
-            checked.append(_verify(vocabulary, written, file, chosen))
+            checked.append(_verify(vocabulary, written, file, chosen, match))
 
     files = _write_atomically(path, chosen, force, fill)
     return Conversion(
@@ -188,11 +194,23 @@ def convert(
         written_as=written_as,
         merges=0 if written.merges is None or written_as == "ranks" else len(written.merges),
         ranks=ranks,
-        unreachable=ranks.unreachable if ranks is not None else len(unmade_tokens(vocabulary)),
-        notes=(*notes, *_notes(written, chosen, changes)),
+        unreachable=ranks.unreachable if ranks is not None else len(unmade(vocabulary)),
+        notes=(*notes, *_notes(written, chosen, changes.roles, match)),
         verification=checked[0] if checked else None,
-        llama_cpp=llama_cpp_report(Tokenizer(vocabulary)),
+        llama_cpp=llama_cpp_report(Tokenizer(written), match, unmade),
     )
+
+
+class _Unmade:
+    """The tokens of one vocabulary that no merges make, found when they are first asked for: that takes seconds."""
+
+    def __init__(self, ranks: RankReport | None) -> None:
+        self._found: tuple[int, ...] | None = () if ranks is not None and not ranks.unreachable else None
+
+    def __call__(self, vocabulary: Vocabulary) -> tuple[int, ...]:
+        if self._found is None:
+            self._found = unmade_tokens(vocabulary)
+        return self._found
 
 
 def _format_of_target(target: str | os.PathLike[str]) -> str:
@@ -244,12 +262,12 @@ def _changed(vocabulary: Vocabulary, format: str, changes: Changes) -> tuple[Voc
     return vocabulary, notes
 
 
-def _write(vocabulary: Vocabulary, file: Path, format: str, changes: Changes) -> None:
+def _write(vocabulary: Vocabulary, file: Path, format: str, roles: gguf_file.Roles, match: Match | None) -> None:
     if format == DIRECTORY:
         tokenizer_json.write(vocabulary, file / TOKENIZER_JSON)
         tokenizer_json.write_config(vocabulary, file / TOKENIZER_CONFIG)
     elif format == "gguf":
-        gguf_file.write(vocabulary, file, roles=changes.roles, pre=changes.pre)
+        gguf_file.write(vocabulary, file, roles=roles, match=match)
     else:
         FORMATS[format].write(vocabulary, file)
 
@@ -266,9 +284,9 @@ def _write_atomically(target: Path, format: str, force: bool, fill: Callable[[Pa
     return tuple(target.with_name(name) for name in names)
 
 
-def _notes(vocabulary: Vocabulary, format: str, changes: Changes) -> tuple[str, ...]:
-    if format == "gguf":
-        return gguf_file.notes(vocabulary, gguf_file.pre_tokenizer_for(vocabulary, changes.pre), changes.roles)
+def _notes(vocabulary: Vocabulary, format: str, roles: gguf_file.Roles, match: Match | None) -> tuple[str, ...]:
+    if match is not None:
+        return gguf_file.notes(vocabulary, match, roles)
     if format == "vocab+merges" and vocabulary.pattern.name != "gpt2":
         return (
             f"the pair does not carry its pattern ({vocabulary.pattern}): a program that does not read the sidecar "
@@ -277,10 +295,19 @@ def _notes(vocabulary: Vocabulary, format: str, changes: Changes) -> tuple[str, 
     return ()
 
 
-def llama_cpp_report(tokenizer: Tokenizer) -> LlamaCpp:
-    """What llama.cpp makes of a tokenizer: the pre-tokenizer that does the same, and whether its converter knows it."""
+def llama_cpp_report(
+    tokenizer: Tokenizer, match: Match | None = None, unmade: Callable[[Vocabulary], Sequence[int]] = unmade_tokens
+) -> LlamaCpp:
+    """What llama.cpp makes of a tokenizer: the pre-tokenizer that does the same, and whether its converter knows it.
+
+    Args:
+        tokenizer: The tokenizer.
+        match: What ``gguf_file.pre_tokenizer_for`` gave for it, where that has been asked.
+        unmade: As that function takes it.
+    """
+    reason: str | None = None
     try:
-        pre, reason = gguf_file.pre_tokenizer_for(tokenizer.vocabulary).name, None
+        pre: str | None = (match or gguf_file.pre_tokenizer_for(tokenizer.vocabulary, None, unmade)).name
     except FormatError as error:
         pre, reason = None, str(error)
     try:
@@ -414,7 +441,7 @@ def _texts_with_special_tokens(vocabulary: Vocabulary) -> list[str]:
     return texts + ["".join(draw.choices([*_PARTS, *contents], k=draw.randint(2, 12))) for _ in range(500)]
 
 
-def _verify(vocabulary: Vocabulary, written: Vocabulary, file: Path, format: str) -> Verification:
+def _verify(vocabulary: Vocabulary, written: Vocabulary, file: Path, format: str, match: Match | None) -> Verification:
     """Load a written file with its own library and compare ids.
 
     Args:
@@ -422,6 +449,7 @@ def _verify(vocabulary: Vocabulary, written: Vocabulary, file: Path, format: str
         written: The same as the format says it: with merges for ranks.
         file: The file or folder.
         format: Its format.
+        match: For GGUF: the pre-tokenizer that was written.
 
     Raises:
         FormatError: An id differs; the message shows the text.
@@ -443,7 +471,8 @@ def _verify(vocabulary: Vocabulary, written: Vocabulary, file: Path, format: str
         library, encode = _tokenizers_pair(vocabulary, file)
         compared = "ids, with the pattern given"
     else:
-        library, encode = _gguf(written, file)
+        assert match is not None
+        library, encode = _gguf(written, file, match)
         texts = [text for text in texts if "'ſ" not in text]  # where llama.cpp parts from the pattern, as noted
         compared = "fields; ids by bbpe from the fields as that library reads them, cut by llama.cpp's pattern"
     count, ids = _compare(lambda given: _encode_all(tokenizer, given, ()), encode, texts, library)
@@ -553,16 +582,21 @@ def _tokenizers_pair(vocabulary: Vocabulary, file: Path) -> tuple[str, _Encode]:
     return library, _batches(loaded)
 
 
+def _ranks(file: Path) -> dict[bytes, int]:
+    """As ``tiktoken.load.load_tiktoken_bpe`` reads them, without its cache: that goes by the path, and is never emptied."""
+    lines = (line.split() for line in file.read_bytes().splitlines() if line)
+    return {base64.b64decode(token): int(rank) for token, rank in lines}
+
+
 def _tiktoken(vocabulary: Vocabulary, file: Path) -> tuple[str, _Encode, _Encode]:
     import tiktoken
-    import tiktoken.load
 
     library = _with_version("tiktoken")
     try:
         loaded = tiktoken.Encoding(
             "converted",
             pat_str=cast(str, vocabulary.pattern.spelling("tiktoken")),
-            mergeable_ranks=tiktoken.load.load_tiktoken_bpe(str(file)),
+            mergeable_ranks=_ranks(file),
             special_tokens={special.content: special.id for special in vocabulary.special_tokens},
         )
     except Exception as error:  # whatever it says, the file is not what it should be
@@ -574,16 +608,26 @@ def _tiktoken(vocabulary: Vocabulary, file: Path) -> tuple[str, _Encode, _Encode
     )
 
 
-def _gguf(vocabulary: Vocabulary, file: Path) -> tuple[str, _Encode]:
+def _gguf(vocabulary: Vocabulary, file: Path, match: Match) -> tuple[str, _Encode]:
     """The fields as the gguf package reads them, compared; and a tokenizer of exactly these fields."""
     import gguf
 
+    class Reader(gguf.GGUFReader):
+        """With plain views of the mapped file: the memmap views that it takes of every string cost three times as much."""
+
+        @property
+        def data(self) -> Any:
+            return self._data
+
+        @data.setter
+        def data(self, mapped: Any) -> None:
+            self._data = np.asarray(mapped)
+
     library = _with_version("gguf")
     try:
-        fields = {key: field.contents() for key, field in gguf.GGUFReader(file).fields.items()}
+        fields = {key: field.contents() for key, field in Reader(file).fields.items()}
     except Exception as error:  # whatever it says, the file is not what it should be
         raise FormatError(f"{library} cannot read what was written: {error}") from None
-    match = gguf_file.pre_tokenizer_for(vocabulary, fields[gguf_file.PRE])
     again = gguf_file.from_keys(fields, file)
     if again.replace(pattern=vocabulary.pattern) != gguf_file.as_written(vocabulary, match):
         raise FormatError(f"{library} reads another vocabulary from what was written")

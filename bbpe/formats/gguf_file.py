@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -29,12 +29,13 @@ from typing import Any
 
 from bbpe.errors import FormatError, MissingExtraError, PatternError
 from bbpe.formats.byte_text import is_spelling, to_bytes, to_text
-from bbpe.formats.equivalence import listed_merges, unmade_tokens
+from bbpe.formats.equivalence import unmade_tokens
 from bbpe.formats.files import decode_utf8, is_compressed, read_bytes, shortened
 from bbpe.formats.llama_cpp import Match, PreTokenizer, harmless_long_s, matching, pre_tokenizers
 from bbpe.formats.sidecar import build, special_tokens_from_caller
 from bbpe.formats.tokenizer_json import ids_of_pairs, ordinary_tokens, spelled_tokens
 from bbpe.patterns import Pattern, Pretokenizer
+from bbpe.training import as_merge_list
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
 MAGIC = b"GGUF"
@@ -474,14 +475,14 @@ class Roles:
     padding: str | None = None
 
 
-def write(vocabulary: Vocabulary, path: Path, *, roles: Roles | None = None, pre: str | None = None) -> None:
+def write(vocabulary: Vocabulary, path: Path, *, roles: Roles | None = None, match: Match | None = None) -> None:
     """Write a vocabulary, read the file again, and compare.
 
     Args:
         vocabulary: What to write.
         path: The file.
         roles: Which special tokens begin, end and pad a text.
-        pre: The value of ``tokenizer.ggml.pre``, one of several that do the same; bbpe's choice when not given.
+        match: What :func:`pre_tokenizer_for` gave for this vocabulary, where that has been asked.
 
     Raises:
         FormatError: llama.cpp cannot say this vocabulary exactly; the message says why.
@@ -489,11 +490,11 @@ def write(vocabulary: Vocabulary, path: Path, *, roles: Roles | None = None, pre
         OSError: The file cannot be written.
     """
     gguf = _gguf()
-    match = pre_tokenizer_for(vocabulary, pre)
+    match = match or pre_tokenizer_for(vocabulary)
     ids = _role_ids(vocabulary, roles or Roles())
     texts, types = _spelled_with_fillers(vocabulary)
     spelled = {id: to_text(token) for id, token in vocabulary.tokens.items()}
-    merges = listed_merges(vocabulary)
+    listed = as_merge_list(vocabulary)
     writer = gguf.GGUFWriter(path, ARCHITECTURE)
     if vocabulary.name:
         writer.add_name(vocabulary.name)
@@ -501,7 +502,7 @@ def write(vocabulary: Vocabulary, path: Path, *, roles: Roles | None = None, pre
     writer.add_tokenizer_pre(match.name)
     writer.add_token_list(texts)
     writer.add_token_types(types)
-    writer.add_token_merges([f"{spelled[left]} {spelled[right]}" for left, right in merges])
+    writer.add_token_merges([f"{spelled[left]} {spelled[right]}" for left, right in listed.merges or ()])
     for key, id in ids.items():
         writer.add_uint32(key, id)
     writer.add_add_bos_token(bool(vocabulary.template.before))
@@ -509,7 +510,7 @@ def write(vocabulary: Vocabulary, path: Path, *, roles: Roles | None = None, pre
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
-    if read(path, pattern=vocabulary.pattern) != as_written(vocabulary, match):
+    if read(path, pattern=vocabulary.pattern) != as_written(listed, match):
         raise FormatError("what was written reads back as another vocabulary: GGUF cannot say this one")
 
 
@@ -522,18 +523,23 @@ def _gguf() -> Any:
 
 
 def as_written(vocabulary: Vocabulary, match: Match) -> Vocabulary:
-    """The vocabulary as it is read back: a merge list, with the flags that GGUF has."""
+    """A merge list as it is read back: with the flags that GGUF has."""
     return vocabulary.replace(
-        merges=listed_merges(vocabulary),
-        ranks=None,
         whole_pretoken=match.whole_pretoken,
         special_tokens=[SpecialToken(token.content, token.id, token.special) for token in vocabulary.special_tokens],
     )
 
 
-def pre_tokenizer_for(vocabulary: Vocabulary, name: str | None = None) -> Match:
+def pre_tokenizer_for(
+    vocabulary: Vocabulary, name: str | None = None, unmade: Callable[[Vocabulary], Sequence[int]] = unmade_tokens
+) -> Match:
     """The value of ``tokenizer.ggml.pre`` under which llama.cpp gives every text the ids that bbpe gives it, but for
     what ``Match.exact`` says.
+
+    Args:
+        vocabulary: What is to be written.
+        name: Only this value.
+        unmade: Gives the ids of tokens that no merges make, when they are asked for.
 
     Raises:
         FormatError: There is none, or GGUF cannot say something else of the vocabulary; the message says why.
@@ -556,8 +562,8 @@ def pre_tokenizer_for(vocabulary: Vocabulary, name: str | None = None) -> Match:
     if same and not (vocabulary.whole_pretoken and clash):
         return same[0]
     other = [match for match in matches if match.whole_pretoken != vocabulary.whole_pretoken]
-    unmade = unmade_tokens(vocabulary)
-    if other and not unmade and not (other[0].whole_pretoken and clash):
+    lost = unmade(vocabulary)
+    if other and not lost and not (other[0].whole_pretoken and clash):
         return other[0]
     if clash:
         reason = (
@@ -568,7 +574,7 @@ def pre_tokenizer_for(vocabulary: Vocabulary, name: str | None = None) -> Match:
         reason = f"{other[0].name} does not take pretokens whole"
     else:
         reason = f"{other[0].name} takes pretokens whole, which the vocabulary does not"
-    also = f", and {len(unmade):,} tokens are made by no merges (the first is {unmade[0]})" if unmade else ""
+    also = f", and {len(lost):,} tokens are made by no merges (the first is {lost[0]})" if lost else ""
     raise FormatError(f"llama.cpp has no pre-tokenizer for this vocabulary: {reason}{also}")
 
 
@@ -577,11 +583,19 @@ def _no_pre_tokenizer(pattern: Pattern) -> str:
     try:
         published = pattern.spelling("llama.cpp")
     except PatternError:
-        return f"{text}; bbpe knows {len(pre_tokenizers())} of its names"
+        return f"{text} (bbpe knows {len(pre_tokenizers())} of its names)"
     return (
-        f"{text}: {published}, the name for it, treats other letters than a-z alike, upper case or lower. With that "
-        f"pattern instead (pre={published!r}, --pre {published}) it is another vocabulary, which can be written"
+        f"{text}: {published}, the name for it, {_DIFFERENCES.get(str(published), 'does something else')}. With "
+        f"llama.cpp's own pattern instead (pre={published!r}, --pre {published}) it is another vocabulary, which can be "
+        "written"
     )
+
+
+_DIFFERENCES = {
+    "gpt-4o": "takes every letter but a-z for upper case, every letter but A-Z for lower case, and no mark for either",
+    "tekken": "takes every letter but a-z for upper case, every letter but A-Z for lower case, and no mark for either",
+    "deepseek-llm": "does not take U+3000 for punctuation, nor other white space for Asian",
+}
 
 
 def _special_pretoken(vocabulary: Vocabulary) -> str | None:
