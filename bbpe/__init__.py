@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
+    from bbpe.engines import EngineTokenizer
     from bbpe.errors import BbpeError
     from bbpe.io import load, save
     from bbpe.patterns import Pattern, get_pattern, named_patterns
@@ -25,6 +26,7 @@ __all__ = [
     "BbpeError",
     "Counts",
     "Decoder",
+    "EngineTokenizer",
     "Pattern",
     "Progress",
     "SpecialToken",
@@ -47,6 +49,7 @@ _HOMES = {
     "BbpeError": "errors",
     "Counts": "counts",
     "Decoder": "tokenizer",
+    "EngineTokenizer": "engines",
     "Pattern": "patterns",
     "Progress": "corpus",
     "SpecialToken": "vocabulary",

@@ -39,6 +39,7 @@ import numpy.typing as npt
 
 from bbpe._count import PADDING, all_inert, count_characters
 from bbpe.corpus import BLOCK_BYTES, REPORT_SECONDS, Corpus, Progress, Reporter, SourceLike, open_corpus
+from bbpe.engines import EngineTokenizer
 from bbpe.errors import CorpusError, EncodeError, FormatError
 from bbpe.io import atomic_write
 from bbpe.patterns import Pretokenizer
@@ -121,7 +122,7 @@ def index_path(path: str | os.PathLike[str]) -> Path:
 
 
 def encode_corpus(
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | EngineTokenizer,
     source: SourceLike,
     output: str | os.PathLike[str] | IO[bytes],
     *,
@@ -162,6 +163,7 @@ def encode_corpus(
         FormatError: The format is unknown, or ids do not fit in ``dtype``.
         OutputError: The output exists or cannot be written. (A stream raises what it raises.)
     """
+    tokenizer = _own(tokenizer)
     chosen = _checked_format(format, output)
     last = _special_id(tokenizer, end_of_text)
     tokenizer.encode_bytes(b"", allowed_special=allowed_special)  # unknown ones are refused before any file is touched
@@ -595,6 +597,16 @@ def _checked_threads(threads: int | None) -> int:
     return threads
 
 
+def _own(tokenizer: Tokenizer | EngineTokenizer) -> Tokenizer:
+    """A tokenizer whose encoder is bbpe's."""
+    if isinstance(tokenizer, EngineTokenizer):
+        raise EncodeError(
+            f"this vocabulary is run by {tokenizer.engine} ({tokenizer.reason}); bbpe encodes and decodes corpora with "
+            "its own encoder only"
+        )
+    return tokenizer
+
+
 def _special_id(tokenizer: Tokenizer, content: str | None) -> int | None:
     if content is None:
         return None
@@ -609,7 +621,7 @@ def _special_id(tokenizer: Tokenizer, content: str | None) -> int | None:
 
 
 def decode_ids(
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | EngineTokenizer,
     source: str | os.PathLike[str] | IO[bytes],
     output: str | os.PathLike[str] | IO[bytes],
     *,
@@ -649,6 +661,7 @@ def decode_ids(
     """
     if errors not in ("keep", "replace", "strict"):
         raise ValueError(f"errors is 'keep', 'replace' or 'strict', not {errors!r}")
+    tokenizer = _own(tokenizer)
     last = _special_id(tokenizer, end_of_text)
     with contextlib.ExitStack() as stack:
         if isinstance(source, (str, os.PathLike)):

@@ -225,7 +225,7 @@ def _check_writable(format: str) -> None:
             "a SentencePiece model cannot say a byte-level vocabulary: its pieces are text, its merges stop at no pattern, "
             "and bytes are only a last resort there; convert to tokenizer.json, .tiktoken, vocab.json + merges.txt or .gguf"
         )
-    if format not in (DIRECTORY, "tokenizer.json", "tiktoken", "vocab+merges", "gguf"):
+    if format != DIRECTORY and (format not in FORMATS or FORMATS[format].write is None):
         known = "is read, not written" if format in FORMATS else "is unknown"
         raise FormatError(
             f"format {format!r} {known}; bbpe converts to directory, tokenizer.json, tiktoken, vocab+merges and gguf"
@@ -269,7 +269,9 @@ def _write(vocabulary: Vocabulary, file: Path, format: str, roles: gguf_file.Rol
     elif format == "gguf":
         gguf_file.write(vocabulary, file, roles=roles, match=match)
     else:
-        FORMATS[format].write(vocabulary, file)
+        write = FORMATS[format].write
+        assert write is not None  # checked at the start
+        write(vocabulary, file)
 
 
 def _write_atomically(target: Path, format: str, force: bool, fill: Callable[[Path], None]) -> tuple[Path, ...]:
@@ -278,7 +280,9 @@ def _write_atomically(target: Path, format: str, force: bool, fill: Callable[[Pa
             fill(folder)
             names = sorted(entry.name for entry in folder.iterdir())
         return tuple(target / name for name in names)
-    names = list(FORMATS[format].files(target.name))
+    files = FORMATS[format].files
+    assert files is not None  # it is one that is written
+    names = list(files(target.name))
     with atomic_files(target, names, force) as folder:
         fill(folder / target.name)
     return tuple(target.with_name(name) for name in names)

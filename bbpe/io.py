@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import IO
 
 from bbpe import catalogue
+from bbpe.engines import EngineModel, EngineTokenizer
 from bbpe.errors import FormatError, OutputError
 from bbpe.formats import FORMATS, detect, known_formats, tiktoken_file, tokenizer_json, vocab_merges
-from bbpe.formats.files import decode_utf8, read_bytes
+from bbpe.formats.files import decode_utf8, read_bytes, shortened
 from bbpe.formats.sidecar import sidecar_path
 from bbpe.patterns import Pattern, get_pattern
 from bbpe.tokenizer import Tokenizer
@@ -48,6 +49,7 @@ OUTPUT_FILES = frozenset(
     )
 )
 _SUFFIXES = ("", ".gz", ".xz")
+_MAX_MESSAGE = 1000  # characters
 
 
 # --- load ---
@@ -59,7 +61,8 @@ def load(
     format: str | None = None,
     pattern: str | Sequence[str] | Pattern | None = None,
     special_tokens: Mapping[str, int] | None = None,
-) -> Tokenizer:
+    lowercase: bool | None = None,
+) -> Tokenizer | EngineTokenizer:
     """Load a tokenizer from a file or folder in any known format, or by its name in the catalogue.
 
     Args:
@@ -69,6 +72,11 @@ def load(
         pattern: What a ``.tiktoken`` or ``merges.txt`` does not carry: a pattern's name or regex. Wins over sidecar
             and catalogue.
         special_tokens: ``{content: id}`` likewise; ``{}`` for none.
+        lowercase: What a WordPiece ``vocab.txt`` does not carry: whether text is lower-cased and loses its accents.
+
+    Returns:
+        A ``Tokenizer`` where bbpe's own encoder runs the vocabulary (byte-level BPE), else an ``EngineTokenizer``, which
+        another library runs; both say which in ``engine``.
 
     Raises:
         FormatError: There is no such file or name, it is damaged, of an unknown format, or does not carry what is
@@ -82,7 +90,17 @@ def load(
     folder = path if path.is_dir() else None
     if folder is not None:
         path = _file_in_folder(folder, format)
-    vocabulary = _read(path, format or detect(path), wanted, special_tokens)
+    try:
+        vocabulary = _read(path, format or detect(path), wanted, special_tokens, lowercase)
+    except FormatError as error:
+        if len(str(error)) <= _MAX_MESSAGE:
+            raise
+        raise FormatError(shortened(error)) from None  # it quotes what the file holds, which may be megabytes
+    if isinstance(vocabulary, EngineModel):
+        try:
+            return EngineTokenizer(vocabulary)
+        except FormatError as error:
+            raise FormatError(f"{path}: {shortened(error)}") from None
     return Tokenizer(vocabulary, training_record=None if folder is None else _record_of(folder, vocabulary))
 
 
@@ -98,19 +116,33 @@ def _record_of(folder: Path, vocabulary: Vocabulary) -> TrainingRecord | None:
     return record if record.vocab_size == vocabulary.vocab_size else None
 
 
-def _read(path: Path, format: str, pattern: Pattern | None, special_tokens: Mapping[str, int] | None) -> Vocabulary:
+def _read(
+    path: Path,
+    format: str,
+    pattern: Pattern | None,
+    special_tokens: Mapping[str, int] | None,
+    lowercase: bool | None = None,
+) -> Vocabulary | EngineModel:
     """Read one file, with what the catalogue knows of it where no sidecar says it."""
+    options: dict[str, bool] = {}
+    if lowercase is not None:
+        if "lowercase" not in FORMATS[format].options:
+            raise FormatError(f"{path}: lowercase is said for a WordPiece vocab.txt only; this is {format}")
+        options["lowercase"] = lowercase
     entry = None
     if format == "tiktoken" and not sidecar_path(path).exists():
         entry = catalogue.recognize(read_bytes(path))
     if entry is None:
-        return FORMATS[format].read(path, pattern=pattern, special_tokens=special_tokens)
+        return FORMATS[format].read(path, pattern=pattern, special_tokens=special_tokens, **options)
     known = {special.content: special.id for special in entry.special_tokens}
     vocabulary = FORMATS[format].read(
         path,
         pattern=pattern if pattern is not None else entry.pattern,
         special_tokens=known if special_tokens is None else special_tokens,
+        **options,
     )
+    if isinstance(vocabulary, EngineModel):
+        return vocabulary.replace(template=entry.template, name=entry.name)
     ids = {special.id for special in vocabulary.special_tokens}
     template = entry.template if ids.issuperset((*entry.template.before, *entry.template.after)) else Template()
     return vocabulary.replace(normalizer=entry.normalizer, template=template, name=entry.name)
@@ -144,8 +176,8 @@ def _find(path_or_name: str | os.PathLike[str]) -> Path:
 
 
 def _file_in_folder(folder: Path, format: str | None) -> Path:
-    """The vocabulary file of a folder: tokenizer.json, else the only .tiktoken, else the pair, else the only file at
-    all."""
+    """The vocabulary file of a folder: tokenizer.json, else the only .tiktoken, else the pair, else a file of another
+    format's usual name, else the only file at all."""
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
 
     def named(name: str) -> Path | None:
@@ -166,6 +198,11 @@ def _file_in_folder(folder: Path, format: str | None) -> Path:
         found = named(vocab_merges.VOCAB)
         if found and named(vocab_merges.MERGES):
             return found
+    for known in FORMATS.values():
+        if format in (None, known.name):
+            found = next(filter(None, map(named, known.names)), None)
+            if found:
+                return found
     if format in (None, "gguf"):
         models = [name for name in names if name.endswith(".gguf")]
         if len(models) == 1:
@@ -218,20 +255,25 @@ def save(
         FormatError: The format cannot say this vocabulary exactly.
         OutputError: The output exists (and ``force`` is false) or cannot be written.
     """
+    if not isinstance(tokenizer, Tokenizer):
+        reason = getattr(tokenizer, "reason", "")
+        raise FormatError(f"bbpe writes its own vocabularies, byte-level BPE; not this one: {reason}")
     target = Path(path)
     chosen = format or format_of_output(path)
     if chosen == "directory":
         return _save_folder(tokenizer, target, force)
-    if chosen not in FORMATS:
-        raise FormatError(f"unknown format {chosen!r}; bbpe writes directory, {', '.join(FORMATS)}")
+    written = FORMATS.get(chosen)
+    if written is None or written.write is None or written.files is None:
+        known = ", ".join(format.name for format in FORMATS.values() if format.write is not None)
+        raise FormatError(f"{'unknown format ' if written is None else ''}{chosen!r}; bbpe writes directory, {known}")
     if chosen == "vocab+merges" and not target.suffix:
         with atomic_directory(target, force, OUTPUT_FILES) as folder:
             vocab_merges.write(tokenizer.vocabulary, folder)
             names = sorted(entry.name for entry in folder.iterdir())
         return Saved(target, tuple(target / name for name in names))
-    names = list(FORMATS[chosen].files(target.name))
+    names = list(written.files(target.name))
     with atomic_files(target, names, force) as folder:
-        FORMATS[chosen].write(tokenizer.vocabulary, folder / target.name)
+        written.write(tokenizer.vocabulary, folder / target.name)
     return Saved(target, tuple(target.with_name(name) for name in names))
 
 

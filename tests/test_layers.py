@@ -15,7 +15,7 @@ PACKAGE = Path(bbpe.__file__).parent
 
 # Lower layers first; modules in one line may not import one another, but for a package's own parts.
 LAYERS = [
-    ["errors", "_types"],
+    ["errors", "protobuf", "_types"],
     ["_pretokenize"],
     ["_count", "_encode", "_json_lines", "_merge"],
     ["_characters"],
@@ -28,6 +28,7 @@ LAYERS = [
     ["normalizer"],
     ["vocabulary"],
     ["tokenizer"],
+    ["engines"],
     ["corpus"],
     ["counts"],
     ["training"],

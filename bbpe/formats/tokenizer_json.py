@@ -1,10 +1,11 @@
-"""Read and write ``tokenizer.json``, the file of Hugging Face ``tokenizers``, where it holds a byte-level BPE.
+"""Read ``tokenizer.json``, the file of Hugging Face ``tokenizers``, and write it for a byte-level BPE.
 
 Read: what publishers write. Merges as ``"a b"`` or ``["a", "b"]``; the pattern from ``Split``, ``Digits`` and
 ``ByteLevel`` alone or in a ``Sequence``; special tokens in ``added_tokens`` with or without their place in
 ``model.vocab``; a template from ``TemplateProcessing``, ``RobertaProcessing`` or ``BertProcessing``. Whatever would
-change ids and cannot be held by a ``Vocabulary`` is refused by name: another algorithm (WordPiece, Unigram, BPE with
-byte fallback), ``add_prefix_space``, a normalizer other than NFC, a pre-tokenizer that no pattern can say (Falcon's).
+change ids and cannot be held by a ``Vocabulary`` becomes an ``EngineModel`` instead, which ``tokenizers`` runs and
+which says why (``pipeline.py``): another algorithm (WordPiece, Unigram, BPE with byte fallback), ``add_prefix_space``,
+a normalizer other than NFC, a pre-tokenizer that no pattern can say (Falcon's).
 Not kept, because they change no ids of a text: ``truncation``, ``padding``, the template of pairs, ``trim_offsets``.
 
 Written: one spelling, byte for byte the same for equal vocabularies, which is read again and compared before ``write``
@@ -22,112 +23,132 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from bbpe.engines import EngineModel
 from bbpe.errors import FormatError, PatternError
 from bbpe.formats.byte_text import is_spelling, to_bytes, to_text
 from bbpe.formats.equivalence import listed_merges
 from bbpe.formats.files import expect, member, parse_json, read_bytes, shortened
+from bbpe.formats.pipeline import check_file, check_model, engine_model, flag, flattened
 from bbpe.formats.sidecar import build, special_from_record, special_record
 from bbpe.patterns import Pattern, Pretokenizer, from_spelling, get_pattern
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
+_VERSION = "1.0"
 _NEVER_IN_UTF8 = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
-_MAX_NESTING = 16  # of Sequence in Sequence
 _NO_LENGTH_LIMIT = int(1e30)  # transformers' own word for "no limit"
 
 
-def read(path: Path, *, pattern: Pattern | None = None, special_tokens: Mapping[str, int] | None = None) -> Vocabulary:
-    """Read a byte-level BPE vocabulary.
+class _Unsayable(FormatError):
+    """A sound file says what a ``Vocabulary`` cannot; the message is the reason, without the path."""
+
+
+def read(
+    path: Path, *, pattern: Pattern | None = None, special_tokens: Mapping[str, int] | None = None
+) -> Vocabulary | EngineModel:
+    """Read a tokenizer: a byte-level BPE as a ``Vocabulary``, anything else as what ``tokenizers`` runs.
 
     The file carries its pattern and special tokens; ``pattern`` and ``special_tokens`` may repeat them, not change
     them.
 
     Raises:
-        FormatError: The file is damaged, contradicts itself, is no byte-level BPE, or says what a ``Vocabulary``
-            cannot.
+        FormatError: The file is damaged, contradicts itself, or holds a component or model that is not known.
     """
     return from_data(parse_json(read_bytes(path), path), path, pattern=pattern, special_tokens=special_tokens)
 
 
 def from_data(
     data: Any, path: Path, *, pattern: Pattern | None = None, special_tokens: Mapping[str, int] | None = None
-) -> Vocabulary:
+) -> Vocabulary | EngineModel:
     """As :func:`read`, from the JSON value."""
     where = str(path)
     expect(data, dict, where)
+    if data.get("version", _VERSION) != _VERSION:
+        raise FormatError(f"{where}: version: {shortened(repr(data['version']))}; this bbpe reads {_VERSION!r}")
     model = member(data, "model", dict, where)
-    _check_algorithm(model, data, f"{where}: model")
-    read_pattern = _read_pattern(data.get("pre_tokenizer"), f"{where}: pre_tokenizer")
+    kind = _algorithm(model, f"{where}: model")
+    check_file(data, where)
+    check_model(model, kind, f"{where}: model")
+    special = _read_added_tokens(data, where)
+    if special_tokens is not None and dict(special_tokens) != {token.content: token.id for token in special.values()}:
+        raise FormatError(f"{where}: carries its own special tokens; leave special_tokens out")
+    template = _read_template(data.get("post_processor"), f"{where}: post_processor")
+    pairs = merges = None
+    if kind != "Unigram":
+        texts = read_texts(member(model, "vocab", dict, f"{where}: model"), f"{where}: model.vocab")
+    if kind == "BPE":
+        pairs = _read_pairs(member(model, "merges", list, f"{where}: model"), f"{where}: model.merges")
+        merges = ids_of_pairs(pairs, texts, f"{where}: model.merges")
+    try:
+        if pairs is None or merges is None:
+            raise _Unsayable(f"{kind}, no byte-level BPE")
+        _check_byte_level(model, data, f"{where}: model")
+        read_pattern = _read_pattern(data.get("pre_tokenizer"), f"{where}: pre_tokenizer")
+        normalizer = _read_normalizer(data.get("normalizer"), f"{where}: normalizer")
+        _check_decoder(data.get("decoder"), f"{where}: decoder")
+        tokens = ordinary_tokens(texts, pairs, special, f"{where}: model.vocab")
+        unknown = model.get("unk_token")
+        if unknown is not None:
+            _check_no_unknown(unknown, tokens)
+    except _Unsayable as error:
+        if pattern is not None:
+            raise FormatError(f"{where}: {error}; it has no pattern of bbpe, so leave pattern out") from None
+        return engine_model(
+            data,
+            where,
+            kind=kind,
+            special_tokens=tuple(special.values()),
+            template=template,
+            pairs=pairs,
+            reason=str(error),
+        )
     if pattern is not None and pattern != read_pattern:
         raise FormatError(
             f"{where}: carries its own pattern {read_pattern.name or read_pattern.stages}; leave pattern out"
         )
-    _check_decoder(data.get("decoder"), f"{where}: decoder")
-
-    special = _read_added_tokens(data, where)
-    if special_tokens is not None and dict(special_tokens) != {token.content: token.id for token in special.values()}:
-        raise FormatError(f"{where}: carries its own special tokens; leave special_tokens out")
-    texts = read_texts(member(model, "vocab", dict, f"{where}: model"), f"{where}: model.vocab")
-    pairs = _read_pairs(member(model, "merges", list, f"{where}: model"), f"{where}: model.merges")
-    merges = ids_of_pairs(pairs, texts, f"{where}: model.merges")
-    tokens = ordinary_tokens(texts, pairs, special, f"{where}: model.vocab")
-    unknown = model.get("unk_token")
-    if unknown is not None:
-        _check_no_unknown(unknown, tokens, f"{where}: model.unk_token")
     return build(
         path,
         tokens=tokens,
         merges=merges,
         special_tokens=special.values(),
         pattern=read_pattern,
-        normalizer=_read_normalizer(data.get("normalizer"), f"{where}: normalizer"),
-        whole_pretoken=_flag(model, "ignore_merges", f"{where}: model"),
-        template=_read_template(data.get("post_processor"), f"{where}: post_processor"),
+        normalizer=normalizer,
+        whole_pretoken=flag(model, "ignore_merges", f"{where}: model"),
+        template=template,
     )
 
 
-def _flag(container: dict[str, Any], key: str, place: str, default: bool = False) -> bool:
-    value = container.get(key, default)
-    return default if value is None else bool(expect(value, bool, f"{place}.{key}"))
+def _algorithm(model: dict[str, Any], place: str) -> str:
+    """``"BPE"``, ``"WordPiece"`` or ``"Unigram"``.
 
-
-def _kind(component: Any, place: str) -> str:
-    expect(component, dict, place)
-    kind: str = member(component, "type", str, place)
-    return kind
-
-
-def _check_algorithm(model: dict[str, Any], data: dict[str, Any], place: str) -> None:
-    """Refuse what is no byte-level BPE, saying what it is."""
+    Raises:
+        FormatError: Another one, or ids that are random.
+    """
     kind = model.get("type")
     if kind is None:  # older files leave it out; a Unigram's vocab is a list of pieces and scores
-        kind = "BPE" if "merges" in model else "Unigram" if type(model.get("vocab")) is list else "unknown"
-    if kind != "BPE":
-        raise FormatError(f"{place}: {kind}, no byte-level BPE, which is what bbpe encodes with")
-    if _flag(model, "byte_fallback", place):
+        kind = "BPE" if "merges" in model else "Unigram" if type(model.get("vocab")) is list else "WordPiece"
+    if kind not in ("BPE", "WordPiece", "Unigram"):
         raise FormatError(
-            f"{place}.byte_fallback: BPE over characters with byte fallback (SentencePiece's), no byte-level BPE"
+            f"{place}: {str(kind)[:80]!r} is no model that bbpe reads; it reads BPE, WordPiece and Unigram"
         )
+    if model.get("dropout"):
+        raise FormatError(f"{place}.dropout: {shortened(repr(model['dropout']))} makes ids random; set it to null")
+    return str(kind)
+
+
+def _check_byte_level(model: dict[str, Any], data: dict[str, Any], place: str) -> None:
+    """Whether a BPE is over bytes.
+
+    Raises:
+        _Unsayable: It is not; with what it is instead.
+    """
+    if flag(model, "byte_fallback", place):
+        raise _Unsayable("BPE over characters with byte fallback (SentencePiece's), no byte-level BPE")
     for key in ("continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(key):
-            raise FormatError(f"{place}.{key}: {model[key]!r}; BPE over marked subwords, no byte-level BPE")
-    if model.get("dropout"):
-        raise FormatError(f"{place}.dropout: {model['dropout']!r} makes ids random; set it to null")
-    if not any(kind == "ByteLevel" for kind, _ in _flattened(data.get("pre_tokenizer"), f"{place}: pre_tokenizer")):
-        raise FormatError(f"{place}: BPE without a ByteLevel pre-tokenizer, so over characters: no byte-level BPE")
-
-
-def _flattened(component: Any, place: str, members: str = "pretokenizers", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """The components of a ``Sequence``, nested or not, each with its place."""
-    if component is None:
-        return
-    if _kind(component, place) != "Sequence":
-        yield component["type"], component
-        return
-    if depth == _MAX_NESTING:
-        raise FormatError(f"{place}: Sequence nested more than {_MAX_NESTING} deep")
-    for index, inner in enumerate(member(component, members, list, place)):
-        yield from _flattened(inner, f"{place}.{members}[{index}]", members, depth + 1)
+            raise _Unsayable(f"BPE over marked subwords ({key} {model[key]!r}), no byte-level BPE")
+    if not any(kind == "ByteLevel" for kind, _ in flattened(data.get("pre_tokenizer"), f"{place}: pre_tokenizer")):
+        raise _Unsayable("BPE without a ByteLevel pre-tokenizer, so over characters: no byte-level BPE")
 
 
 # --- pattern ---
@@ -136,32 +157,30 @@ def _flattened(component: Any, place: str, members: str = "pretokenizers", depth
 def _read_pattern(component: Any, place: str) -> Pattern:
     """The pattern that a pre-tokenizer stands for; its last part is ``ByteLevel``, which spells bytes as characters."""
     stages: list[str] = []
-    parts = list(_flattened(component, place))
+    parts = list(flattened(component, place))
     removed = False
     for index, (kind, part) in enumerate(parts):
         last = index == len(parts) - 1
         if kind == "ByteLevel":
             if member(part, "add_prefix_space", bool, place):
-                raise FormatError(
-                    f"{place}: ByteLevel with add_prefix_space puts a space before the text; bbpe changes no text"
-                )
+                raise _Unsayable("ByteLevel with add_prefix_space puts a space before the text; bbpe changes no text")
             if not last:
-                raise FormatError(
-                    f"{place}: {parts[index + 1][0]} after ByteLevel cuts inside characters, which no pattern can say"
+                raise _Unsayable(
+                    f"its {parts[index + 1][0]} after ByteLevel cuts inside characters, which no pattern can say"
                 )
-            if _flag(part, "use_regex", place, default=True):
+            if flag(part, "use_regex", place, default=True):
                 stages.extend(get_pattern("gpt2").stages)
         elif kind == "Split":
             stage, removes = _read_split(part, place)
             stages.append(stage)
             removed = removed or removes
         elif kind == "Digits":
-            stages.append(r"\p{N}" if _flag(part, "individual_digits", place) else r"\p{N}+")
+            stages.append(r"\p{N}" if flag(part, "individual_digits", place) else r"\p{N}+")
         else:
-            raise FormatError(f"{place}: {kind} is a pre-tokenizer that bbpe has no pattern for")
+            raise _Unsayable(f"{kind[:80]} is a pre-tokenizer that bbpe has no pattern for")
     pattern = _from_oniguruma(tuple(stages) or (r"[\s\S]+",), place)
     if removed and not pattern.covers_everything:
-        raise FormatError(f"{place}: Split drops the text between its matches; bbpe keeps all text")
+        raise _Unsayable("Split drops the text between its matches; bbpe keeps all text")
     return pattern
 
 
@@ -176,9 +195,9 @@ def _read_split(part: dict[str, Any], place: str) -> tuple[str, bool]:
     behavior = member(part, "behavior", str, place)
     if behavior == "Isolated":
         return stage, False
-    if behavior == "Removed" and _flag(part, "invert", place):
+    if behavior == "Removed" and flag(part, "invert", place):
         return stage, True
-    raise FormatError(f"{place}: Split with behavior {behavior!r}; bbpe's patterns isolate their matches")
+    raise _Unsayable(f"Split with behavior {behavior[:80]!r}; bbpe's patterns isolate their matches")
 
 
 def _from_oniguruma(stages: tuple[str, ...], place: str) -> Pattern:
@@ -186,29 +205,29 @@ def _from_oniguruma(stages: tuple[str, ...], place: str) -> Pattern:
     try:
         return from_spelling(stages, "oniguruma")
     except PatternError as error:
-        raise FormatError(f"{place}: {shortened(error)}") from None
+        raise _Unsayable(f"{place}: {shortened(error)}") from None
 
 
 # --- other components ---
 
 
 def _read_normalizer(component: Any, place: str) -> str | None:
-    kinds = [kind for kind, _ in _flattened(component, place, "normalizers")]
+    kinds = [kind for kind, _ in flattened(component, place, "normalizers")]
     for kind in kinds:
         if kind != "NFC":
-            raise FormatError(f"{place}: {kind}; bbpe's vocabularies normalize by NFC or not at all")
+            raise _Unsayable(f"{kind[:80]}: bbpe's own vocabularies normalize by NFC or not at all")
     return "NFC" if kinds else None
 
 
 def _check_decoder(component: Any, place: str) -> None:
-    for kind, _ in _flattened(component, place, "decoders"):
+    for kind, _ in flattened(component, place, "decoders"):
         if kind != "ByteLevel":
-            raise FormatError(f"{place}: {kind}; a byte-level BPE decodes by ByteLevel")
+            raise _Unsayable(f"{kind[:80]}: a byte-level BPE decodes by ByteLevel")
 
 
 def _read_template(component: Any, place: str) -> Template:
     template = Template()
-    for kind, part in _flattened(component, place, "processors"):
+    for kind, part in flattened(component, place, "processors"):
         if kind == "ByteLevel":
             continue
         if template != Template():
@@ -224,7 +243,7 @@ def _read_template(component: Any, place: str) -> Template:
                 ends.append(expect(pair[1], int, f"{place}.{key}[1]"))
             template = Template((ends[0],), (ends[1],))
         else:
-            raise FormatError(f"{place}: {kind} is unknown")
+            raise FormatError(f"{place}: {kind[:80]} is unknown")
     return template
 
 
@@ -365,12 +384,14 @@ def ordinary_tokens(
     return tokens
 
 
-def _check_no_unknown(unknown: Any, tokens: Mapping[int, bytes], place: str) -> None:
+def _check_no_unknown(unknown: Any, tokens: Mapping[int, bytes]) -> None:
     """An unknown token does no harm where every byte of text has a token of its own."""
     present = {token[0] for token in tokens.values() if len(token) == 1}
     for byte in range(256):
         if byte not in present and byte not in _NEVER_IN_UTF8:
-            raise FormatError(f"{place}: byte 0x{byte:02X} would become {unknown!r}; bbpe has no unknown token")
+            raise _Unsayable(
+                f"byte 0x{byte:02X} becomes {str(unknown)[:80]!r}; bbpe's own encoder has no unknown token"
+            )
 
 
 # --- writing ---
