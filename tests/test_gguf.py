@@ -19,11 +19,13 @@ from typing import Any
 
 import gguf
 import pytest
+import sentencepiece
 from llama_cpp_oracle import LlamaCpp
 
 from bbpe import io
+from bbpe.engines import EngineModel
 from bbpe.errors import FormatError
-from bbpe.formats import FORMATS, detect, gguf_file, llama_cpp
+from bbpe.formats import FORMATS, detect, gguf_file, llama_cpp, sentencepiece_model
 from bbpe.formats.byte_text import to_text
 from bbpe.formats.gguf_file import Roles
 from bbpe.patterns import Pattern, get_pattern, named_patterns
@@ -54,7 +56,7 @@ def small(**changes: Any) -> Vocabulary:
 
 # --- a writer of our own, for files that no library writes ---
 
-U32, I32, BOOL, STRING, ARRAY = 4, 5, 7, 8, 9
+U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
 
 
 def string(text: str | bytes, order: str = "<") -> bytes:
@@ -70,6 +72,8 @@ def value(item: Any, order: str = "<") -> bytes:
         return struct.pack(order + "II", U32, item)
     if isinstance(item, str):
         return struct.pack(order + "I", STRING) + string(item, order)
+    if item and isinstance(item[0], float):
+        return struct.pack(f"{order}IIQ{len(item)}f", ARRAY, F32, len(item), *item)
     if item and isinstance(item[0], int):
         return struct.pack(f"{order}IIQ{len(item)}i", ARRAY, I32, len(item), *item)
     return struct.pack(order + "IIQ", ARRAY, STRING, len(item)) + b"".join(string(text, order) for text in item)
@@ -103,7 +107,7 @@ def keys_of(vocabulary: Vocabulary, **changes: Any) -> dict[str, Any]:
 PLAIN = small(special_tokens=[])
 
 
-def read_bytes_as_gguf(tmp_path: Path, data: bytes, **arguments: Any) -> Vocabulary:
+def read_bytes_as_gguf(tmp_path: Path, data: bytes, **arguments: Any) -> Any:
     path = tmp_path / "model.gguf"
     path.write_bytes(data)
     return gguf_file.read(path, **arguments)
@@ -300,9 +304,12 @@ def test_the_caller_may_say_the_pattern(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"MODEL": "llama"}, "a SentencePiece BPE vocabulary .*'llama'"),
-        ({"MODEL": "bert"}, "a WordPiece vocabulary"),
-        ({"MODEL": "t5"}, "a Unigram vocabulary"),
+        ({"MODEL": "bert"}, "a WordPiece vocabulary .*'bert'.*SentencePiece"),
+        ({"MODEL": "rwkv"}, "RWKV's vocabulary"),
+        ({"MODEL": "llama"}, "scores has 0 entries for 259 tokens"),
+        ({"MODEL": "t5", "SCORES": [1.0] * 258}, "scores has 258 entries"),
+        ({"MODEL": "llama", "SCORES": [0.5] * 259}, "no piece is the unknown one"),
+        ({"MODEL": "llama", "SCORES": [float("nan")] * 259, "TYPES": [2] + [1] * 258}, "is no score"),
         ({"MODEL": "x" * 999}, "an unknown vocabulary"),
         ({"MODEL": None}, "without a vocabulary"),
         ({"MODEL": 5}, "model: int; expected str"),
@@ -324,6 +331,87 @@ def test_the_caller_may_say_the_pattern(tmp_path: Path) -> None:
 def test_keys_that_say_nothing_sound(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(FormatError, match=message):
         read_bytes_as_gguf(tmp_path, container(keys_of(PLAIN, **changes)))
+
+
+# --- SentencePiece in GGUF ---
+
+
+@pytest.fixture(scope="module", params=["bpe", "unigram"])
+def sentencepiece_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model, with user-defined and control pieces."""
+    corpus = Path(__file__).parent.parent / "corpora" / "tiny" / "train"
+    prefix = tmp_path_factory.mktemp("sentencepiece") / request.param
+    sentencepiece.SentencePieceTrainer.train(
+        input=",".join(str(path) for path in sorted(corpus.rglob("*.txt"))), model_prefix=str(prefix), vocab_size=3500,
+        model_type=request.param, byte_fallback=request.param == "bpe", normalization_rule_name="identity",
+        remove_extra_whitespaces=False, character_coverage=0.999, user_defined_symbols=["<user>"],
+        control_symbols=["<ctl>"], minloglevel=2,
+    )  # fmt: skip
+    return prefix.with_suffix(".model")
+
+
+def sentencepiece_keys(path: Path) -> dict[str, Any]:
+    """The keys that llama.cpp's converter writes for a SentencePiece model."""
+    model = sentencepiece_model.parse(path.read_bytes(), path)
+    return {
+        "general.architecture": "llama",
+        gguf_file.MODEL: "llama" if model.model_type == sentencepiece_model.BPE else "t5",
+        gguf_file.TOKENS: [piece.text for piece in model.pieces],
+        gguf_file.SCORES: [piece.score for piece in model.pieces],
+        gguf_file.TYPES: [piece.kind for piece in model.pieces],
+        gguf_file.SPACE_PREFIX: model.add_dummy_prefix,
+        "tokenizer.ggml.unknown_token_id": [piece.kind for piece in model.pieces].index(sentencepiece_model.UNKNOWN),
+    }
+
+
+def test_sentencepiece_vocabularies_encode_as_their_model_and_as_llama_cpp(
+    sentencepiece_file: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(container(sentencepiece_keys(sentencepiece_file)))
+    loaded, model = io.load(path), io.load(sentencepiece_file)
+    assert loaded.engine == "sentencepiece"
+    assert (loaded.algorithm, loaded.byte_fallback) == (model.algorithm, model.byte_fallback)
+    assert loaded.special_tokens == model.special_tokens
+    oracle = LlamaCpp(path)
+    corpus = Path(__file__).parent.parent / "corpora" / "tiny"
+    texts = ["", "a", " a  b", "他们说 <user> hello", "<ctl>", "𠀀 unseen ﬁ", "x" * 300]
+    texts += [
+        line for file in sorted((corpus / "eval").rglob("*.txt")) for line in file.read_text("utf-8").split("\n")[:20]
+    ]
+    for text in texts:
+        assert loaded.encode(text) == model.encode(text), text
+        if text and "<user>" not in text:  # after such a piece llama.cpp puts the space prefix again
+            assert oracle.encode(text) == loaded.encode(text), text
+
+
+def test_what_is_put_around_a_text_of_a_sentencepiece_vocabulary(sentencepiece_file: Path, tmp_path: Path) -> None:
+    keys = sentencepiece_keys(sentencepiece_file)
+    by_default = io_template(tmp_path, keys)
+    assert by_default == (Template((1,)) if keys[gguf_file.MODEL] == "llama" else Template((), (1,)))
+    keys |= {gguf_file.ADD_BEGINNING: False, gguf_file.ADD_END: True, gguf_file.END_ID: 2}
+    assert io_template(tmp_path, keys) == Template((), (2,))
+    with pytest.raises(FormatError, match="the template names id 99999"):
+        io_template(tmp_path, {**keys, gguf_file.END_ID: 99999})
+    with pytest.raises(FormatError, match="leave pattern out"):
+        gguf_file.read(tmp_path / "model.gguf", pattern=LLAMA3)
+
+
+def io_template(tmp_path: Path, keys: dict[str, Any]) -> Template:
+    model = read_bytes_as_gguf(tmp_path, container(keys))
+    assert isinstance(model, EngineModel)
+    return model.template
+
+
+def test_llama2_as_gguf(bbpe_home: Path, read_corpus: Callable[..., bytes], tmp_path: Path) -> None:
+    source = bbpe_home / "vocabs" / "llama2" / "tokenizer.model"
+    path = tmp_path / "model.gguf"
+    path.write_bytes(container(sentencepiece_keys(source)))
+    loaded, model, oracle = io.load(path), io.load(source), LlamaCpp(path)
+    for name in ("zh-web.txt", "en-web.txt", "mixed-zh-en.txt"):
+        for line in read_corpus(name, 40_000).decode().split("\n"):
+            if line.strip():
+                assert loaded.encode(line) == model.encode(line) == oracle.encode(line), line
 
 
 # --- hostile files ---
@@ -439,11 +527,11 @@ def mutants(tmp_path: Path, count: int, seed: int) -> tuple[int, int]:
 def test_damaged_files_are_refused_or_read_never_worse(tmp_path: Path) -> None:
     started = time.perf_counter()
     tracemalloc.start()
-    refused, read = mutants(tmp_path, 700, SEED)
+    refused, read = mutants(tmp_path, 600, SEED)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert refused > 350
-    assert read > 25  # a letter of some token is another letter: a sound file of another vocabulary
+    assert refused > 300
+    assert read > 20  # a letter of some token is another letter: a sound file of another vocabulary
     assert peak < 100 << 20
     assert time.perf_counter() - started < 120
 

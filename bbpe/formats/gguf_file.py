@@ -1,4 +1,4 @@
-"""Read and write the vocabulary of a GGUF file, llama.cpp's container, where it is a byte-level BPE (model ``gpt2``).
+"""Read and write the vocabulary of a GGUF file, llama.cpp's container: a byte-level BPE, which it calls ``gpt2``.
 
 **Read** by this module alone: only the keys at the head of the file are looked at, never the tensors, so a model of many
 gigabytes is read as fast as its vocabulary. Nothing is believed before it is checked: every count and length against the
@@ -6,7 +6,9 @@ bytes that are left, arrays not nested, no key twice. ``tokenizer.ggml.tokens`` 
 merges as in ``merges.txt``; a token's type tells special ones (control 3, unknown 2, user-defined 4) and fillers of
 unused ids (5), which are left out. ``tokenizer.ggml.pre`` names the pattern, or rather the code of llama.cpp, whose
 pattern is taken (``llama_cpp.py``) unless the caller names another. Beginning and end tokens become the template where
-the file says that they are added. Vocabularies that are not byte-level (models llama, bert, t5 …) are refused by name.
+the file says that they are added. SentencePiece vocabularies (``llama``, ``t5``) become models for the library
+sentencepiece, of the same pieces and scores (llama.cpp's own code differs from it after a user-defined piece, where it
+puts the space prefix again); others (``bert``, ``rwkv`` …) are refused by name.
 
 **Written** through the ``gguf`` package, which writes a file of keys without tensors: a vocabulary that llama.cpp loads
 (``vocab_only``) and that its tools can copy into a model. A rank table is written as all its splits. Ids without a token
@@ -27,11 +29,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from bbpe.engines import EngineModel
 from bbpe.errors import FormatError, MissingExtraError, PatternError
 from bbpe.formats.byte_text import is_spelling, to_bytes, to_text
 from bbpe.formats.equivalence import unmade_tokens
 from bbpe.formats.files import decode_utf8, is_compressed, read_bytes, shortened
 from bbpe.formats.llama_cpp import Match, PreTokenizer, harmless_long_s, matching, pre_tokenizers
+from bbpe.formats.sentencepiece_model import BPE, UNIGRAM, Piece, engine_model, parse, piece_model, with_special
 from bbpe.formats.sidecar import build, special_tokens_from_caller
 from bbpe.formats.tokenizer_json import ids_of_pairs, ordinary_tokens, spelled_tokens
 from bbpe.patterns import Pattern, Pretokenizer
@@ -48,9 +52,7 @@ _VERSIONS = (2, 3)
 _FIRST_READ = 16 << 20
 _DEFAULT_BEGINNING = _DEFAULT_END = 11  # llama.cpp's ids for a model "gpt2" that names none: those of GPT-2's ","
 _OTHER_MODELS = {
-    "llama": "a SentencePiece BPE",
     "bert": "a WordPiece",
-    "t5": "a Unigram",
     "rwkv": "RWKV's",
     "plamo2": "PLaMo 2's",
     "gemma4": "a BPE of text",
@@ -65,6 +67,9 @@ _PREFIX = "tokenizer.ggml."
 MODEL, PRE, TOKENS, TYPES, MERGES = (_PREFIX + key for key in ("model", "pre", "tokens", "token_type", "merges"))
 BEGINNING_ID, END_ID, PADDING_ID = (_PREFIX + key + "_token_id" for key in ("bos", "eos", "padding"))
 ADD_BEGINNING, ADD_END = (_PREFIX + f"add_{key}_token" for key in ("bos", "eos"))
+SCORES, SPACE_PREFIX, EXTRA_SPACES, CHARSMAP = (
+    _PREFIX + key for key in ("scores", "add_space_prefix", "remove_extra_whitespaces", "precompiled_charsmap")
+)
 _NAME = "general.name"
 
 
@@ -308,12 +313,17 @@ def _list(keys: Mapping[str, Any], key: str, kind: type, path: Path) -> list[Any
 # --- reading ---
 
 _WANTED = frozenset(
-    (MODEL, PRE, TOKENS, TYPES, MERGES, BEGINNING_ID, END_ID, ADD_BEGINNING, ADD_END, _NAME, _PREFIX + "scores")
+    (
+        *(MODEL, PRE, TOKENS, TYPES, MERGES, BEGINNING_ID, END_ID, ADD_BEGINNING, ADD_END, _NAME),
+        *(SCORES, SPACE_PREFIX, EXTRA_SPACES, CHARSMAP),
+    )
 )
 
 
-def read(path: Path, *, pattern: Pattern | None = None, special_tokens: Mapping[str, int] | None = None) -> Vocabulary:
-    """Read the byte-level vocabulary of a GGUF file, tensors or not.
+def read(
+    path: Path, *, pattern: Pattern | None = None, special_tokens: Mapping[str, int] | None = None
+) -> Vocabulary | EngineModel:
+    """Read the vocabulary of a GGUF file, tensors or not.
 
     Args:
         path: The file; ``.gz`` and ``.xz`` are read too. Of a model in several files, the first.
@@ -321,9 +331,15 @@ def read(path: Path, *, pattern: Pattern | None = None, special_tokens: Mapping[
         special_tokens: ``{content: id}``, used instead of what the types of the tokens say.
 
     Raises:
-        FormatError: Damaged, no byte-level BPE, or of a pre-tokenizer that no pattern says.
+        FormatError: Damaged, of an algorithm that bbpe does not read from GGUF, or of a pre-tokenizer that no pattern
+            says.
     """
-    return from_keys(read_keys(path, _WANTED), path, pattern=pattern, special_tokens=special_tokens)
+    keys = read_keys(path, _WANTED)
+    if keys.get(MODEL) in ("llama", "t5"):
+        if pattern is not None:
+            raise FormatError(f"{path}: a SentencePiece vocabulary has no pattern; leave pattern out")
+        return _pieces(keys, path, special_tokens)
+    return from_keys(keys, path, pattern=pattern, special_tokens=special_tokens)
 
 
 def from_keys(
@@ -333,7 +349,7 @@ def from_keys(
     pattern: Pattern | None = None,
     special_tokens: Mapping[str, int] | None = None,
 ) -> Vocabulary:
-    """As :func:`read`, from the keys and their values."""
+    """As :func:`read`, of a byte-level vocabulary, from the keys and their values."""
     _check_model(keys, path)
     pre = _pre_tokenizer(_get(keys, PRE, str, path, "default"), path, pattern)
     texts, types = _texts(keys, path)
@@ -367,8 +383,8 @@ def _check_model(keys: Mapping[str, Any], path: Path) -> None:
     if model != "gpt2":
         kind = _OTHER_MODELS.get(model, "an unknown")
         raise FormatError(
-            f"{path}: holds {kind} vocabulary ({MODEL} is {shortened(model)!r}); bbpe reads byte-level BPE ('gpt2') of "
-            "GGUF files. Load the model's own tokenizer.model or tokenizer.json instead"
+            f"{path}: holds {kind} vocabulary ({MODEL} is {shortened(model)!r}); of GGUF files bbpe reads byte-level BPE "
+            "(gpt2) and SentencePiece (llama, t5). Load the model's own tokenizer.json or vocab.txt instead"
         )
     for key in (TOKENS, MERGES):
         if key not in keys:
@@ -455,6 +471,40 @@ def _template(keys: Mapping[str, Any], pre: PreTokenizer, path: Path) -> Templat
         added = _get(keys, add, bool, path, by_default)
         sides.append((_get(keys, id, int, path, otherwise),) if added else ())
     return Template(*sides)
+
+
+def _pieces(keys: Mapping[str, Any], path: Path, special_tokens: Mapping[str, int] | None) -> EngineModel:
+    """A SentencePiece model of the same pieces and scores; BPE for ``llama``, Unigram for ``t5``."""
+    unigram = keys[MODEL] == "t5"
+    texts, types = _texts(keys, path)
+    scores = _list(keys, SCORES, float, path)
+    if len(scores) < len(types):
+        raise FormatError(f"{path}: {SCORES} has {len(scores):,} entries for {len(types):,} tokens")
+    by_id = {id: text for text, id in texts.items()}
+    pieces = []
+    for id, kind in enumerate(types[: len(_list(keys, TOKENS, str, path))]):
+        if id not in by_id:
+            raise FormatError(f"{path}: {TOKENS}[{id}] is empty")
+        pieces.append(Piece(by_id[id], scores[id], kind if _NORMAL <= kind <= _BYTE else _NORMAL))
+    model = piece_model(
+        pieces,
+        model_type=UNIGRAM if unigram else BPE,
+        byte_fallback=any(piece.kind == _BYTE for piece in pieces),
+        add_dummy_prefix=_get(keys, SPACE_PREFIX, bool, path, True),
+        remove_extra_whitespaces=_get(keys, EXTRA_SPACES, bool, path, False),
+        charsmap=bytes(number & 0xFF for number in _list(keys, CHARSMAP, int, path)),
+        normalization="GGUF",
+    )
+    checked = parse(model.serialized(), path)  # all that the library relies on
+    sides: list[tuple[int, ...]] = []
+    for add, role, by_default, otherwise in (
+        (ADD_BEGINNING, BEGINNING_ID, not unigram, 1),
+        (ADD_END, END_ID, unigram, 1 if unigram else 2),
+    ):
+        added = _get(keys, add, bool, path, by_default)
+        sides.append((_get(keys, role, int, path, otherwise),) if added else ())
+    found = engine_model(with_special(checked, special_tokens or {}, path), path)
+    return found.replace(template=Template(*sides), name=_get(keys, _NAME, str, path) or None)
 
 
 # --- writing ---
