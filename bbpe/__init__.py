@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bbpe.conversion import Conversion, convert
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
     from bbpe.engines import EngineTokenizer
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BbpeError",
+    "Conversion",
     "Counts",
     "Decoder",
     "EngineTokenizer",
@@ -35,6 +37,7 @@ __all__ = [
     "TrainingOptions",
     "TrainingRecord",
     "Vocabulary",
+    "convert",
     "count_pretokens",
     "get_pattern",
     "load",
@@ -47,6 +50,7 @@ __all__ = [
 # quick whatever part is used.
 _HOMES = {
     "BbpeError": "errors",
+    "Conversion": "conversion",
     "Counts": "counts",
     "Decoder": "tokenizer",
     "EngineTokenizer": "engines",
@@ -58,6 +62,7 @@ _HOMES = {
     "TrainingOptions": "training",
     "TrainingRecord": "training",
     "Vocabulary": "vocabulary",
+    "convert": "conversion",
     "count_pretokens": "counts",
     "get_pattern": "patterns",
     "load": "io",

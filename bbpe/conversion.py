@@ -12,6 +12,7 @@ becomes ranks where ids follow the merges (``formats/equivalence.py``). :class:`
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -108,7 +109,7 @@ class Conversion:
         merges: Merges written; 0 where ranks were.
         ranks: How a rank table became merges; None where none did.
         unreachable: Tokens that neither merges nor ranks make of their bytes: no text has them, except as a pretoken
-            taken whole.
+            taken whole. None where tokens are too long to find out.
         notes: What a user should know, a sentence each.
         verification: None where it was not asked for.
         llama_cpp: What llama.cpp makes of it.
@@ -123,7 +124,7 @@ class Conversion:
     written_as: Literal["merges", "ranks"]
     merges: int
     ranks: RankReport | None
-    unreachable: int
+    unreachable: int | None
     notes: tuple[str, ...]
     verification: Verification | None
     llama_cpp: LlamaCpp
@@ -164,6 +165,8 @@ def convert(
     path = Path(target)
     chosen = target_format or _format_of_target(target)
     _check_writable(chosen)
+    with contextlib.suppress(_Probed):
+        _write_atomically(path, chosen, force, _probe)  # an output that cannot be is found before the work
     tokenizer = load(source, format=source_format, pattern=pattern, special_tokens=special_tokens)
     vocabulary, notes = _changed(_byte_level(tokenizer, source), chosen, changes)
     read_as: Literal["merges", "ranks"] = "merges" if vocabulary.ranks is None else "ranks"
@@ -194,7 +197,7 @@ def convert(
         written_as=written_as,
         merges=0 if written.merges is None or written_as == "ranks" else len(written.merges),
         ranks=ranks,
-        unreachable=ranks.unreachable if ranks is not None else len(unmade(vocabulary)),
+        unreachable=ranks.unreachable if ranks is not None else _count(unmade, vocabulary),
         notes=(*notes, *_notes(written, chosen, changes.roles, match)),
         verification=checked[0] if checked else None,
         llama_cpp=llama_cpp_report(Tokenizer(written), match, unmade),
@@ -211,6 +214,21 @@ class _Unmade:
         if self._found is None:
             self._found = unmade_tokens(vocabulary)
         return self._found
+
+
+def _count(unmade: _Unmade, vocabulary: Vocabulary) -> int | None:
+    try:
+        return len(unmade(vocabulary))
+    except FormatError:
+        return None
+
+
+class _Probed(Exception):
+    """The output could be made; nothing of it is left."""
+
+
+def _probe(file: Path) -> None:
+    raise _Probed
 
 
 def _format_of_target(target: str | os.PathLike[str]) -> str:

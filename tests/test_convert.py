@@ -17,7 +17,8 @@ from bbpe import io
 from bbpe.conversion import Changes, check_texts, convert
 from bbpe.errors import FormatError, MissingExtraError, OutputError
 from bbpe.formats.equivalence import listed_merges, merges_alone, rank_report, unmade_tokens
-from bbpe.formats.gguf_file import Roles
+from bbpe.formats.gguf_file import Roles, pre_tokenizer_for
+from bbpe.formats.llama_cpp import harmless_long_s
 from bbpe.patterns import get_pattern
 from bbpe.tokenizer import Tokenizer
 from bbpe.training import train
@@ -371,7 +372,7 @@ def test_llama3_becomes_merges_as_its_publisher_wrote_them(bbpe_home: Path) -> N
 
 def test_gpt2_to_tiktoken_and_to_gguf(bbpe_home: Path, read_corpus: Callable[..., bytes], tmp_path: Path) -> None:
     source = bbpe_home / "vocabs" / "gpt2"
-    done = convert(source, tmp_path / "out.tiktoken", pattern="gpt2")
+    done = convert(source, tmp_path / "out.tiktoken", pattern="gpt2", verify=False)
     assert (done.read_as, done.written_as, done.unreachable) == ("merges", "ranks", 0)
     assert done.llama_cpp.published == ("gpt-2",)
     table = (bbpe_home / "vocabs" / "r50k_base" / "gpt2.tiktoken").read_bytes()
@@ -384,11 +385,30 @@ def test_gpt2_to_tiktoken_and_to_gguf(bbpe_home: Path, read_corpus: Callable[...
         assert oracle.encode(text) == tokenizer.encode(text)
 
 
-def test_qwen2_is_not_written_as_gguf_in_silence(bbpe_home: Path, tmp_path: Path) -> None:
+def test_qwen2_is_not_written_as_gguf_in_silence(bbpe_home: Path) -> None:
+    vocabulary = io.load("qwen2").vocabulary
     with pytest.raises(FormatError, match="--drop-normalizer"):
-        convert("qwen2", tmp_path / "out.gguf", verify=False)
-    done = convert("qwen2", tmp_path / "out.gguf", changes=Changes(drop_normalizer=True), verify=False)
-    assert done.llama_cpp.published == () or done.llama_cpp.pre == "qwen2"
-    oracle, tokenizer = LlamaCpp(tmp_path / "out.gguf"), io.load("qwen2")
-    text = "今天天气很好，我们用Qwen2来写代码：print(12345)\n\n  'ſo  "
-    assert oracle.encode(text) == tokenizer.encode(text)
+        pre_tokenizer_for(vocabulary)
+    match = pre_tokenizer_for(vocabulary.replace(normalizer=None))
+    assert (match.name, match.whole_pretoken, match.exact) == ("qwen2", False, False)
+    assert harmless_long_s(vocabulary)  # so no text gets other ids for that
+
+
+def test_an_output_that_cannot_be_is_found_before_the_work(folder: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bbpe.conversion, "load", None)  # called, it would raise a TypeError
+        (tmp_path / "there").mkdir()
+        for target in ("there", "missing/out.json", "missing/out"):
+            with pytest.raises(OutputError):
+                convert(folder, tmp_path / target)
+
+
+def test_tokens_too_long_to_find_out_which_are_reached(tmp_path: Path) -> None:
+    tokens = dict(BYTES)
+    merges = []
+    for step in range(15):
+        merges.append((97 if not step else 255 + step, 97 if not step else 255 + step))
+        tokens[256 + step] = b"a" * (2 << step)
+    vocabulary = Vocabulary(tokens, merges=merges, pattern=LLAMA3)
+    done = convert(saved(vocabulary, tmp_path / "in.json"), tmp_path / "out.json", verify=False)
+    assert done.unreachable is None

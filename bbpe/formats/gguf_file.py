@@ -633,7 +633,7 @@ def _no_pre_tokenizer(pattern: Pattern) -> str:
     try:
         published = pattern.spelling("llama.cpp")
     except PatternError:
-        return f"{text} (bbpe knows {len(pre_tokenizers())} of its names)"
+        return f"{text}; with the pattern of one that it has (pre=, --pre NAME) it is another vocabulary, which can be written"
     return (
         f"{text}: {published}, the name for it, {_DIFFERENCES.get(str(published), 'does something else')}. With "
         f"llama.cpp's own pattern instead (pre={published!r}, --pre {published}) it is another vocabulary, which can be "
