@@ -197,7 +197,7 @@ class _Reader:
                 raise FormatError(f"{head.path}: key {raw[:80]!r} stands twice")
             seen.add(raw)
             key = decode_utf8(raw, head.path)
-            value = self._value(key, key in wanted)
+            value = self._value(key if key.isprintable() and len(key) <= 100 else repr(key[:80]), key in wanted)
             if key in wanted:
                 found[key] = value
         return found
@@ -215,7 +215,7 @@ class _Reader:
 
     def _value(self, key: str, keep: bool) -> Any:
         head = self._head
-        kind = self._number("I", f"the kind of {key!r}")
+        kind = self._number("I", f"the kind of {key}")
         if kind in _SCALARS:
             if kind == 7:
                 number = self._number("B", key)
@@ -228,7 +228,7 @@ class _Reader:
             return self._text(text, key) if keep else _Skipped("string")
         if kind == _ARRAY:
             return self._array(key, keep)
-        raise FormatError(f"{head.path}: {key!r} is of unknown kind {kind}")
+        raise FormatError(f"{head.path}: {key} is of unknown kind {kind}")
 
     def _text(self, data: bytes, place: str) -> str:
         try:
@@ -238,8 +238,8 @@ class _Reader:
 
     def _array(self, key: str, keep: bool) -> Any:
         head = self._head
-        kind = self._number("I", f"the kind of {key!r}")
-        count = self._number("Q", f"the length of {key!r}")
+        kind = self._number("I", f"the kind of {key}")
+        count = self._number("Q", f"the length of {key}")
         if kind in _SCALARS:
             size = struct.calcsize("<" + _SCALARS[kind])
             if count > head.left() // size:
