@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bbpe.analysis.comparison import Comparison, compare
     from bbpe.analysis.inspection import inspect
     from bbpe.checkpoint import prune_checkpoint, rewrite_checkpoint
+    from bbpe.conversion import Conversion, convert
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
     from bbpe.embeddings import EmbeddingPlan
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BbpeError",
     "Comparison",
+    "Conversion",
     "Counts",
     "Decoder",
     "EmbeddingPlan",
@@ -47,6 +49,7 @@ __all__ = [
     "TrainingRecord",
     "Vocabulary",
     "compare",
+    "convert",
     "count_pretokens",
     "extend",
     "get_pattern",
@@ -65,6 +68,7 @@ __all__ = [
 _HOMES = {
     "BbpeError": "errors",
     "Comparison": "analysis.comparison",
+    "Conversion": "conversion",
     "Counts": "counts",
     "Decoder": "tokenizer",
     "EmbeddingPlan": "embeddings",
@@ -82,6 +86,7 @@ _HOMES = {
     "TrainingRecord": "training",
     "Vocabulary": "vocabulary",
     "compare": "analysis.comparison",
+    "convert": "conversion",
     "count_pretokens": "counts",
     "extend": "extension",
     "get_pattern": "patterns",

@@ -322,8 +322,8 @@ def save(
 
     A folder (a path without a known suffix) holds ``tokenizer.json`` and ``tokenizer_config.json`` for transformers,
     ``vocab.tiktoken`` with its sidecar where that is exact, and ``training.json`` when the tokenizer was trained
-    here. Files are ``out.tiktoken`` (with sidecar), ``out.json``, ``vocab.json`` or ``merges.txt`` (the pair with its
-    sidecar).
+    here. Files are ``out.tiktoken`` (with sidecar), ``out.json``, ``out.gguf``, ``vocab.json`` or ``merges.txt`` (the
+    pair with its sidecar).
 
     Args:
         tokenizer: What to save.
@@ -343,7 +343,7 @@ def save(
         reason = getattr(tokenizer, "reason", "")
         raise FormatError(f"bbpe writes its own vocabularies, byte-level BPE; not this one: {reason}")
     target = Path(path)
-    chosen = format or _format_of_output(path)
+    chosen = format or format_of_output(path)
     if chosen == "directory":
         return _save_folder(tokenizer, target, force, extra_files or {})
     written = FORMATS.get(chosen)
@@ -356,12 +356,17 @@ def save(
             names = sorted(entry.name for entry in folder.iterdir())
         return Saved(target, tuple(target / name for name in names))
     names = list(written.files(target.name))
-    with _atomic_files(target, names, force) as folder:
+    with atomic_files(target, names, force) as folder:
         written.write(tokenizer.vocabulary, folder / target.name)
     return Saved(target, tuple(target.with_name(name) for name in names))
 
 
-def _format_of_output(path: str | os.PathLike[str]) -> str:
+def format_of_output(path: str | os.PathLike[str]) -> str:
+    """Which format an output's name asks for: ``"directory"`` or a key of ``FORMATS``.
+
+    Raises:
+        FormatError: A suffix that bbpe does not write.
+    """
     text = os.fspath(path)
     target = Path(text)
     if text.endswith(("/", os.sep)) or target.is_dir():
@@ -373,10 +378,12 @@ def _format_of_output(path: str | os.PathLike[str]) -> str:
         return "tiktoken"
     if suffix == ".json":
         return "tokenizer.json"
+    if suffix == ".gguf":
+        return "gguf"
     if suffix[1:].isalpha():
         raise FormatError(
-            f"{text}: bbpe writes no {suffix} files; end the name in .tiktoken, .json, vocab.json or merges.txt, or in "
-            "none of them for a folder"
+            f"{text}: bbpe writes no {suffix} files; end the name in .tiktoken, .json, vocab.json, merges.txt or "
+            ".gguf, or in none of them for a folder"
         )
     return "directory"
 
@@ -485,7 +492,7 @@ def atomic_directory(
 
 
 @contextlib.contextmanager
-def _atomic_files(path: Path, names: Sequence[str], force: bool) -> Iterator[Path]:
+def atomic_files(path: Path, names: Sequence[str], force: bool) -> Iterator[Path]:
     """A folder to write several files in, which take their names beside ``path`` one right after the other.
 
     Two files cannot be renamed in one step. A crash in between leaves a new file beside an old sidecar, which the

@@ -41,10 +41,11 @@ COMMANDS = (
     "count",
     "compare",
     "diff",
+    "inspect",
     "extend",
     "prune",
+    "convert",
     "vocab",
-    "inspect",
 )
 """In the order of a first use; the module of that name in this package holds ``command``."""
 
