@@ -443,8 +443,14 @@ def test_the_same_documents_have_the_same_hash_however_stored(tmp_path: Path) ->
 def test_a_limit_ends_the_reading() -> None:
     documents = [f"document {n} of many" for n in range(100)]
     facts = read_text(documents, "x", limit=200).facts
-    assert 200 <= facts.bytes < 230
+    assert 190 < facts.bytes <= 200
     assert facts.documents < 15
+    # Even within a document: after a line where there is one, else between characters.
+    assert "".join(read_text(["ab\ncd\nef"], "x", limit=7).parts) == "ab\ncd\n"
+    assert "".join(read_text(["中文字"], "x", limit=7).parts) == "中文"
+    assert "".join(read_text(["中文字"], "x", limit=9).parts) == "中文字"
+    assert read_text(["中文字", "more"], "x", limit=10).parts == ("中文字", "m")
+    assert read_text(["中文字", "中"], "x", limit=10).parts == ("中文字",)
 
 
 # --- what comes out ---------------------------------------------------------------------------------------------------

@@ -574,7 +574,7 @@ def _method(
     if reference is not None:
         method["Parity"] = f"tokens ÷ tokens of {reference}, line by line the same content"
     if limit is not None:
-        method["Limit"] = f"documents until {limit:,} bytes of each corpus are reached"
+        method["Limit"] = f"the first {limit:,} bytes of each corpus, cut after a line"
     for text in texts:
         files = ", ".join(f"{Path(source.path).name} (sha256 {source.sha256[:16]}…)" for source in text.sources[:3])
         more = f" and {len(text.sources) - 3} more" if len(text.sources) > 3 else ""

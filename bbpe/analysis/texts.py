@@ -150,7 +150,7 @@ def read_text(
         lines: Each line of a text file is a document.
         text_field: The field of JSON lines, or the column of Parquet, that holds the text.
         strict: Broken UTF-8 is an error; otherwise U+FFFD stands for it, since only byte-level tokenizers could take it.
-        limit: Read documents until so many bytes are reached; None reads all.
+        limit: Read the first so many bytes, about: the last document is cut after a line's end. None reads all.
         words: What a word is.
 
     Raises:
@@ -166,6 +166,11 @@ def read_text(
             all_lines += 1
             if not data:
                 continue
+            reached = limit is not None and size + len(data) >= limit
+            if limit is not None and reached:
+                data = _begin(data, limit - size)
+                if not data:
+                    break
             try:
                 document = data.decode()
             except UnicodeDecodeError:
@@ -180,7 +185,7 @@ def read_text(
             size += len(data)
             text_lines += sum(1 for line in document.split("\n") if line and not line.isspace())
             parts.extend(_parts(document))
-            if limit is not None and size >= limit:
+            if reached:
                 break
     finally:
         corpus.close()
@@ -240,6 +245,18 @@ def label_of(source: SourceLike) -> str:
         if dot and stem and suffix.lower() in ("txt", "jsonl", "ndjson", "json", "parquet", "gz", "bz2", "xz", "zst"):
             name = stem
     return name
+
+
+def _begin(data: bytes, size: int) -> bytes:
+    """At most ``size`` bytes from the start of a document: whole lines where there are any, else whole characters."""
+    if len(data) <= size:
+        return data
+    end = data.rfind(b"\n", 0, size) + 1
+    if end == 0:
+        end = size
+        while end and data[end] & 0xC0 == 0x80:
+            end -= 1
+    return data[:end]
 
 
 def _parts(document: str) -> Iterator[str]:
