@@ -85,7 +85,7 @@ def texts() -> list[str]:
 
 def specimens(only: str | None = None) -> dict[str, Specimen]:
     """All of them by name, or at least the one that is named; made anew, always the same."""
-    from bbpe.formats import tiktoken_file, tokenizer_json, vocab_merges
+    from bbpe.formats import gguf_file, tiktoken_file, tokenizer_json, vocab_merges
 
     made: dict[str, Specimen] = {}
     vocabulary = bbpe.train(texts(), vocab_size=420, special_tokens=["<|end|>", "<s>"]).vocabulary
@@ -120,6 +120,8 @@ def specimens(only: str | None = None) -> dict[str, Specimen]:
         made["vocab+merges, no sidecar"] = Specimen(
             {file: (folder / file).read_bytes() for file in ("vocab.json", "merges.txt")}, {"pattern": "gpt2"}, _pair
         )
+        gguf_file.write(vocabulary, folder / "a.gguf")
+        made["gguf"] = Specimen({"a.gguf": (folder / "a.gguf").read_bytes()})
     made["tekken"] = Specimen({"tekken.json": _tekken_file(vocabulary)}, {}, _tekken)
     for kind, charsmap in (("bpe", "identity"), ("unigram", "identity"), ("unigram", "nmt_nfkc")):
         name = f"sentencepiece, {kind}, {charsmap}"

@@ -17,7 +17,7 @@ PACKAGE = Path(bbpe.__file__).parent
 LAYERS = [
     ["errors", "protobuf", "_types"],
     ["_pretokenize"],
-    ["_count", "_encode", "_json_lines", "_merge"],
+    ["_count", "_encode", "_json_lines", "_merge", "_splits"],
     ["_characters"],
     ["reference"],
     ["_unicode_tables"],
@@ -37,7 +37,11 @@ LAYERS = [
     ["holdings"],
     ["io"],
     ["downloads"],
-    ["bulk"],
+    ["bulk", "conversion"],
+    ["embeddings"],
+    ["extension"],
+    ["checkpoint"],
+    ["analysis"],
     ["report"],
     ["cli"],
 ]

@@ -26,6 +26,7 @@ NAMES = [
     "vocab+merges",
     "vocab+merges, no sidecar",
     "tekken",
+    "gguf",
     "sentencepiece, bpe, identity",
     "sentencepiece, unigram, identity",
     "sentencepiece, unigram, nmt_nfkc",
