@@ -19,7 +19,7 @@ t. The tables keep that one. Symbols are numbered by the rank of that merge, byt
 The one trap: the whole-pretoken rule speaks of pretokens. A segment that happens to be a token which its own merges
 do not reach is that token only where it is the whole pretoken. Such segments are never cached (``encode_unknown``).
 
-Reading order: ``merge_short`` is the definition of encoding; from ``cut_stages`` on is the path that text takes. The
+Reading order: ``merge_short`` and ``merge_symbols`` are the definition of encoding; from ``cut_stages`` on is the path that text takes. The
 Python side (``tokenizer.py``) has checked all arguments before it calls; ``reference.py`` says what must come out.
 """
 
@@ -58,12 +58,17 @@ cdef extern from "_native/buffer.hpp" namespace "bbpe" nogil:
         size_t capacity()
         void reserve(size_t wanted, size_t kept) except +MemoryError
         void zero(size_t count) except +MemoryError
+        void copy(const T* values, size_t count) except +MemoryError
         void release()
     uint64_t load64(const void* address)
     uint32_t load32(const void* address)
     uint64_t mix64(uint64_t a, uint64_t b)
     uint64_t hash_bytes(const uint8_t* text, size_t length)
     void prefetch(const void* address)
+
+cdef extern from "_native/units.hpp" namespace "bbpe" nogil:
+    size_t ascii_units(const uint16_t* units, size_t count, uint8_t* out)
+    size_t three_byte_units(const uint16_t* units, size_t count, uint8_t* out)
 
 cdef extern from *:
     """
@@ -92,7 +97,8 @@ cdef enum:
     SHORT = 15               # bytes of the longest cache key
     SHORT_IDS = 4            # ids in a cache entry; also how far past the ids a copy may write
     QUEUE = 64               # segments cut before they are encoded: time for memory to answer
-    CACHE_BUCKETS = 1 << 16  # of two entries, one cache line each: 4 MiB a thread
+    MIN_BUCKETS = 1 << 13    # of two cache entries, one cache line each: 512 KiB a thread
+    MAX_BUCKETS = 1 << 17    # 8 MiB; as many as tokens, between these
     LONG = 46                # bytes of the longest key of the cache for long segments
     LONG_IDS = 20
     LONG_SLOTS = 1 << 13     # 1 MiB a thread
@@ -104,7 +110,6 @@ cdef enum:
     CHUNK = 1 << 16          # bytes of text that a thread of a batch takes at a time
     DENSE_IDS = 1 << 26      # ids up to here are looked up directly when decoding
 
-    TAIL = 1 << 16           # marks the last byte of a left character in the hash of a bridge
     SYMBOL_BITS = 21         # three symbols in one word of the pair table
     MAX_SYMBOLS = (1 << SYMBOL_BITS) - 1
 
@@ -113,7 +118,9 @@ cdef uint64_t NO_PAIR = ~<uint64_t>0
 cdef uint64_t NO_RANK = ~<uint64_t>0
 cdef uint32_t BYTE = <uint32_t>1 << 31     # marks a byte among places in the list of tokens
 cdef token_id_t MISSING = ~<token_id_t>0   # stands where a byte has no token; never a real id (vocabulary.MAX_ID)
+cdef uint64_t PARTED = 1 << 31             # marks a bridge that holds only a part of one of its characters
 cdef uint64_t COUNT_BITS = <uint64_t>3 << 60
+cdef uint64_t IN_LONG_CACHE = <uint64_t>1 << 62
 cdef uint64_t NO_KEY = ~<uint64_t>0          # no key: those have zeros in their two highest bits
 cdef uint64_t LOW_MASK[SHORT + 1]
 cdef uint64_t HIGH_MASK[SHORT + 1]
@@ -135,7 +142,7 @@ cdef struct known_merge:   # how a token comes about when its bytes stand alone
 
 cdef struct cache_slot:    # a segment of at most SHORT bytes that is at most SHORT_IDS ids
     uint64_t low           # its first eight bytes
-    uint64_t high          # the rest; ids - 1 in bits 60-61; its length in bits 56-59; 0: empty
+    uint64_t high          # the rest; ids - 1 in bits 60-61, or 1 in bit 62: more; its length in bits 56-59; 0: empty
     token_id_t ids[SHORT_IDS]
 
 cdef struct segment_t:     # a segment on its way from being cut to being encoded
@@ -152,6 +159,14 @@ cdef struct long_slot:     # a segment of at most LONG bytes that is at most LON
     uint8_t text[LONG]
     token_id_t ids[LONG_IDS]
 
+cdef struct cutter_t:      # what cutting between characters of three bytes reads
+    const uint64_t* bridges          # hash of two characters -> a token holds the end of one and the start of the other
+    const uint16_t* edges            # character -> which of the lead sets, and << 8 which of the tail sets
+    const uint16_t* lead_sets        # low halves of the lead bytes that some token holds after this character's end
+    const uint64_t* tail_sets        # low 6 bits of the last bytes that some token holds before this character
+    int bridge_shift                 # 32 - bits of the hash
+    const uint64_t* parted           # the same hash -> some token has only a part of one of the two
+
 cdef struct tables_t:      # all that encoding reads and never writes; shared by threads
     const uint64_t* pairs            # hash of two symbols -> left, right and resulting symbol, SYMBOL_BITS each
     int pair_shift
@@ -161,10 +176,8 @@ cdef struct tables_t:      # all that encoding reads and never writes; shared by
     const uint32_t* byte_pairs       # first byte << 8 | second -> resulting symbol
     const token_id_t* ids            # symbol -> id; the first 256 symbols are the bytes
     const cache_slot* characters     # characters of three UTF-8 bytes, by their 16 bits, as segments of their own
-    const uint64_t* bridges          # hash of two characters, or of a last byte and a character -> a token spans them
-    const uint8_t* lead_classes      # character -> which of the lead sets
-    const uint16_t* lead_sets        # low halves of the lead bytes that some token holds after this character's end
-    int bridge_shift                 # 32 - bits of that hash
+    cutter_t cutter
+    const uint64_t* character_symbols   # character -> the symbols it becomes alone, three times SYMBOL_BITS; 0: none
     const uint64_t* byte_bridges     # last byte << 8 | first byte -> some token holds the two side by side
     bint whole_pretoken
     const uint64_t* token_slots      # hash of bytes -> upper half of it, place in the list of tokens + 1; 0: empty
@@ -174,6 +187,8 @@ cdef struct tables_t:      # all that encoding reads and never writes; shared by
     const token_id_t* token_ids      # place -> id
     uint64_t longest_token           # in bytes
     const uint8_t* reached           # place -> whether its bytes alone become it by merging
+    bint all_reached                 # by merging
+    uint64_t bucket_mask             # of the cache
     const automaton_t* stages[MAX_STAGES]
     int stage_count
 
@@ -202,18 +217,13 @@ cdef inline uint32_t merge_of(const tables_t* tables, uint32_t left, uint32_t ri
         slot = (slot + 1) & tables.pair_mask
 
 
-cdef int merge_short(const tables_t* tables, const uint8_t* text, int count, uint32_t* symbols,
-                     uint32_t* merges) noexcept nogil:
-    """Merge the bytes of a segment: the lowest rank first, the leftmost of equals, until none applies.
+cdef int merge_symbols(const tables_t* tables, int count, uint32_t* symbols, uint32_t* merges) noexcept nogil:
+    """Merge symbols: the lowest rank first, the leftmost of equals, until none applies. How many there are then.
 
-    Quadratic, so for segments under HEAP_FROM bytes. Writes the symbols and returns how many there are.
+    ``merges`` has the merge of each symbol with the next. Quadratic, so for fewer than HEAP_FROM.
     """
     cdef int i, at
     cdef uint32_t best
-    for i in range(count):
-        symbols[i] = text[i]
-    for i in range(count - 1):
-        merges[i] = tables.byte_pairs[<size_t>text[i] << 8 | text[i + 1]]
     while count > 1:
         best = NO_MERGE
         at = 0
@@ -234,6 +244,54 @@ cdef int merge_short(const tables_t* tables, const uint8_t* text, int count, uin
         if at > 0:
             merges[at - 1] = merge_of(tables, symbols[at - 1], best)
     return count
+
+
+cdef int merge_short(const tables_t* tables, const uint8_t* text, int count, uint32_t* symbols,
+                     uint32_t* merges) noexcept nogil:
+    """Merge the bytes of a segment of fewer than HEAP_FROM. Writes the symbols and returns how many there are."""
+    cdef int i
+    for i in range(count):
+        symbols[i] = text[i]
+    for i in range(count - 1):
+        merges[i] = tables.byte_pairs[<size_t>text[i] << 8 | text[i + 1]]
+    return merge_symbols(tables, count, symbols, merges)
+
+
+cdef int merge_characters(const tables_t* tables, const uint8_t* text, int length, uint32_t* symbols,
+                          uint32_t* merges) noexcept nogil:
+    """As ``merge_short``, for characters of three bytes, beginning with what each becomes alone; 0 if that may differ.
+
+    It is the same where every token that spans a boundary between two of them holds both whole. For a merge crosses a
+    boundary first with a symbol that ends there and one that begins there; together they are such a token, so both
+    characters were whole before, and all that happened inside them happened as if they stood alone.
+    """
+    cdef int count = 0
+    cdef uint32_t code, previous = 0
+    cdef uint64_t known
+    cdef const uint8_t* at = text
+    if length % 3 != 0:
+        return 0
+    while at < text + length:
+        if not is_three_bytes(load32(at)):
+            return 0
+        code = code_of(load32(at))
+        if at > text and is_parted(&tables.cutter, previous, code):
+            return 0
+        known = tables.character_symbols[code]
+        if known == 0:
+            return 0
+        if count > 0:
+            merges[count - 1] = merge_of(tables, symbols[count - 1], known & MAX_SYMBOLS)
+        while True:
+            symbols[count] = known & MAX_SYMBOLS
+            merges[count] = NO_MERGE
+            count += 1
+            known >>= SYMBOL_BITS
+            if known == 0:
+                break
+        previous = code
+        at += 3
+    return merge_symbols(tables, count, symbols, merges)
 
 
 cdef size_t merge_long(const tables_t* tables, Workspace space, const uint8_t* text, size_t count) except? 0 nogil:
@@ -317,35 +375,42 @@ cdef inline uint32_t find_token(const tables_t* tables, const uint8_t* text, siz
         slot = (slot + 1) & tables.token_mask
 
 
-cdef token_id_t* encode_unknown(const tables_t* tables, Workspace space, const uint8_t* text, size_t length,
-                                bint whole, token_id_t* out) except NULL nogil:
+cdef token_id_t* encode_unknown(const tables_t* tables, Workspace space, const segment_t* segment,
+                                token_id_t* out) except NULL nogil:
     """Encode a segment that the short cache did not know; remember it where the answer does not depend on ``whole``.
 
     A token that its own merges do not reach is itself only as a whole pretoken, so nothing is remembered of it.
     """
+    cdef const uint8_t* text = segment.text
+    cdef size_t length = segment.length >> 1
+    cdef bint whole = segment.length & 1
     cdef uint32_t short_symbols[HEAP_FROM]
     cdef uint32_t short_merges[HEAP_FROM]
     cdef uint32_t* symbols = short_symbols
     cdef size_t count, i
-    cdef uint32_t token
-    cdef uint64_t low, high
-    cdef cache_slot* bucket
-    cdef long_slot* slot = NULL
+    cdef uint32_t token = 0
+    cdef long_slot* slot
     cdef bint memorable = True
-    if SHORT < length <= LONG or (length <= SHORT and space.long_used):
+    if length <= LONG and (length > SHORT or is_in_long_cache(segment)):
         slot = space.long_cache.data() + (hash_bytes(text, length) & (LONG_SLOTS - 1))
         if slot.length == length and memcmp(slot.text, text, length) == 0:
             memcpy(out, slot.ids, slot.count * sizeof(token_id_t))
             return out + slot.count
-    token = find_token(tables, text, length) if length <= tables.longest_token else 0
+    # Of short tokens most are in the cache from the start, and merging comes to the others as well, if it reaches all.
+    if length <= tables.longest_token and (length > SHORT or not tables.all_reached):
+        token = find_token(tables, text, length)
     if token != 0 and (tables.reached[token - 1] or (whole and tables.whole_pretoken)):
         out[0] = tables.token_ids[token - 1]
         count = 1
         memorable = tables.reached[token - 1]
     else:
         memorable = token == 0 or not tables.whole_pretoken
+        count = 0
         if length < HEAP_FROM:
-            count = merge_short(tables, text, <int>length, symbols, short_merges)
+            if text[0] & 0xF0 == 0xE0:
+                count = merge_characters(tables, text, <int>length, symbols, short_merges)
+            if count == 0:
+                count = merge_short(tables, text, <int>length, symbols, short_merges)
         else:
             count = merge_long(tables, space, text, length)
             symbols = space.symbols.data()
@@ -353,17 +418,12 @@ cdef token_id_t* encode_unknown(const tables_t* tables, Workspace space, const u
             out[i] = tables.ids[symbols[i]]
     if not memorable:
         return out + count
-    if length <= SHORT and count <= SHORT_IDS:
-        low = load64(text) & LOW_MASK[length]
-        high = (load64(text + 8) & HIGH_MASK[length]) | <uint64_t>length << 56
-        bucket = space.cache.data() + 2 * cache_hash(low, high)
-        bucket[1] = bucket[0]
-        bucket[0].low = low
-        bucket[0].high = high | <uint64_t>(count - 1) << 60
-        memcpy(bucket[0].ids, out, count * sizeof(token_id_t))
-    elif length <= LONG and count <= LONG_IDS:
-        if length <= SHORT:
-            space.long_used = True
+    if length <= SHORT:
+        remember(space.cache.data() + (segment.bucket - <const cache_slot*>space.cache.data()), segment.low,
+                 segment.high, out, count)
+        if count <= SHORT_IDS:
+            return out + count
+    if length <= LONG and count <= LONG_IDS:
         slot = space.long_cache.data() + (hash_bytes(text, length) & (LONG_SLOTS - 1))
         slot.length = <uint8_t>length
         slot.count = <uint8_t>count
@@ -372,8 +432,33 @@ cdef token_id_t* encode_unknown(const tables_t* tables, Workspace space, const u
     return out + count
 
 
-cdef inline uint64_t cache_hash(uint64_t low, uint64_t high) noexcept nogil:
-    return mix64(low ^ <uint64_t>0x9E3779B97F4A7C15, high ^ <uint64_t>0xD6E8FEB86659FD93) & (CACHE_BUCKETS - 1)
+cdef inline void remember(cache_slot* bucket, uint64_t low, uint64_t high, const token_id_t* ids,
+                          size_t count) noexcept nogil:
+    """Put what a short segment becomes into its bucket of a cache, or that it is in the long cache. The older goes."""
+    bucket[1] = bucket[0]
+    bucket[0].low = low
+    bucket[0].high = high | (<uint64_t>(count - 1) << 60 if count <= SHORT_IDS else IN_LONG_CACHE)
+    memcpy(bucket[0].ids, ids, min(count, <size_t>SHORT_IDS) * sizeof(token_id_t))
+
+
+cdef inline bint is_in_long_cache(const segment_t* segment) noexcept nogil:
+    """Whether the bucket of a short segment says that it was put into the long cache."""
+    cdef const cache_slot* slot = segment.bucket
+    cdef uint64_t high = segment.high | IN_LONG_CACHE
+    return (slot[0].low == segment.low and slot[0].high == high) or (slot[1].low == segment.low and slot[1].high == high)
+
+
+cdef inline uint64_t low_key(const uint8_t* text, uint64_t length) noexcept nogil:
+    return load64(text) & LOW_MASK[length]
+
+
+cdef inline uint64_t high_key(const uint8_t* text, uint64_t length) noexcept nogil:
+    return (load64(text + 8) & HIGH_MASK[length]) | length << 56
+
+
+cdef inline size_t bucket_of(uint64_t low, uint64_t high, uint64_t bucket_mask) noexcept nogil:
+    """The first of the two slots of the cache where a key may be."""
+    return 2 * (mix64(low ^ <uint64_t>0x9E3779B97F4A7C15, high ^ <uint64_t>0xD6E8FEB86659FD93) & bucket_mask)
 
 
 cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
@@ -384,13 +469,14 @@ cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) 
     cdef segment_t* segment = space.queue
     cdef const cache_slot* slot
     cdef token_id_t* out = space.out
+    cdef uint64_t bucket_mask = tables.bucket_mask
     cdef uint64_t length
     while segment < tail:
         length = segment.length >> 1
         if length <= SHORT:
-            segment.low = load64(segment.text) & LOW_MASK[length]
-            segment.high = (load64(segment.text + 8) & HIGH_MASK[length]) | length << 56
-            segment.bucket = space.cache.data() + 2 * cache_hash(segment.low, segment.high)
+            segment.low = low_key(segment.text, length)
+            segment.high = high_key(segment.text, length)
+            segment.bucket = space.cache.data() + bucket_of(segment.low, segment.high, bucket_mask)
             if length == 3 and segment.code != 0:
                 segment.bucket = tables.characters + segment.code
             prefetch(segment.bucket)
@@ -405,7 +491,7 @@ cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) 
         if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
             slot += 1
             if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
-                out = encode_unknown(tables, space, segment.text, segment.length >> 1, segment.length & 1, out)
+                out = encode_unknown(tables, space, segment, out)
                 segment += 1
                 continue
         memcpy(out, slot.ids, sizeof(slot.ids))   # always all four: no branch on how many
@@ -430,16 +516,22 @@ cdef inline segment_t* push_segment(const tables_t* tables, Workspace space, seg
 
 # ---- One pretoken: cut it where no token bridges ----
 
-cdef inline uint32_t bridge_hash(const tables_t* tables, uint32_t left, uint32_t right) noexcept nogil:
-    return (left * <uint32_t>0x9E3779B1 + right * <uint32_t>0x85EBCA77) >> tables.bridge_shift
+cdef inline uint32_t bridge_hash(const cutter_t* cutter, uint32_t left, uint32_t right) noexcept nogil:
+    return (left * <uint32_t>0x9E3779B1 + right * <uint32_t>0x85EBCA77) >> cutter.bridge_shift
 
 
-cdef inline uint64_t is_bridge(const tables_t* tables, uint32_t left, uint32_t right) noexcept nogil:
+cdef inline uint64_t is_bridge(const cutter_t* cutter, uint32_t left, uint32_t right) noexcept nogil:
     """1 if some token may span the boundary between two characters of three bytes each, else 0."""
-    cdef uint32_t pair_bit = bridge_hash(tables, left, right)
-    cdef uint32_t tail_bit = bridge_hash(tables, TAIL | (left & 0x3F), right)
-    return (tables.bridges[pair_bit >> 6] >> (pair_bit & 63) | tables.bridges[tail_bit >> 6] >> (tail_bit & 63)
-            | tables.lead_sets[tables.lead_classes[left]] >> (right >> 12)) & 1
+    cdef uint32_t bit = bridge_hash(cutter, left, right)
+    return (cutter.bridges[bit >> 6] >> (bit & 63) | cutter.lead_sets[cutter.edges[left] & 0xFF] >> (right >> 12)
+            | cutter.tail_sets[cutter.edges[right] >> 8] >> (left & 0x3F)) & 1
+
+
+cdef inline uint64_t is_parted(const cutter_t* cutter, uint32_t left, uint32_t right) noexcept nogil:
+    """0 if every token that spans the boundary between two characters holds both of them whole."""
+    cdef uint32_t bit = bridge_hash(cutter, left, right)
+    return (cutter.parted[bit >> 6] >> (bit & 63) | cutter.lead_sets[cutter.edges[left] & 0xFF] >> (right >> 12)
+            | cutter.tail_sets[cutter.edges[right] >> 8] >> (left & 0x3F)) & 1
 
 
 cdef inline uint64_t is_byte_bridge(const tables_t* tables, uint8_t left, uint8_t right) noexcept nogil:
@@ -461,6 +553,8 @@ cdef inline uint32_t code_of(uint32_t word) noexcept nogil:
 cdef segment_t* cut_pretoken(const tables_t* tables, Workspace space, segment_t* tail, const uint8_t* begin,
                              const uint8_t* end) except NULL nogil:
     """Cut a pretoken that may hold characters of three bytes (Han, kana, Hangul, Thai, …) into segments."""
+    cdef cutter_t cutter = tables.cutter     # a copy, which no store to the queue can change
+    cdef segment_t* full = &space.queue[QUEUE]
     cdef const uint8_t* at = begin
     cdef const uint8_t* segment = begin
     cdef uint32_t word = load32(at)
@@ -484,10 +578,10 @@ cdef segment_t* cut_pretoken(const tables_t* tables, Workspace space, segment_t*
             tail.text = segment
             tail.length = <uint64_t>(at - segment) << 1
             tail.code = previous
-            cut = is_bridge(tables, previous, code) ^ 1
+            cut = is_bridge(&cutter, previous, code) ^ 1
             tail += cut
             segment = at if cut else segment
-            if tail == &space.queue[QUEUE]:
+            if tail == full:
                 encode_queue(tables, space, tail)
                 tail = space.queue
             previous = code
@@ -540,6 +634,9 @@ cdef inline uint32_t three_bytes(uint32_t code) noexcept nogil:
     return 0x8080E0 | code >> 12 | (code & 0xFC0) << 2 | (code & 0x3F) << 16
 
 
+cdef uint64_t NOT_FOUR = 0x80   # units that are neither all ASCII nor all of three bytes
+
+
 cdef inline bint all_three_bytes(uint64_t units) noexcept nogil:
     """Whether four 16-bit units are all characters of three bytes: from U+0800 on, and no surrogates."""
     cdef uint64_t high = units >> 1 & <uint64_t>0x7C007C007C007C00         # the five high bits of each; 0: below U+0800
@@ -548,9 +645,16 @@ cdef inline bint all_three_bytes(uint64_t units) noexcept nogil:
     return (high + carry) & (other + carry) & <uint64_t>0x8000800080008000 == <uint64_t>0x8000800080008000
 
 
+cdef inline uint32_t four_ascii(uint64_t units) noexcept nogil:
+    """The low bytes of four 16-bit units, side by side."""
+    units = (units | units >> 8) & <uint64_t>0x0000FFFF0000FFFF
+    return <uint32_t>(units | units >> 16)
+
+
 cdef int64_t to_utf8(const document_t* document, Workspace space) except? -1 nogil:
     """Write a document as UTF-8 into ``space.text``, padded: its length in bytes, or -2 - place of a lone surrogate."""
-    cdef size_t i, length = document.length
+    cdef size_t i, run, length = document.length
+    cdef uint64_t units
     cdef uint32_t code
     cdef uint8_t* start
     cdef uint8_t* out
@@ -565,8 +669,15 @@ cdef int64_t to_utf8(const document_t* document, Workspace space) except? -1 nog
     start = out = space.text.data()
     if document.kind == 1:
         ones = <const uint8_t*>document.data
-        for i in range(length):
+        i = 0
+        while i < length:
+            if i + 8 <= length and load64(ones + i) & <uint64_t>0x8080808080808080 == 0:
+                memcpy(out, ones + i, 8)
+                out += 8
+                i += 8
+                continue
             code = ones[i]
+            i += 1
             if code < 0x80:
                 out[0] = <uint8_t>code
                 out += 1
@@ -578,7 +689,23 @@ cdef int64_t to_utf8(const document_t* document, Workspace space) except? -1 nog
         twos = <const uint16_t*>document.data
         i = 0
         while i < length:
-            if i + 4 <= length and all_three_bytes(load64(twos + i)):
+            units = load64(twos + i) if i + 4 <= length else NOT_FOUR
+            if units & <uint64_t>0xFF80FF80FF80FF80 == 0:
+                run = ascii_units(twos + i, length - i, out)
+                if run != 0:
+                    out += run
+                    i += run
+                    continue
+                store32(out, four_ascii(units))
+                out += 4
+                i += 4
+                continue
+            if all_three_bytes(units):
+                run = three_byte_units(twos + i, length - i, out)
+                if run != 0:
+                    out += 3 * run
+                    i += run
+                    continue
                 # Each is one store of four bytes; the fourth is overwritten by what comes next.
                 store32(out, three_bytes(twos[i]))
                 store32(out + 3, three_bytes(twos[i + 1]))
@@ -641,11 +768,10 @@ cdef document_t as_document(object text) except *:
 
 
 cdef class Workspace:
-    """What one thread needs to encode: 5 MiB of caches, and room for the text at hand and its ids."""
+    """What one thread needs to encode: up to 9 MiB of caches, and room for the text at hand and its ids."""
 
     cdef Buffer[cache_slot] cache
     cdef Buffer[long_slot] long_cache
-    cdef bint long_used            # some segment of at most SHORT bytes went to the long cache
     cdef Buffer[uint8_t] text
     cdef Buffer[token_id_t] ids
     cdef size_t used               # ids in it
@@ -655,10 +781,9 @@ cdef class Workspace:
     cdef Buffer[uint32_t] merges
     cdef Buffer[uint32_t] links
 
-    def __cinit__(self):
-        self.cache.zero(2 * CACHE_BUCKETS)
+    def __cinit__(self, Encoder encoder):
+        self.cache.copy(encoder.cache.data(), 2 * (encoder.tables.bucket_mask + 1))
         self.long_cache.zero(LONG_SLOTS)
-        self.long_used = False
         self.used = 0
 
     cdef int trim(self) except -1:
@@ -717,10 +842,14 @@ cdef class Encoder:
     cdef Buffer[uint8_t] reached
     cdef uint32_t byte_places[256]          # byte -> its place in the list of tokens + 1; 0: it has no token
     cdef Buffer[cache_slot] characters
+    cdef Buffer[cache_slot] cache           # what a thread's cache is at first
     cdef Buffer[uint64_t] bridges
     cdef Buffer[uint64_t] byte_bridges
-    cdef Buffer[uint8_t] lead_classes
+    cdef Buffer[uint16_t] edges
     cdef Buffer[uint16_t] lead_sets
+    cdef Buffer[uint64_t] tail_sets
+    cdef Buffer[uint64_t] parted
+    cdef Buffer[uint64_t] character_symbols
     cdef Buffer[uint64_t] token_slots
     cdef Buffer[uint8_t] token_data
     cdef Buffer[uint64_t] token_starts
@@ -738,10 +867,12 @@ cdef class Encoder:
         self.ready_ints = None
         self._store_tokens(tokens, ids, specials)
         self._index_tokens()
-        self._index_pairs(self._reach_tokens(merges, ranks))
+        cdef vector[pair[uint64_t, uint32_t]] order
+        self._index_pairs(self._reach_tokens(merges, ranks), order)
         self.tables.whole_pretoken = whole_pretoken
         self._find_bridges()
         self._encode_characters()
+        self._fill_cache(order)
         cdef Automaton automaton
         self.tables.stage_count = <int>len(self.automata)
         for stage, automaton in enumerate(self.automata):
@@ -942,10 +1073,12 @@ cdef class Encoder:
                 return
             slot = (slot + 1) & mask
 
-    cdef int _index_pairs(self, bytes reached) except -1:
-        """Number the symbols by the rank of the merge that makes them; put each token's one pair into a hash table."""
+    cdef int _index_pairs(self, bytes reached, vector[pair[uint64_t, uint32_t]]& order) except -1:
+        """Number the symbols by the rank of the merge that makes them; put each token's one pair into a hash table.
+
+        ``order`` becomes ``(rank, place)`` of all tokens that merging reaches, by rank.
+        """
         cdef const known_merge* known = <const known_merge*>PyBytes_AS_STRING(reached)
-        cdef vector[pair[uint64_t, uint32_t]] order
         cdef Buffer[uint32_t] symbol_of
         cdef uint64_t size = 64, key, slot, hash
         cdef uint32_t place, symbol, left, right
@@ -1011,12 +1144,13 @@ cdef class Encoder:
         ``byte_bridges`` has each pair of adjacent bytes of each token: where it has none, no token crosses, whatever
         the characters are. Between two characters of three bytes, ``bridges`` has the pairs of whole characters, hashed
         into as few bits as keep it sparse. A token may begin or end inside a character: then all characters with those
-        last or first bytes count. A last byte alone is looked up by itself (TAIL); a first byte alone stands for 4,096
-        characters, so it goes into the left character's set of leads.
+        last or first bytes count. One byte alone stands for many characters, so a last byte goes into the right
+        character's set of tails, a first byte into the left character's set of leads.
         """
-        cdef vector[uint64_t] found            # left << 32 | right
+        cdef vector[uint64_t] found            # left << 32 | right, and PARTED
         cdef vector[uint16_t] leads            # of each character
-        cdef uint32_t bit, code, known
+        cdef vector[uint64_t] tails
+        cdef uint32_t bit, code
         cdef size_t i
         cdef int bits = MIN_BRIDGE_BITS
         self.byte_bridges.zero((1 << 16) // 64)
@@ -1025,38 +1159,34 @@ cdef class Encoder:
         self.tables.characters = self.characters.data()
         with nogil:
             leads.resize(1 << 16)
-            self._collect_bridges(found, leads)
+            tails.resize(1 << 16)
+            self._collect_bridges(found, leads, tails)
             while bits < MAX_BRIDGE_BITS and <size_t>1 << bits < BRIDGE_SPARSITY * found.size():
                 bits += 1
         self.bridges.zero((<size_t>1 << bits) // 64)
-        self.tables.bridges = self.bridges.data()
-        self.tables.bridge_shift = 32 - bits
+        self.parted.zero((<size_t>1 << bits) // 64)
+        self.tables.cutter.parted = self.parted.data()
+        self.tables.cutter.bridges = self.bridges.data()
+        self.tables.cutter.bridge_shift = 32 - bits
         for i in range(found.size()):
-            bit = bridge_hash(&self.tables, <uint32_t>(found[i] >> 32), <uint32_t>found[i])
+            bit = bridge_hash(&self.tables.cutter, <uint32_t>(found[i] >> 32), <uint32_t>found[i] & 0xFFFF)
             self.bridges.data()[bit >> 6] |= <uint64_t>1 << (bit & 63)
-        # Few sets of leads occur; a byte for each character keeps them in the nearest cache. Should there be more than
-        # a byte can number, the last class is everything: a bridge too many, never one too few.
-        self.lead_classes.zero(1 << 16)
+            if found[i] & PARTED:
+                self.parted.data()[bit >> 6] |= <uint64_t>1 << (bit & 63)
+        # Few sets occur; a byte for each character keeps them in the nearest cache.
+        self.edges.zero(1 << 16)
         self.lead_sets.zero(256)
-        self.tables.lead_classes = self.lead_classes.data()
-        self.tables.lead_sets = self.lead_sets.data()
-        known = 1                              # class 0: no leads
+        self.tail_sets.zero(256)
+        self.tables.cutter.edges = self.edges.data()
+        self.tables.cutter.lead_sets = self.lead_sets.data()
+        self.tables.cutter.tail_sets = self.tail_sets.data()
         for code in range(1 << 16):
-            if leads[code] == 0:
-                continue
-            bit = 1
-            while bit < known and self.lead_sets.data()[bit] != leads[code]:
-                bit += 1
-            if bit == known and known < 255:
-                self.lead_sets.data()[bit] = leads[code]
-                known += 1
-            elif bit == known:
-                self.lead_sets.data()[255] = 0xFFFF
-                bit = 255
-            self.lead_classes.data()[code] = <uint8_t>bit
+            self.edges.data()[code] = (set_number(self.lead_sets.data(), leads[code])
+                                       | set_number(self.tail_sets.data(), tails[code]) << 8)
         return 0
 
-    cdef int _collect_bridges(self, vector[uint64_t]& found, vector[uint16_t]& leads) except -1 nogil:
+    cdef int _collect_bridges(self, vector[uint64_t]& found, vector[uint16_t]& leads,
+                              vector[uint64_t]& tails) except -1 nogil:
         cdef const uint8_t* data = self.token_data.data()
         cdef const uint64_t* starts = self.token_starts.data()
         cdef uint32_t place, bit, k, j
@@ -1088,7 +1218,7 @@ cdef class Encoder:
                     right_count = 1
                 left = data[i - 1] & 0x3F
                 if before == 1 and after == 3:
-                    found.push_back(<uint64_t>(TAIL | left) << 32 | right)
+                    tails[right] |= <uint64_t>1 << left
                     continue
                 left_step = 1 << 6
                 left_count = 1 << 10
@@ -1104,7 +1234,8 @@ cdef class Encoder:
                         leads[left + k * left_step] |= <uint16_t>(1 << (data[i] & 0xF))
                         continue
                     for j in range(right_count):
-                        found.push_back(<uint64_t>(left + k * left_step) << 32 | (right + j))
+                        found.push_back(<uint64_t>(left + k * left_step) << 32 | (right + j)
+                                        | (PARTED if before < 3 or after < 3 else 0))
         return 0
 
     cdef int _encode_characters(self) except -1:
@@ -1117,6 +1248,8 @@ cdef class Encoder:
         cdef uint8_t[8 + PADDING] text
         cdef int count, i
         cdef cache_slot* own
+        self.character_symbols.zero(1 << 16)
+        self.tables.character_symbols = self.character_symbols.data()
         for i in range(8 + PADDING):
             text[i] = 0
         with nogil:
@@ -1128,11 +1261,39 @@ cdef class Encoder:
                 if self.tables.whole_pretoken and token != 0 and not self.tables.reached[token - 1]:
                     continue
                 count = merge_short(&self.tables, text, 3, symbols, merges)
+                for i in range(count):
+                    self.character_symbols.data()[code] |= <uint64_t>symbols[i] << (i * SYMBOL_BITS)
                 own = self.characters.data() + code
                 own.low = load64(text)
                 own.high = <uint64_t>3 << 56 | <uint64_t>(count - 1) << 60
                 for i in range(count):
                     own.ids[i] = self.tables.ids[symbols[i]]
+        return 0
+
+    cdef int _fill_cache(self, vector[pair[uint64_t, uint32_t]]& order) except -1:
+        """Put the tokens that merging reaches into the cache with which every thread begins.
+
+        The lowest ranks, which text has most of, go in last and so stay.
+        """
+        cdef const uint64_t* starts = self.token_starts.data()
+        cdef uint32_t place
+        cdef uint64_t length, low, high, buckets = MIN_BUCKETS
+        cdef size_t i
+        while buckets < min(self.token_count, <uint32_t>MAX_BUCKETS):
+            buckets *= 2
+        self.tables.bucket_mask = buckets - 1
+        self.cache.zero(2 * buckets)
+        self.tables.all_reached = True
+        with nogil:
+            for place in range(self.token_count):
+                self.tables.all_reached &= self.reached.data()[place]
+            for i in range(order.size(), 0, -1):
+                place = order[i - 1].second
+                length = starts[place + 1] - starts[place]
+                if length <= SHORT:
+                    low = low_key(self.token_data.data() + starts[place], length)
+                    high = high_key(self.token_data.data() + starts[place], length)
+                    remember(self.cache.data() + bucket_of(low, high, buckets - 1), low, high, self.token_ids.data() + place, 1)
         return 0
 
     # ---- encoding ----
@@ -1148,7 +1309,7 @@ cdef class Encoder:
         try:
             return self.spaces.pop()
         except IndexError:
-            return Workspace()
+            return Workspace(self)
 
     cdef int _encode(self, object text, Workspace space) except -1:
         """The ids of one text into ``space.ids``."""
@@ -1265,7 +1426,10 @@ cdef class Encoder:
         with ThreadPoolExecutor(threads) as pool:
             for done in [pool.submit(batch.work) for _ in range(threads)]:
                 done.result()
-        return batch.gather()
+            batch.begin_gathering()
+            for done in [pool.submit(batch.gather) for _ in range(threads)]:
+                done.result()
+        return batch.gathered()
 
     def as_lists(self, const token_id_t[::1] ids, const int64_t[::1] offsets):
         """Ids and offsets as a list of lists of ints."""
@@ -1344,6 +1508,8 @@ cdef class Batch:
     cdef vector[size_t] chunk_starts           # first document of each chunk; one more for the end
     cdef vector[vector[token_id_t]] results    # ids of each chunk
     cdef vector[int64_t] counts                # ids of each document
+    cdef vector[size_t] id_starts              # where each chunk's ids go
+    cdef object ids
     cdef atomic_size next_chunk
     cdef list bad                              # (document, place) of lone surrogates
 
@@ -1428,22 +1594,37 @@ cdef class Batch:
         ids.resize(used, refcheck=False)
         return self._finished(ids)
 
-    cdef tuple gather(self):
-        """The chunks' ids, side by side."""
+    cdef int begin_gathering(self) except -1:
+        """Make room for the ids of all chunks, side by side."""
         cdef size_t i, total = 0
         if self.bad:
             number, place = min(self.bad)
             raise_surrogate(self.texts[number], place, number)
+        self.id_starts.reserve(self.results.size())
         for i in range(self.results.size()):
+            self.id_starts.push_back(total)
             total += self.results[i].size()
-        ids = np.empty(total, dtype=np.uint32)
-        cdef token_id_t[::1] view = ids
-        total = 0
-        for i in range(self.results.size()):
-            if self.results[i].size():
-                memcpy(&view[total], self.results[i].data(), self.results[i].size() * sizeof(token_id_t))
-                total += self.results[i].size()
-        return self._finished(ids)
+        self.ids = np.empty(total, dtype=np.uint32)
+        self.next_chunk.store(0)
+        return 0
+
+    def gather(self):
+        """Move chunks to their places until none is left."""
+        cdef size_t chunk
+        cdef token_id_t[::1] ids = self.ids
+        if ids.shape[0] == 0:
+            return
+        with nogil:
+            while True:
+                chunk = self.next_chunk.fetch_add(1)
+                if chunk >= self.results.size():
+                    break
+                if self.results[chunk].size():
+                    memcpy(&ids[self.id_starts[chunk]], self.results[chunk].data(),
+                           self.results[chunk].size() * sizeof(token_id_t))
+
+    cdef tuple gathered(self):
+        return self._finished(self.ids)
 
     cdef tuple _finished(self, ids):
         """The ids of all texts, and where each text's begin."""
@@ -1459,6 +1640,23 @@ cdef class Batch:
                 if offset[i + 1] > offset[i]:
                     self.encoder._refuse_missing(&view[offset[i]], offset[i + 1] - offset[i], self.texts[i], i)
         return ids, offsets
+
+
+cdef fused bit_set:
+    uint16_t
+    uint64_t
+
+
+cdef uint16_t set_number(bit_set* sets, bit_set wanted) noexcept:
+    """The number of a set among 256, which it is put among if it is new; number 0 is the empty set.
+
+    Should there be more than a byte can number, the last one is everything: a bridge too many, never one too few.
+    """
+    cdef uint16_t number = 0
+    while number < 255 and sets[number] != wanted and (number == 0 or sets[number] != 0):
+        number += 1
+    sets[number] = wanted if number < 255 else ~<bit_set>0
+    return number
 
 
 cdef object id_array(const token_id_t* ids, size_t count):

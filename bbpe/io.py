@@ -1,7 +1,7 @@
 """Load and save tokenizers: a path in any format, or a name of the catalogue; and writing that is all or nothing.
 
 :func:`load` finds out what a path is by its content and adds what the catalogue knows. :func:`save` writes a folder for
-transformers or a single file. What is written stands under its final name only when all of it is on the disk:
+transformers or a single file, :func:`add` keeps a copy under a name. What is written stands under its final name only when all of it is on the disk:
 :func:`atomic_write` and :func:`atomic_directory` write beside it and rename; a crash leaves the old output or the new
 one, whole. The formats themselves are in ``formats/``.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -26,16 +27,17 @@ from bbpe.engines import EngineModel, EngineTokenizer
 from bbpe.errors import FormatError, OutputError
 from bbpe.formats import FORMATS, detect, known_formats, tiktoken_file, tokenizer_json, vocab_merges
 from bbpe.formats.files import decode_utf8, read_bytes, shortened
-from bbpe.formats.sidecar import sidecar_path
+from bbpe.formats.sidecar import Kind, sidecar_path, write_sidecar
+from bbpe.holdings import SIDECAR_FORMATS, TOKENIZER_JSON, check_copy, locate, parts
 from bbpe.patterns import Pattern, get_pattern
 from bbpe.tokenizer import Tokenizer
 from bbpe.training import TrainingRecord
 from bbpe.vocabulary import Template, Vocabulary
 
-TOKENIZER_JSON = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 TIKTOKEN = "vocab.tiktoken"
 TRAINING = "training.json"
+EXTENSION, PRUNING = "extension.json", "pruning.json"
 OUTPUT_FILES = frozenset(
     (
         TOKENIZER_JSON,
@@ -43,12 +45,14 @@ OUTPUT_FILES = frozenset(
         TIKTOKEN,
         TIKTOKEN + ".json",
         TRAINING,
+        EXTENSION,
+        PRUNING,
+        "tokenizer.model",  # of an extended SentencePiece vocabulary
         vocab_merges.VOCAB,
         vocab_merges.MERGES,
         vocab_merges.MERGES + ".json",
     )
 )
-_SUFFIXES = ("", ".gz", ".xz")
 _MAX_MESSAGE = 1000  # characters
 
 
@@ -66,8 +70,9 @@ def load(
     """Load a tokenizer from a file or folder in any known format, or by its name in the catalogue.
 
     Args:
-        path_or_name: A path; where nothing has that path, a catalogue name, whose file is looked for in
-            ``$BBPE_HOME/vocabs/<name>/``. In a folder ``tokenizer.json`` wins.
+        path_or_name: A path; where nothing has that path, a name of the catalogue or one that :func:`add` gave, whose
+            file is looked for in ``$BBPE_HOME/vocabs/<name>/`` (nothing is downloaded). In a folder the file that its
+            name stands for wins, else ``tokenizer.json``.
         format: A key of ``bbpe.formats.FORMATS``; told by content when not given.
         pattern: What a ``.tiktoken`` or ``merges.txt`` does not carry: a pattern's name or regex. Wins over sidecar
             and catalogue.
@@ -86,22 +91,27 @@ def load(
     if format is not None and format not in FORMATS:
         raise FormatError(f"unknown format {format!r}; bbpe knows {known_formats()}")
     wanted = get_pattern(pattern) if pattern is not None else None
-    path = _find(path_or_name)
-    folder = path if path.is_dir() else None
-    if folder is not None:
-        path = _file_in_folder(folder, format)
+    found = locate(path_or_name, format)
     try:
-        vocabulary = _read(path, format or detect(path), wanted, special_tokens, lowercase)
+        model = _read(found.path, format or detect(found.path), wanted, special_tokens, lowercase, found.entry)
     except FormatError as error:
         if len(str(error)) <= _MAX_MESSAGE:
             raise
         raise FormatError(shortened(error)) from None  # it quotes what the file holds, which may be megabytes
-    if isinstance(vocabulary, EngineModel):
-        try:
-            return EngineTokenizer(vocabulary)
-        except FormatError as error:
-            raise FormatError(f"{path}: {shortened(error)}") from None
-    return Tokenizer(vocabulary, training_record=None if folder is None else _record_of(folder, vocabulary))
+    tokenizer = _at_work(model, found.path)
+    if isinstance(tokenizer, Tokenizer) and found.folder is not None:
+        tokenizer = Tokenizer(tokenizer.vocabulary, training_record=_record_of(found.folder, tokenizer.vocabulary))
+    return tokenizer
+
+
+def _at_work(model: Vocabulary | EngineModel, path: Path) -> Tokenizer | EngineTokenizer:
+    """What encodes with the contents of a file."""
+    if isinstance(model, Vocabulary):
+        return Tokenizer(model)
+    try:
+        return EngineTokenizer(model)
+    except FormatError as error:
+        raise FormatError(f"{path}: {shortened(error)}") from None
 
 
 def _record_of(folder: Path, vocabulary: Vocabulary) -> TrainingRecord | None:
@@ -121,96 +131,164 @@ def _read(
     format: str,
     pattern: Pattern | None,
     special_tokens: Mapping[str, int] | None,
-    lowercase: bool | None = None,
+    lowercase: bool | None,
+    entry: catalogue.Entry | None,
 ) -> Vocabulary | EngineModel:
-    """Read one file, with what the catalogue knows of it where no sidecar says it."""
-    options: dict[str, bool] = {}
-    if lowercase is not None:
-        if "lowercase" not in FORMATS[format].options:
-            raise FormatError(f"{path}: lowercase is said for a WordPiece vocab.txt only; this is {format}")
-        options["lowercase"] = lowercase
-    entry = None
-    if format == "tiktoken" and not sidecar_path(path).exists():
-        entry = catalogue.recognize(read_bytes(path))
+    """Read one file, with what the catalogue knows of it where neither caller nor sidecar say it.
+
+    Args:
+        path: The file.
+        format: A key of ``FORMATS``.
+        pattern: From the caller.
+        special_tokens: From the caller.
+        lowercase: From the caller.
+        entry: What the file is by its name or its folder; where that says nothing, its contents are looked up.
+    """
+    takes_case = "lowercase" in FORMATS[format].options
+    if lowercase is not None and not takes_case:
+        raise FormatError(f"{path}: lowercase is said for a WordPiece vocab.txt only; this is {format}")
+    contents = {file: read_bytes(file) for file in parts(path, format)}
     if entry is None:
-        return FORMATS[format].read(path, pattern=pattern, special_tokens=special_tokens, **options)
+        entry = catalogue.recognize_all(list(contents.values()))
+    else:
+        check_copy(contents, entry)
+    has_sidecar = format in SIDECAR_FORMATS and sidecar_path(list(contents)[-1]).exists()
+    if entry is not None:
+        if pattern is None and format in SIDECAR_FORMATS and not has_sidecar:
+            pattern = entry.pattern
+        if special_tokens is None and not has_sidecar:
+            special_tokens = _unsaid_special_tokens(entry, format)
+        if lowercase is None and takes_case:
+            lowercase = entry.lowercase
+    options = {} if lowercase is None else {"lowercase": lowercase}
+    model = FORMATS[format].read(path, pattern=pattern, special_tokens=special_tokens, **options)
+    return model if entry is None else _completed(model, entry, whole=has_sidecar or format == "tokenizer.json")
+
+
+def _unsaid_special_tokens(entry: catalogue.Entry, format: str) -> dict[str, int] | None:
+    """The special tokens that a file of this format does not name; None where it names them, or nobody can."""
     known = {special.content: special.id for special in entry.special_tokens}
-    vocabulary = FORMATS[format].read(
-        path,
-        pattern=pattern if pattern is not None else entry.pattern,
-        special_tokens=known if special_tokens is None else special_tokens,
-        **options,
+    if format == "tiktoken":
+        return known
+    return known or None if entry.own or format in ("vocab+merges", "piece-list") else None
+
+
+def _completed(model: Vocabulary | EngineModel, entry: catalogue.Entry, *, whole: bool) -> Vocabulary | EngineModel:
+    """What was read, with the entry's name, and with what is around a text where the file is not the ``whole`` of it."""
+    if whole:
+        return model.replace(name=entry.name)
+    around = {*entry.template.before, *entry.template.after}
+    if isinstance(model, Vocabulary):
+        ids = model.tokens.keys() | {special.id for special in model.special_tokens}
+        template = entry.template if ids >= around else Template()
+        return model.replace(name=entry.name, template=template, normalizer=entry.normalizer)
+    # Beside a SentencePiece model the publisher's code has special tokens that follow its last piece.
+    more = tuple(special for special in entry.special_tokens if special.id not in model.pieces)
+    pieces = {**model.pieces, **{special.id: special.content for special in more}}
+    return model.replace(
+        name=entry.name,
+        pieces=pieces,
+        tokens={**model.tokens, **{special.id: special.content.encode() for special in more}},
+        special_tokens=(*model.special_tokens, *more),
+        template=entry.template if pieces.keys() >= around else Template(),
     )
-    if isinstance(vocabulary, EngineModel):
-        return vocabulary.replace(template=entry.template, name=entry.name)
-    ids = {special.id for special in vocabulary.special_tokens}
-    template = entry.template if ids.issuperset((*entry.template.before, *entry.template.after)) else Template()
-    return vocabulary.replace(normalizer=entry.normalizer, template=template, name=entry.name)
 
 
-def _find(path_or_name: str | os.PathLike[str]) -> Path:
-    path = Path(path_or_name)
-    try:
-        if path.exists():
-            return path
-    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
-        raise FormatError(f"{str(path)[:200]!r}: {getattr(error, 'strerror', None) or error}") from None
-    name = os.fspath(path_or_name)
-    entry = catalogue.find(name)
-    home = catalogue.home()
-    if entry is None:
-        folder = home / "vocabs" / name if home and path.name == name and name not in ("", ".", "..") else None
-        if folder is not None and folder.is_dir():
-            return folder
-        known = ", ".join(catalogue.entries())
-        raise FormatError(f"{name}: no such file or folder, and no name of the catalogue ({known})")
-    if home is None:
+# --- a name of one's own ---
+
+
+def add(
+    name: str,
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    pattern: str | Sequence[str] | Pattern | None = None,
+    special_tokens: Mapping[str, int] | None = None,
+    lowercase: bool | None = None,
+    force: bool = False,
+) -> catalogue.Entry:
+    """Keep a copy of a vocabulary in ``$BBPE_HOME/vocabs/<name>``, so that :func:`load` finds it by that name.
+
+    The files are copied as they are; what the caller says beside them goes into a sidecar, or into the entry's own
+    record. Nothing stands there before all of it does.
+
+    Args:
+        name: The new name; none of the catalogue's.
+        path: A file or folder.
+        format: As in :func:`load`.
+        pattern: As in :func:`load`.
+        special_tokens: As in :func:`load`.
+        lowercase: As in :func:`load`.
+        force: Replace what was added under this name before.
+
+    Raises:
+        FormatError: The name cannot be used, or the vocabulary cannot be loaded.
+        OutputError: Something of that name is there (and ``force`` is false), or it cannot be written.
+        PatternError: ``pattern`` does not compile or is not known.
+    """
+    if not catalogue.is_name(name):
         raise FormatError(
-            f"{entry.name}: set BBPE_HOME to the folder that holds vocabs/{entry.name}/{entry.file} "
-            f"(from {entry.source})"
+            f"{name[:100]!r} cannot be a name: at most 100 letters, digits and marks other than spaces, slashes and "
+            "quotes, and no dot or hyphen in front"
         )
-    folder = home / "vocabs" / entry.name
-    if not folder.is_dir():
-        raise FormatError(f"{entry.name}: {folder} does not exist; put {entry.file} there (from {entry.source})")
-    return folder
+    taken = catalogue.published(name)
+    if taken is not None:
+        raise FormatError(f"{name} is a name of the catalogue ({taken.name}: {taken.family}); choose another")
+    wanted = get_pattern(pattern) if pattern is not None else None
+    found = locate(path, format)
+    chosen = format or detect(found.path)
+    if chosen not in FORMATS:
+        raise FormatError(f"unknown format {chosen!r}; bbpe knows {known_formats()}")
+    model = _read(found.path, chosen, wanted, special_tokens, lowercase, found.entry)
+    _at_work(model, found.path)  # what cannot be used is not kept
+    if lowercase is None and found.entry is not None:
+        lowercase = found.entry.lowercase
+    files = parts(found.path, chosen)
+    hidden = next((file for file in files if not catalogue.is_file_name(file.name)), None)
+    if hidden is not None:
+        raise FormatError(f"{hidden}: no name for a file in {catalogue.home() / 'vocabs' / name}; rename it first")
+    contents = [read_bytes(file) for file in files]
+    published = (
+        catalogue.PublishedFile(file.name, hashlib.sha256(content).hexdigest(), len(content))
+        for file, content in zip(files, contents, strict=True)
+    )
+    entry = catalogue.own_entry(
+        name,
+        chosen,
+        algorithm="byte-level bpe" if isinstance(model, Vocabulary) else model.algorithm,
+        files=tuple(published),
+        pattern=model.pattern if isinstance(model, Vocabulary) else None,
+        special_tokens=special_tokens or {},
+        lowercase=lowercase,
+        note=f"added from {os.path.abspath(found.path)}",
+    )
+    target = entry.path()
+    with _output_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_directory(target, force, _replaceable(target)) as folder:
+        for file in files:
+            shutil.copyfile(file, folder / file.name)
+        sidecar = sidecar_path(files[-1])
+        if chosen in SIDECAR_FORMATS and isinstance(model, Vocabulary):
+            if sidecar.exists() and pattern is None and special_tokens is None:
+                shutil.copyfile(sidecar, folder / sidecar.name)
+            else:
+                kind: Kind = "ranks" if model.merges is None else "merges"
+                write_sidecar(model.replace(name=name), folder / files[-1].name, kind, b"".join(contents))
+        (folder / catalogue.OWN_ENTRY).write_bytes(catalogue.own_record(entry))
+    return entry
 
 
-def _file_in_folder(folder: Path, format: str | None) -> Path:
-    """The vocabulary file of a folder: tokenizer.json, else the only .tiktoken, else the pair, else a file of another
-    format's usual name, else the only file at all."""
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
-
-    def named(name: str) -> Path | None:
-        return next((folder / (name + suffix) for suffix in _SUFFIXES if name + suffix in names), None)
-
-    def is_tiktoken(name: str) -> bool:
-        return name.removesuffix(".gz").removesuffix(".xz").endswith(".tiktoken")
-
-    if format in (None, "tokenizer.json"):
-        found = named(TOKENIZER_JSON)
-        if found:
-            return found
-    if format in (None, "tiktoken"):
-        tables = [name for name in names if is_tiktoken(name)]
-        if len(tables) == 1:
-            return folder / tables[0]
-    if format in (None, "vocab+merges"):
-        found = named(vocab_merges.VOCAB)
-        if found and named(vocab_merges.MERGES):
-            return found
-    for known in FORMATS.values():
-        if format in (None, known.name):
-            found = next(filter(None, map(named, known.names)), None)
-            if found:
-                return found
-    if format in (None, "gguf"):
-        models = [name for name in names if name.endswith(".gguf")]
-        if len(models) == 1:
-            return folder / models[0]
-    if len(names) == 1:
-        return folder / names[0]
-    shown = ", ".join(names[:10]) or "nothing"
-    raise FormatError(f"{folder}: holds {shown}; which of them is the vocabulary? Give the file's path")
+def _replaceable(target: Path) -> set[str]:
+    """The files of a vocabulary that was added before; a folder of anything else is not replaced."""
+    try:
+        before = catalogue.find(target.name)
+    except FormatError:  # the record is damaged: nothing says whose files those are
+        return {catalogue.OWN_ENTRY}
+    if before is None or not before.own:
+        return set()
+    names = {file.name for file in before.files}
+    return {catalogue.OWN_ENTRY, *names, *(sidecar_path(Path(name)).name for name in names)}
 
 
 # --- save ---
@@ -233,7 +311,12 @@ class Saved:
 
 
 def save(
-    tokenizer: Tokenizer, path: str | os.PathLike[str], *, force: bool = False, format: str | None = None
+    tokenizer: Tokenizer,
+    path: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    format: str | None = None,
+    extra_files: Mapping[str, str] | None = None,
 ) -> Saved:
     """Save a tokenizer as a folder or as a single file.
 
@@ -247,6 +330,7 @@ def save(
         path: Where.
         force: Replace an output that exists. The old one stays whole until the new one is.
         format: ``"directory"`` or a key of ``bbpe.formats.FORMATS``; told by the path when not given.
+        extra_files: Name to text of further files of a folder: the record of an extension.
 
     Returns:
         What was written, and what was left out of a folder and why.
@@ -261,7 +345,7 @@ def save(
     target = Path(path)
     chosen = format or format_of_output(path)
     if chosen == "directory":
-        return _save_folder(tokenizer, target, force)
+        return _save_folder(tokenizer, target, force, extra_files or {})
     written = FORMATS.get(chosen)
     if written is None or written.write is None or written.files is None:
         known = ", ".join(format.name for format in FORMATS.values() if format.write is not None)
@@ -304,7 +388,7 @@ def format_of_output(path: str | os.PathLike[str]) -> str:
     return "directory"
 
 
-def _save_folder(tokenizer: Tokenizer, target: Path, force: bool) -> Saved:
+def _save_folder(tokenizer: Tokenizer, target: Path, force: bool, extra_files: Mapping[str, str]) -> Saved:
     vocabulary = tokenizer.vocabulary
     left_out: dict[str, str] = {}
     with atomic_directory(target, force, OUTPUT_FILES) as folder:
@@ -323,6 +407,8 @@ def _save_folder(tokenizer: Tokenizer, target: Path, force: bool) -> Saved:
         record = tokenizer.training_record
         if record is not None:
             (folder / TRAINING).write_text(record.to_json(), encoding="utf-8", newline="\n")
+        for name, text in extra_files.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
         names = sorted(entry.name for entry in folder.iterdir())
     return Saved(target, tuple(target / name for name in names), left_out)
 

@@ -81,9 +81,9 @@ class Sizes:
 FULL = Sizes(
     train=Part("first", 30 * MEGABYTE),
     vocab_size=32_000,
-    held_out=Part("last", 10 * MEGABYTE),
+    held_out=Part("last", 30 * MEGABYTE),
     warm=Part("first", 20 * MEGABYTE),
-    threads=Part("last", 20 * MEGABYTE),
+    threads=Part("first", 90 * MEGABYTE),
 )
 QUICK = Sizes(
     train=Part("first", 2 * MEGABYTE),
@@ -141,10 +141,9 @@ def _threads(short: str, corpus: str, sizes: Sizes, vocabulary: str) -> Iterator
         if library != "tokie" and library != "rs-bpe":
             options = (*text, "--vocabulary", vocabulary)
             yield _one_and_two(f"threads/{short}/encode/{library}", "encode", library, options)
-    text = ("--corpus", corpus, "--part", str(sizes.train))
     for source in ("memory", "file"):
         yield _one_and_two(f"threads/{short}/count {source}/bbpe", "count", "bbpe", (*text, "--source", source))
-    options = (*text, "--vocab-size", str(sizes.vocab_size))
+    options = ("--corpus", corpus, "--part", str(sizes.train), "--vocab-size", str(sizes.vocab_size))
     yield _one_and_two(f"threads/{short}/train/bbpe", "train", "bbpe", options)
 
 

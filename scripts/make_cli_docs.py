@@ -32,6 +32,10 @@ def page() -> str:
         command = group.get_command(top, name)
         assert command is not None
         sections.append(f"## bbpe {name}\n\n```text\n{help_of(command, name, top)}\n```\n")
+        if isinstance(command, click.Group):
+            inside = click.Context(command, info_name=name, parent=top)
+            for part, subcommand in sorted(command.commands.items()):
+                sections.append(f"### bbpe {name} {part}\n\n```text\n{help_of(subcommand, part, inside)}\n```\n")
     return "\n".join(sections)
 
 

@@ -389,6 +389,21 @@ def test_what_the_library_refuses_is_the_files_error(tmp_path: Path) -> None:
         load(tmp_path, json.dumps(data).encode(), "tokenizer.json")
 
 
+def test_text_that_a_vocabulary_cannot_say_is_an_error(tmp_path: Path) -> None:
+    """A Unigram without an unknown token and without bytes."""
+    data = unigram_json()
+    data["model"].update(unk_id=None)
+    tokenizer = load(tmp_path, json.dumps(data).encode(), "tokenizer.json")
+    for attempt in (
+        tokenizer.encode,
+        tokenizer.encode_with_offsets,
+        lambda text: tokenizer.encode_batch([text], threads=2),
+    ):
+        with pytest.raises(EncodeError, match="tokenizers cannot encode"):
+            attempt("q")
+    assert tokenizer.unknown_id is None
+
+
 def test_a_model_that_contradicts_itself() -> None:
     arguments: dict[str, Any] = {
         "engine": "none", "algorithm": "unknown", "data": b"", "pieces": {0: "a", 1: "b"}, "tokens": {0: b"a", 1: b"b"},

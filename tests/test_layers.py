@@ -17,7 +17,7 @@ PACKAGE = Path(bbpe.__file__).parent
 LAYERS = [
     ["errors", "protobuf", "_types"],
     ["_pretokenize"],
-    ["_count", "_encode", "_json_lines", "_merge"],
+    ["_count", "_encode", "_json_lines", "_merge", "_splits"],
     ["_characters"],
     ["reference"],
     ["_unicode_tables"],
@@ -34,8 +34,15 @@ LAYERS = [
     ["training"],
     ["catalogue"],
     ["formats"],
+    ["holdings"],
     ["io"],
+    ["downloads"],
     ["bulk", "conversion"],
+    ["embeddings"],
+    ["extension"],
+    ["checkpoint"],
+    ["analysis"],
+    ["report"],
     ["cli"],
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

@@ -18,21 +18,20 @@
 
 namespace bbpe {
 
-// Zeroed memory that `std::free` gives back. Large tables are read at random places, and then most of the waiting is for
+// Unset memory that `std::free` gives back. Large tables are read at random places, and then most of the waiting is for
 // translations of addresses: they ask for huge pages before they are first touched.
-inline void* allocate_zeroed(size_t bytes) {
+inline void* allocate(size_t bytes) {
+  void* memory = nullptr;
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
   constexpr size_t huge = size_t{1} << 21;
   if (bytes >= huge / 2) {
     size_t rounded = (bytes + huge - 1) & ~(huge - 1);
-    void* memory = nullptr;
     if (rounded < bytes || posix_memalign(&memory, huge, rounded) != 0) throw std::bad_alloc();
     madvise(memory, rounded, MADV_HUGEPAGE);  // advice: where it is not taken, nothing is lost
-    std::memset(memory, 0, bytes);
     return memory;
   }
 #endif
-  void* memory = std::calloc(bytes ? bytes : 1, 1);
+  memory = std::malloc(bytes ? bytes : 1);
   if (!memory) throw std::bad_alloc();
   return memory;
 }
@@ -66,12 +65,13 @@ class Buffer {
   }
 
   void zero(size_t count) {  // a fresh array of `count` zero values
-    std::free(data_);
-    data_ = nullptr;
-    capacity_ = 0;
-    if (count > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
-    data_ = static_cast<T*>(allocate_zeroed(count * sizeof(T)));
-    capacity_ = count;
+    fresh(count);
+    std::memset(static_cast<void*>(data_), 0, count * sizeof(T));
+  }
+
+  void copy(const T* values, size_t count) {  // a fresh array of these values
+    fresh(count);
+    std::memcpy(static_cast<void*>(data_), values, count * sizeof(T));
   }
 
   void release() {
@@ -81,6 +81,13 @@ class Buffer {
   }
 
  private:
+  void fresh(size_t count) {
+    release();
+    if (count > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
+    data_ = static_cast<T*>(allocate(count * sizeof(T)));
+    capacity_ = count;
+  }
+
   T* data_ = nullptr;
   size_t capacity_ = 0;
 };

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -159,15 +159,13 @@ def _read_pattern(component: Any, place: str) -> Pattern:
     stages: list[str] = []
     parts = list(flattened(component, place))
     removed = False
-    for index, (kind, part) in enumerate(parts):
-        last = index == len(parts) - 1
+    for (kind, _), (after, _) in pairwise(parts):
+        if kind == "ByteLevel":
+            raise _Unsayable(f"its {after} after ByteLevel cuts inside characters, which no pattern can say")
+    for kind, part in parts:
         if kind == "ByteLevel":
             if member(part, "add_prefix_space", bool, place):
                 raise _Unsayable("ByteLevel with add_prefix_space puts a space before the text; bbpe changes no text")
-            if not last:
-                raise _Unsayable(
-                    f"its {parts[index + 1][0]} after ByteLevel cuts inside characters, which no pattern can say"
-                )
             if flag(part, "use_regex", place, default=True):
                 stages.extend(get_pattern("gpt2").stages)
         elif kind == "Split":

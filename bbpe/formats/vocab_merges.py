@@ -55,6 +55,16 @@ def _existing(path: Path) -> Path:
     return next((candidate for candidate in candidates if candidate.exists()), path)
 
 
+def existing_pair(path: Path) -> tuple[Path, Path]:
+    """``vocab.json`` and ``merges.txt`` as they are there, compressed or not, from either one's path or their folder's.
+
+    Raises:
+        FormatError: The name ends in neither.
+    """
+    vocab, merges = paths_of_pair(path, folder=path.is_dir())
+    return _existing(vocab), _existing(merges)
+
+
 def read(path: Path, *, pattern: Pattern | None = None, special_tokens: Mapping[str, int] | None = None) -> Vocabulary:
     """Read a pair of files.
 
@@ -68,7 +78,7 @@ def read(path: Path, *, pattern: Pattern | None = None, special_tokens: Mapping[
     Raises:
         FormatError: A damaged entry or line (with its place), or nobody says what the pattern is.
     """
-    vocab_path, merges_path = map(_existing, paths_of_pair(path, folder=path.is_dir()))
+    vocab_path, merges_path = existing_pair(path)
     merges_content = read_bytes(merges_path)
     vocab_content = read_bytes(vocab_path)
     texts = read_texts(expect(parse_json(vocab_content, vocab_path), dict, str(vocab_path)), str(vocab_path))
