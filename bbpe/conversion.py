@@ -27,10 +27,10 @@ from bbpe.errors import BbpeError, FormatError, MissingByteError, MissingExtraEr
 from bbpe.formats import FORMATS, gguf_file, llama_cpp, tokenizer_json, vocab_merges
 from bbpe.formats.equivalence import RankReport, listed_merges, rank_report, unmade_tokens
 from bbpe.formats.llama_cpp import Match
+from bbpe.holdings import TOKENIZER_JSON
 from bbpe.io import (
     OUTPUT_FILES,
     TOKENIZER_CONFIG,
-    TOKENIZER_JSON,
     atomic_directory,
     atomic_files,
     format_of_output,

@@ -272,18 +272,18 @@ def test_llama_cpps_pattern_may_be_taken_instead(trained: Tokenizer, tmp_path: P
 def test_llama_cpps_rule_for_whole_pretokens_may_be_taken_instead(tmp_path: Path) -> None:
     """As of GLM-4.6: a special token is a pretoken, and a token is made by no merges."""
     vocabulary = Vocabulary(
-        {**BYTES, 256: b"zz"},
-        merges=[],
+        {**BYTES, 256: b"zz", 257: b"ab"},
+        merges=[(97, 98)],
         pattern=LLAMA3,
         whole_pretoken=True,
-        special_tokens=[SpecialToken("word", 300)],
+        special_tokens=[SpecialToken("word", 258)],
     )
-    source = saved(vocabulary, tmp_path / "in.tiktoken")
+    source = saved(vocabulary, tmp_path / "in.json")
     with pytest.raises(FormatError, match="'word' is one pretoken"):
         convert(source, tmp_path / "out.gguf")
     done = convert(source, tmp_path / "out.gguf", changes=Changes(pre="glm4"))
     assert any("not taken whole, as llama.cpp's 'glm4' has it: ids may differ" in note for note in done.notes)
-    assert LlamaCpp(tmp_path / "out.gguf").encode("zz word") == io.load(tmp_path / "out.gguf").encode("zz word")
+    assert LlamaCpp(tmp_path / "out.gguf").encode("zz word ab") == io.load(tmp_path / "out.gguf").encode("zz word ab")
 
 
 def test_one_of_several_names_may_be_asked_for(folder: Path, tmp_path: Path) -> None:

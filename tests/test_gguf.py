@@ -184,6 +184,7 @@ def test_a_filler_is_never_the_text_of_a_token(tmp_path: Path) -> None:
         ({"special_tokens": [SpecialToken("<a>", 300), SpecialToken("<b>", 301)], "template": Template((300, 301))},
          "cannot say that 2 tokens begin a text"),
         ({"special_tokens": [SpecialToken("Ā", 300)]}, "also how the bytes"),
+        ({"merges": []}, "without merges"),
         ({"special_tokens": [SpecialToken("<far>", 1 << 21)]}, "ids have no token"),
         # ' the' in one piece is a pretoken that the merges make; 'zz' is one that they do not.
         ({"tokens": {**TOKENS, 259: b"zz"}, "pattern": get_pattern("qwen2"), "whole_pretoken": True},
