@@ -653,16 +653,18 @@ def test_the_table_says_what_llama_cpp_does(tmp_path: Path, pairs: Vocabulary, p
         assert oracle.encode(text) == tokenizer.encode(text), text
 
 
-def test_llama_cpp_knows_every_name(tmp_path: Path) -> None:
+def test_llama_cpp_knows_every_name_and_the_table_its_rules(tmp_path: Path) -> None:
+    """Whether a beginning token is added, and whether zz, which no merges make, is taken whole."""
+    vocabulary = Vocabulary({**TOKENS, 259: b"zz"}, merges=MERGES, pattern=LLAMA3)
     for name, pre in llama_cpp.pre_tokenizers().items():
-        keys = keys_of(PLAIN, PRE=name, BEGINNING_ID=1)
-        (tmp_path / "out.gguf").write_bytes(container(keys))
+        (tmp_path / "out.gguf").write_bytes(
+            container(keys_of(vocabulary, PRE=name, BEGINNING_ID=1, ADD_BEGINNING=None))
+        )
         oracle = LlamaCpp(tmp_path / "out.gguf")
-        assert oracle.n_tokens == 259
-        del keys[gguf_file.ADD_BEGINNING]
-        (tmp_path / "out.gguf").write_bytes(container(keys))
+        assert oracle.n_tokens == 260
         if pre.stages:
-            assert LlamaCpp(tmp_path / "out.gguf").get_add_bos == pre.adds_beginning, name
+            assert oracle.get_add_bos == pre.adds_beginning, name
+            assert (oracle.encode("zz") == [259]) == pre.whole_pretoken, name
 
 
 def test_llama_cpp_reads_what_was_written(tmp_path: Path) -> None:
