@@ -27,10 +27,10 @@ from bbpe.errors import BbpeError, FormatError, MissingByteError, MissingExtraEr
 from bbpe.formats import FORMATS, gguf_file, llama_cpp, tokenizer_json, vocab_merges
 from bbpe.formats.equivalence import RankReport, listed_merges, rank_report, unmade_tokens
 from bbpe.formats.llama_cpp import Match
+from bbpe.holdings import TOKENIZER_JSON
 from bbpe.io import (
     OUTPUT_FILES,
     TOKENIZER_CONFIG,
-    TOKENIZER_JSON,
     atomic_directory,
     atomic_files,
     format_of_output,
@@ -52,7 +52,8 @@ class Changes:
 
     Attributes:
         drop_normalizer: Leave the normalizer out where the target cannot say it. Ids stay the same for normalized text.
-        pre: For GGUF: this value of ``tokenizer.ggml.pre``, with the pattern that llama.cpp has for it.
+        pre: For GGUF: this value of ``tokenizer.ggml.pre``, with the pattern and the rule for whole pretokens
+            that llama.cpp has for it, where they are others.
         roles: For GGUF: which special tokens begin, end and pad a text.
     """
 
@@ -277,6 +278,15 @@ def _changed(vocabulary: Vocabulary, format: str, changes: Changes) -> tuple[Voc
         if not any(match.name == changes.pre for match in llama_cpp.matching(vocabulary.pattern)):
             notes.append(f"the pattern is llama.cpp's for {changes.pre!r}, not {vocabulary.pattern}: ids may differ")
             vocabulary = vocabulary.replace(pattern=pre.pattern)
+        try:
+            gguf_file.pre_tokenizer_for(vocabulary, changes.pre)
+        except FormatError:
+            if pre.whole_pretoken != vocabulary.whole_pretoken:
+                rule = "taken whole" if pre.whole_pretoken else "not taken whole"
+                notes.append(
+                    f"pretokens that are tokens are {rule}, as llama.cpp's {changes.pre!r} has it: ids may differ"
+                )
+                vocabulary = vocabulary.replace(whole_pretoken=pre.whole_pretoken)
     return vocabulary, notes
 
 

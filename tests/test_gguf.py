@@ -184,6 +184,7 @@ def test_a_filler_is_never_the_text_of_a_token(tmp_path: Path) -> None:
         ({"special_tokens": [SpecialToken("<a>", 300), SpecialToken("<b>", 301)], "template": Template((300, 301))},
          "cannot say that 2 tokens begin a text"),
         ({"special_tokens": [SpecialToken("Ā", 300)]}, "also how the bytes"),
+        ({"merges": []}, "without merges"),
         ({"special_tokens": [SpecialToken("<far>", 1 << 21)]}, "ids have no token"),
         # ' the' in one piece is a pretoken that the merges make; 'zz' is one that they do not.
         ({"tokens": {**TOKENS, 259: b"zz"}, "pattern": get_pattern("qwen2"), "whole_pretoken": True},
@@ -652,16 +653,18 @@ def test_the_table_says_what_llama_cpp_does(tmp_path: Path, pairs: Vocabulary, p
         assert oracle.encode(text) == tokenizer.encode(text), text
 
 
-def test_llama_cpp_knows_every_name(tmp_path: Path) -> None:
+def test_llama_cpp_knows_every_name_and_the_table_its_rules(tmp_path: Path) -> None:
+    """Whether a beginning token is added, and whether zz, which no merges make, is taken whole."""
+    vocabulary = Vocabulary({**TOKENS, 259: b"zz"}, merges=MERGES, pattern=LLAMA3)
     for name, pre in llama_cpp.pre_tokenizers().items():
-        keys = keys_of(PLAIN, PRE=name, BEGINNING_ID=1)
-        (tmp_path / "out.gguf").write_bytes(container(keys))
+        (tmp_path / "out.gguf").write_bytes(
+            container(keys_of(vocabulary, PRE=name, BEGINNING_ID=1, ADD_BEGINNING=None))
+        )
         oracle = LlamaCpp(tmp_path / "out.gguf")
-        assert oracle.n_tokens == 259
-        del keys[gguf_file.ADD_BEGINNING]
-        (tmp_path / "out.gguf").write_bytes(container(keys))
+        assert oracle.n_tokens == 260
         if pre.stages:
-            assert LlamaCpp(tmp_path / "out.gguf").get_add_bos == pre.adds_beginning, name
+            assert oracle.get_add_bos == pre.adds_beginning, name
+            assert (oracle.encode("zz") == [259]) == pre.whole_pretoken, name
 
 
 def test_llama_cpp_reads_what_was_written(tmp_path: Path) -> None:
@@ -712,7 +715,7 @@ def test_published_vocabularies_in_llama_cpp(
 
 @pytest.mark.parametrize(
     ("name", "names"),
-    [("llama3", {"llama-bpe"}), ("qwen2", {"qwen2"}), ("r50k_base", {"gpt-2"}), ("glm-4.6", {"glm4"})],
+    [("llama3", {"llama-bpe"}), ("qwen2", {"qwen2"}), ("r50k_base", {"gpt-2"})],
 )
 def test_the_check_hash_of_published_tokenizers_is_llama_cpps(bbpe_home: Path, name: str, names: set[str]) -> None:
     tokenizer = io.load(name)

@@ -545,6 +545,8 @@ def write(vocabulary: Vocabulary, path: Path, *, roles: Roles | None = None, mat
     texts, types = _spelled_with_fillers(vocabulary)
     spelled = {id: to_text(token) for id, token in vocabulary.tokens.items()}
     listed = as_merge_list(vocabulary)
+    if not listed.merges:
+        raise FormatError("GGUF cannot say a vocabulary without merges: llama.cpp wants one at least")
     writer = gguf.GGUFWriter(path, ARCHITECTURE)
     if vocabulary.name:
         writer.add_name(vocabulary.name)

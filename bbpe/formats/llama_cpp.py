@@ -13,7 +13,7 @@ llama.cpp's converter knows a tokenizer by the sha256 of the ids that it gives o
 computes it.
 
 Source: ggml-org/llama.cpp, ``src/llama-vocab.cpp`` at 00ad355e009e; ``conversion/base.py`` at 00bd27a621f9. The tests
-compare the table with llama.cpp itself.
+compare the table with llama.cpp itself, of a later version, and where the two part (``glm4``) that one is followed.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ _TABLE: tuple[tuple[tuple[str, ...], tuple[str, ...], bool, bool], ...] = (
         True,
         True,
     ),
-    (("dbrx", "smaug-bpe", "glm4", "chatglm-bpe"), (_LLAMA3,), False, False),
+    (("glm4",), (_LLAMA3,), True, False),  # without the rule before llama.cpp of 2026
+    (("dbrx", "smaug-bpe", "chatglm-bpe"), (_LLAMA3,), False, False),
     (
         (
             *("gpt-2", "mpt", "olmo", "phi-2", "jais", "trillion", "granite-docling", "gigachat", "a.x-4.0", "mellum"),
