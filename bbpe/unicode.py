@@ -16,6 +16,7 @@ Parsing of patterns is in ``automaton.py``.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator
 from functools import cache
 
@@ -187,6 +188,34 @@ def _script(name: str) -> CharacterSet | None:
         if name in names.split():
             return _parse(ranges)
     return None
+
+
+def script_names() -> tuple[str, ...]:
+    """The long name of every script, in lower case without underscores, sorted.
+
+    >>> "han" in script_names(), "latin" in script_names()
+    (True, True)
+    """
+    from bbpe._unicode_tables import SCRIPTS
+
+    return tuple(sorted(names.split()[0] for names in SCRIPTS))
+
+
+def script_set(name: str) -> CharacterSet:
+    """The characters of a script, by its long or its short name; case, spaces, ``-`` and ``_`` are of no account.
+
+    Raises:
+        PatternError: There is no such script; the message names those that are spelled alike.
+
+    >>> 0x4E2D in script_set("Han"), script_set("Hani") == script_set("han")
+    (True, True)
+    """
+    found = _script("".join(c for c in name.lower() if c not in " _-"))
+    if found is None:
+        close = difflib.get_close_matches(name.lower(), script_names(), n=3, cutoff=0.5)
+        known = f"did you mean {' or '.join(word.title() for word in close)}" if close else "such as Han, Latin, Arabic"
+        raise PatternError(f"unknown script {name!r}: {known}? bbpe knows the scripts of Unicode {unicode_version()}")
+    return found
 
 
 def _binary(name: str) -> CharacterSet | None:

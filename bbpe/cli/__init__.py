@@ -38,8 +38,14 @@ COMMANDS = (
     "train",
     "encode",
     "decode",
-    "vocab",
+    "count",
+    "compare",
+    "diff",
     "inspect",
+    "extend",
+    "prune",
+    "convert",
+    "vocab",
 )
 """In the order of a first use; the module of that name in this package holds ``command``."""
 
