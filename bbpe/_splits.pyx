@@ -1,8 +1,8 @@
 # cython: auto_pickle=False
 """The run of a vocabulary's merges on each token's own bytes: where the last merge joined, and by which ranks.
 
-What it does: for every token at once what ``encode_pretoken`` of ``reference.py`` does for one, and notes the last merge.
-What it does not: know of patterns, or of the whole-pretoken rule. What the numbers mean is said in
+What it does: for every token at once what ``encode_pretoken`` of ``reference.py`` does for one, and notes the last
+merge. What it does not: know of patterns, or of the whole-pretoken rule. What the numbers mean is said in
 ``analysis/merge_forest.py``, which checks the arguments. The run on one token is quadratic in its length: tokens are
 short, and the caller refuses those that are not.
 """

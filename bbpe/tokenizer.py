@@ -93,6 +93,11 @@ class Tokenizer:
         return self._training_record
 
     @property
+    def encoder(self) -> Encoder:
+        """The native encoder, for parts of bbpe that bring pretokens of their own."""
+        return self._encoder
+
+    @property
     def vocab_size(self) -> int:
         """Entries: bytes, merges and special tokens."""
         return self._vocabulary.vocab_size

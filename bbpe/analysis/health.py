@@ -128,7 +128,7 @@ def find_faults(
     if isinstance(tokenizer, EngineTokenizer):
         return _of_engine(tokenizer, entries)
     vocabulary = tokenizer.vocabulary
-    forest = forest or MergeForest(vocabulary)
+    forest = forest or MergeForest.of(tokenizer)
     found = reachability(tokenizer, forest)
     maker = _Maker(tokenizer, entries, found, forest)
     lists = (

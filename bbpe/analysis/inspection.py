@@ -149,7 +149,7 @@ def inspect(
     entries = entries_of(loaded, name)
     makeup = make_up(loaded, entries)
     clock.lap("make-up")
-    forest = MergeForest(loaded.vocabulary) if isinstance(loaded, Tokenizer) else None
+    forest = MergeForest.of(loaded) if isinstance(loaded, Tokenizer) else None
     health = find_faults(loaded, entries, forest)
     clock.lap("faults")
     on_corpus = None
@@ -284,7 +284,7 @@ def look_up(
     loaded, name = _loaded(tokenizer, None)
     entries = entries_of(loaded, name)
     ids = _matching(loaded, entries, search, id, token)
-    forest = MergeForest(loaded.vocabulary) if isinstance(loaded, Tokenizer) and ids else None
+    forest = MergeForest.of(loaded) if isinstance(loaded, Tokenizer) and ids else None
     found = []
     for each in ids[:limit]:
         if each in entries.special:

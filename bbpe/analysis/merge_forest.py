@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bbpe._encode import Encoder
 from bbpe._splits import last_merges
 from bbpe.errors import MissingByteError, VocabularyError
 from bbpe.patterns import Pretokenizer
-from bbpe.tokenizer import build_encoder
+from bbpe.tokenizer import Tokenizer, build_encoder
 from bbpe.vocabulary import Vocabulary
 
 MAX_WORK = 10**9  # the run on one token is quadratic in its length; published vocabularies need less than 10**8 in all
@@ -73,8 +74,13 @@ class Node:
 class AloneEncoder:
     """The merges of a vocabulary without its pattern and whole-pretoken rule: the run on given bytes alone."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._encoder = build_encoder(vocabulary, Pretokenizer(vocabulary.pattern), whole_pretoken=False)
+    def __init__(self, vocabulary: Vocabulary, encoder: Encoder | None = None) -> None:
+        """
+        Args:
+            vocabulary: The merges.
+            encoder: One of theirs without the whole-pretoken rule, where there is one; making it takes a second.
+        """
+        self._encoder = encoder or build_encoder(vocabulary, Pretokenizer(vocabulary.pattern), whole_pretoken=False)
         self._lengths = {id: len(token) for id, token in vocabulary.tokens.items()}
         self._known = bytes(token[0] for token in vocabulary.tokens.values() if len(token) == 1)
 
@@ -110,18 +116,20 @@ class MergeForest:
 
     Args:
         vocabulary: A merge list or a rank table; each is run by its own rules. The whole-pretoken rule has no say here.
+        encoder: As for ``AloneEncoder``.
 
     Raises:
         VocabularyError: Its tokens are too long for this.
     """
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, encoder: Encoder | None = None) -> None:
         tokens = vocabulary.tokens
         if sum(len(token) ** 2 for token in tokens.values()) > MAX_WORK:
             longest = max(map(len, tokens.values()))
             raise VocabularyError(f"tokens of up to {longest:,} bytes are too long to follow their merges")
         self.vocabulary = vocabulary
         self._place = {id: place for place, id in enumerate(tokens)}
+        self._encoder = encoder
         self._alone: AloneEncoder | None = None
         ranks = merges = None
         if vocabulary.ranks is not None:
@@ -140,11 +148,17 @@ class MergeForest:
         ends = np.cumsum([len(token) for token in tokens.values()], dtype=np.int64)
         self._parts, self._left, self._rank, self._highest = last_merges(data, ends, ranks, merges)
 
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> MergeForest:
+        """The merges of a tokenizer; its encoder is used where it has no whole-pretoken rule."""
+        vocabulary = tokenizer.vocabulary
+        return cls(vocabulary, None if vocabulary.whole_pretoken else tokenizer.encoder)
+
     @property
     def alone(self) -> AloneEncoder:
         """The merges at work on any bytes; made when it is first asked for."""
         if self._alone is None:
-            self._alone = AloneEncoder(self.vocabulary)
+            self._alone = AloneEncoder(self.vocabulary, self._encoder)
         return self._alone
 
     def run(self, id: int) -> Run:

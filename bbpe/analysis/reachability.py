@@ -84,7 +84,7 @@ def reachability(tokenizer: Tokenizer, forest: MergeForest | None = None) -> Rea
     vocabulary = tokenizer.vocabulary
     special = {token.id for token in vocabulary.special_tokens}
     tokens = {id: token for id, token in vocabulary.tokens.items() if id not in special}
-    return _Search(tokenizer, tokens, forest or MergeForest(vocabulary)).run()
+    return _Search(tokenizer, tokens, forest or MergeForest.of(tokenizer)).run()
 
 
 class _Search:

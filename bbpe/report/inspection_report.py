@@ -126,7 +126,7 @@ def _facts(makeup: Makeup) -> Facts:
     kinds += [f"{makeup.holes:,} holes in the ids"] if makeup.holes else []
     kinds += [f"{makeup.missing_bytes} bytes have no token"] if makeup.missing_bytes else []
     total = len(entries)
-    scripts = ", ".join(f"{row.script} {len(row) / total:.1%}" for row in makeup.scripts[:6])
+    scripts = ", ".join(f"{row.script} {len(row) / total:.1%}" for row in makeup.scripts[:5])
     longest = [shown(entries.tokens[row.longest[0]], 18) for row in makeup.scripts[:2] if row.characters is not None]
     mean_characters = _mean(makeup.by_characters)
     mean_bytes = _mean(makeup.by_bytes)
@@ -157,7 +157,7 @@ def _facts(makeup: Makeup) -> Facts:
 def _digits(makeup: Makeup) -> str:
     digits = makeup.digits
     known = [f"{count:,} of {10**length:,}" for length, count in digits.numbers.items() if length <= 3]
-    return f"{digits.policy}; numbers that are tokens: {', '.join(known) or 'none'}"
+    return f"{digits.policy}; whole numbers: {', '.join(known) or 'none'}"
 
 
 def _telling(sentences: tuple[str, ...]) -> tuple[str, ...]:
