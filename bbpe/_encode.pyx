@@ -188,6 +188,7 @@ cdef struct tables_t:      # all that encoding reads and never writes; shared by
     uint64_t longest_token           # in bytes
     const uint8_t* reached           # place -> whether its bytes alone become it by merging
     bint all_reached                 # by merging
+    bint ordered                     # every merge ranks after those that make its parts
     uint64_t bucket_mask             # of the cache
     const automaton_t* stages[MAX_STAGES]
     int stage_count
@@ -261,9 +262,11 @@ cdef int merge_characters(const tables_t* tables, const uint8_t* text, int lengt
                           uint32_t* merges) noexcept nogil:
     """As ``merge_short``, for characters of three bytes, beginning with what each becomes alone; 0 if that may differ.
 
-    It is the same where every token that spans a boundary between two of them holds both whole. For a merge crosses a
-    boundary first with a symbol that ends there and one that begins there; together they are such a token, so both
-    characters were whole before, and all that happened inside them happened as if they stood alone.
+    It is the same where every token that spans a boundary between two of them holds both whole, and every merge ranks
+    after those that make its parts (``ordered``). Then lowest rank first is rank after rank. A merge crosses a boundary
+    first with a symbol that ends there and one that begins there; together they are such a token, so both characters
+    were whole before, by merges of lower rank. So what joins characters comes after what makes them, and that a third
+    character is whole already changes nothing: nothing of a lower rank than its own merges touches it.
     """
     cdef int count = 0
     cdef uint32_t code, previous = 0
@@ -407,7 +410,7 @@ cdef token_id_t* encode_unknown(const tables_t* tables, Workspace space, const s
         memorable = token == 0 or not tables.whole_pretoken
         count = 0
         if length < HEAP_FROM:
-            if text[0] & 0xF0 == 0xE0:
+            if tables.ordered and text[0] & 0xF0 == 0xE0:
                 count = merge_characters(tables, text, <int>length, symbols, short_merges)
             if count == 0:
                 count = merge_short(tables, text, <int>length, symbols, short_merges)
@@ -1101,6 +1104,7 @@ cdef class Encoder:
                 if known[place].rank != NO_RANK:
                     order.push_back(pair[uint64_t, uint32_t](known[place].rank, place))
             sort(order.begin(), order.end())
+            self.tables.ordered = True
             self.tables.pair_shift = 58
             while size < 2 * order.size():
                 size *= 2
@@ -1129,7 +1133,9 @@ cdef class Encoder:
                 slot = hash >> self.tables.pair_shift
                 while self.pairs.data()[slot] != NO_PAIR:
                     slot = (slot + 1) & (size - 1)
-                self.pairs.data()[slot] = key << SYMBOL_BITS | symbol_of.data()[place]
+                symbol = symbol_of.data()[place]
+                self.pairs.data()[slot] = key << SYMBOL_BITS | symbol
+                self.tables.ordered &= left < symbol and right < symbol
             self.tables.pairs = self.pairs.data()
             self.tables.pair_mask = size - 1
             self.tables.byte_pairs = self.byte_pairs.data()

@@ -147,10 +147,11 @@ def _read(
     takes_case = "lowercase" in FORMATS[format].options
     if lowercase is not None and not takes_case:
         raise FormatError(f"{path}: lowercase is said for a WordPiece vocab.txt only; this is {format}")
-    contents = {file: read_bytes(file) for file in parts(path, format)}
+    # A .gguf may be a whole model, of which the vocabulary is the head: it is never read to its end.
+    contents = {file: read_bytes(file) for file in parts(path, format)} if format != "gguf" else {}
     if entry is None:
-        entry = catalogue.recognize_all(list(contents.values()))
-    else:
+        entry = catalogue.recognize_all(list(contents.values())) if contents else None
+    elif contents:
         check_copy(contents, entry)
     has_sidecar = format in SIDECAR_FORMATS and sidecar_path(list(contents)[-1]).exists()
     if entry is not None:

@@ -175,7 +175,8 @@ def test_special_tokens_that_the_vocabulary_has_not(refused: Refused, tmp_path: 
 def test_no_such_tokenizer(refused: Refused, tmp_path: Path, command_name: str) -> None:
     (tmp_path / "a.txt").write_text("text")
     line = refused(command_name, tmp_path / "a.txt", "-t", tmp_path / "gone")
-    assert f"{tmp_path}/gone: no such file or folder" in line
+    assert "no such file or folder" in line
+    assert f"{tmp_path}/gone" in line
 
 
 def test_damaged_tokenizer(refused: Refused, tmp_path: Path, folder: Path) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import chain, permutations, product
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -116,6 +117,20 @@ def test_tokens_that_begin_and_end_inside_characters(case: tuple[reference.Vocab
 def test_learned_merges(pretokens: dict[bytes, int], chinese: list[bytes], texts: list[bytes]) -> None:
     learned = reference.learn_merges(pretokens | dict.fromkeys(chinese, 3), num_merges=40)
     assert_as_the_reference(learned.vocabulary, [*texts, *pretokens, *chinese])
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.text("中丮文一\u093e\ufe0f", min_size=1, max_size=6).map(str.encode), min_size=2, max_size=6),
+    st.randoms(use_true_random=False),
+)
+def test_ranks_in_any_order_over_characters_of_three_bytes(texts: list[bytes], random: Random) -> None:
+    """A token of two characters may rank before those that make a third: not all begins with whole characters."""
+    learned = reference.learn_merges(dict.fromkeys(texts, 2), num_merges=30).vocabulary
+    ranks = sorted(learned.tokens)[256:]
+    random.shuffle(ranks)
+    table = reference.Vocabulary(learned.tokens, ranks=(*sorted(learned.tokens)[:256], *ranks))
+    assert_as_the_reference(table, [*texts, b"".join(texts)])
 
 
 @pytest.fixture(scope="module")

@@ -66,11 +66,10 @@ def command(
     With --search, --id or --token it looks tokens up instead, and draws the merges that build them.
 
     \b
-    Examples:
-      bbpe inspect llama3 -o llama3.html
-      bbpe inspect cl100k_base --against qwen
-      bbpe inspect tiny-2000 --corpus corpora/tiny/eval
-      bbpe inspect qwen --token 中国
+    Example:
+      bbpe inspect tiny-2000
+      bbpe inspect tiny-2000 --corpus corpora/tiny/eval -o inside.html
+      bbpe inspect tiny-2000 --token 中
     """
     from bbpe.report import check_suffix
 
