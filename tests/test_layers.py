@@ -31,6 +31,8 @@ LAYERS = [
     ["engines"],
     ["corpus"],
     ["counts"],
+    ["checkpoints", "count_files"],
+    ["mixture"],
     ["training"],
     ["catalogue"],
     ["formats"],
