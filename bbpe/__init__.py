@@ -10,10 +10,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bbpe.analysis.comparison import Comparison, compare
+    from bbpe.analysis.inspection import inspect
+    from bbpe.checkpoint import prune_checkpoint, rewrite_checkpoint
+    from bbpe.conversion import Conversion, convert
     from bbpe.corpus import Progress
     from bbpe.counts import Counts, count_pretokens
+    from bbpe.embeddings import EmbeddingPlan
     from bbpe.engines import EngineTokenizer
     from bbpe.errors import BbpeError
+    from bbpe.extension import Extension, ExtensionReport, Pruning, PruningReport, extend, prune
     from bbpe.io import load, save
     from bbpe.patterns import Pattern, get_pattern, named_patterns
     from bbpe.tokenizer import Decoder, Tokenizer
@@ -24,21 +30,35 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BbpeError",
+    "Comparison",
+    "Conversion",
     "Counts",
     "Decoder",
+    "EmbeddingPlan",
     "EngineTokenizer",
+    "Extension",
+    "ExtensionReport",
     "Pattern",
     "Progress",
+    "Pruning",
+    "PruningReport",
     "SpecialToken",
     "Template",
     "Tokenizer",
     "TrainingOptions",
     "TrainingRecord",
     "Vocabulary",
+    "compare",
+    "convert",
     "count_pretokens",
+    "extend",
     "get_pattern",
+    "inspect",
     "load",
     "named_patterns",
+    "prune",
+    "prune_checkpoint",
+    "rewrite_checkpoint",
     "save",
     "train",
 ]
@@ -47,21 +67,35 @@ __all__ = [
 # quick whatever part is used.
 _HOMES = {
     "BbpeError": "errors",
+    "Comparison": "analysis.comparison",
+    "Conversion": "conversion",
     "Counts": "counts",
     "Decoder": "tokenizer",
+    "EmbeddingPlan": "embeddings",
     "EngineTokenizer": "engines",
+    "Extension": "extension",
+    "ExtensionReport": "extension",
     "Pattern": "patterns",
     "Progress": "corpus",
+    "Pruning": "extension",
+    "PruningReport": "extension",
     "SpecialToken": "vocabulary",
     "Template": "vocabulary",
     "Tokenizer": "tokenizer",
     "TrainingOptions": "training",
     "TrainingRecord": "training",
     "Vocabulary": "vocabulary",
+    "compare": "analysis.comparison",
+    "convert": "conversion",
     "count_pretokens": "counts",
+    "extend": "extension",
     "get_pattern": "patterns",
+    "inspect": "analysis.inspection",
     "load": "io",
     "named_patterns": "patterns",
+    "prune": "extension",
+    "prune_checkpoint": "checkpoint",
+    "rewrite_checkpoint": "checkpoint",
     "save": "io",
     "train": "training",
 }

@@ -4,7 +4,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from bbpe._merge import MergeLearner
+from bbpe._merge import MergeLearner, Rules
 
 @final
 class CharacterLearner(MergeLearner):
@@ -38,4 +38,5 @@ def learner(
     first_id: int = 256,
     min_count: int = 2,
     max_token_bytes: int | None = None,
+    rules: Rules | None = None,
 ) -> MergeLearner: ...

@@ -568,6 +568,10 @@ def learner(symbols, offsets, counts, tokens, *, byte_ids=None, by_character=Non
             1,499th on Chinese web pages, but on classical Chinese the 7th: a comma and the first byte of what follows.)
             The merges are the same.
     """
+    if options.get("rules") is None:
+        options.pop("rules", None)
+    else:
+        by_character = False  # its two kinds of merges are told apart by what no rule takes away
     if byte_ids is not None and by_character is not False and symbols.shape[0]:
         if by_character is None:
             step = symbols.shape[0] // SAMPLE

@@ -31,6 +31,17 @@ cdef extern from "_native/keyed_pool.hpp" namespace "bbpe" nogil:
         uint64_t size() noexcept
     void prefetch(const void*) noexcept
 
+cdef extern from "_native/text_rules.hpp" namespace "bbpe" nogil:
+    cdef cppclass TextRules:
+        bint whole_or_piece
+        uint32_t max_characters
+        vector[uint8_t] characters
+        bint only_pieces
+        unordered_set[string] pieces_taken
+        unordered_set[string] pieces_refused
+        vector[string] denied
+        bint allows(const string&) except +
+
 
 cdef extern from * nogil:
     """
@@ -100,6 +111,8 @@ cdef class MergeLearner:
     cdef token_id_t next_id
     cdef count_t min_count
     cdef uint32_t max_token_bytes
+    cdef TextRules rules                 # what tokens may be made, where `restricted`
+    cdef bint restricted
 
     cdef vector[neighbour_t] left_of     # by symbol; all zero between merges
     cdef vector[neighbour_t] right_of
@@ -140,7 +153,8 @@ cdef class MergeLearner:
     cdef int apply_merge(self, uint32_t number) except -1 nogil
     cdef int new_token(self, token_id_t left, token_id_t right, count_t count) except -1 nogil
     cdef int lose(self, uint64_t key, const neighbour_t* lost) except -1 nogil
-    cdef uint64_t weigh(self, neighbour_t* at, token_id_t neighbour) noexcept nogil
+    cdef uint64_t weigh(self, neighbour_t* at, token_id_t left, token_id_t right) except 0xFFFFFFFFFFFFFFFF nogil
+    cdef int may_make(self, token_id_t left, token_id_t right) except -1 nogil
     cdef int bear(self, uint64_t key, neighbour_t* at) except -1 nogil
     cdef int learn_merges(self, uint64_t merges, uint64_t work) except -1 nogil
     cdef void release(self) noexcept nogil

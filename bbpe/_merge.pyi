@@ -3,6 +3,19 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+class Rules:
+    def __init__(
+        self,
+        utf8_safe: bool = False,
+        *,
+        max_chars: int | None = None,
+        characters: npt.NDArray[np.uint8] | None = None,
+        pieces: Iterable[bytes] | None = None,
+        pieces_refused: Iterable[bytes] = (),
+        deny: Iterable[bytes] = (),
+    ) -> None: ...
+    def allows(self, token: bytes) -> bool: ...
+
 class MergeLearner:
     def __init__(
         self,
@@ -18,6 +31,7 @@ class MergeLearner:
         max_token_bytes: int | None = None,
         shortest: int = 2,
         note_places: bool = False,
+        rules: Rules | None = None,
     ) -> None: ...
     def __len__(self) -> int: ...
     def learn(self, merges: int, work: int = ...) -> bool: ...

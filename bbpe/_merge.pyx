@@ -49,6 +49,39 @@ cdef enum:
 cdef neighbour_t NOTHING = [0, 0, NONE, 0]
 
 
+cdef class Rules:
+    """What tokens may be made, by the characters in them: ``reference.may_be_added`` says what it means.
+
+    Args:
+        utf8_safe: Whole characters or a single piece of one.
+        max_chars: So many characters and pieces.
+        characters: uint8[0x110000] by code point: 0 refused, 1 taken, 2 taken at the beginning of a token only.
+        pieces: The only pieces of characters that are taken.
+        pieces_refused: Pieces that are not taken.
+        deny: Byte strings that no token may hold.
+    """
+
+    cdef TextRules rules
+
+    def __init__(self, bint utf8_safe=False, *, max_chars=None, const uint8_t[::1] characters=None, pieces=None,
+                 pieces_refused=(), deny=()):
+        self.rules.whole_or_piece = utf8_safe
+        self.rules.max_characters = 0xFFFFFFFF if max_chars is None else min(max_chars, 0xFFFFFFFE)
+        if characters is not None:
+            self.rules.characters.assign(&characters[0], &characters[0] + characters.shape[0])
+        self.rules.only_pieces = pieces is not None
+        for piece in pieces or ():
+            self.rules.pieces_taken.insert(<string> piece)
+        for piece in pieces_refused:
+            self.rules.pieces_refused.insert(<string> piece)
+        for part in deny:
+            self.rules.denied.push_back(<string> part)
+
+    def allows(self, bytes token):
+        """Whether the token may be made."""
+        return bool(self.rules.allows(<string> token))
+
+
 cdef class MergeLearner:
     """Learns merges from pretokens, some at a time.
 
@@ -64,6 +97,7 @@ cdef class MergeLearner:
         max_token_bytes: Pairs that make a longer token are not learned.
         shortest: Pretokens of fewer symbols are only counted.
         note_places: Remember where each pretoken begins in the cells.
+        rules: What tokens may be made; None: all.
 
     The arrays are read here and not kept. The caller has checked everything: fewer than 2**32 - 2 symbols and
     pretokens together, a total count below 2**63, ids below 2**32 - 2, every symbol in ``tokens``.
@@ -71,7 +105,7 @@ cdef class MergeLearner:
 
     def __init__(self, symbols, const int64_t[::1] offsets, const count_t[::1] counts, tokens, *,
                  byte_ids=None, taken=(), token_id_t first_id=256, count_t min_count=2, max_token_bytes=None,
-                 uint64_t shortest=2, bint note_places=False):
+                 uint64_t shortest=2, bint note_places=False, Rules rules=None):
         cdef const uint8_t[::1] bytes_view
         cdef const token_id_t[::1] ids_view
         cdef const token_id_t[::1] map_view
@@ -84,6 +118,9 @@ cdef class MergeLearner:
         self.shortest = shortest
         self.next_id = first_id
         self.max_token_bytes = 0xFFFFFFFF if max_token_bytes is None else max_token_bytes
+        self.restricted = rules is not None
+        if rules is not None:
+            self.rules = rules.rules
         for token in tokens:
             self.add_token(token if token is not None else b"")
         while self.tokens.size() < first_id:  # a hole between the base's last id and the first new one
@@ -244,7 +281,8 @@ cdef class MergeLearner:
         for dense in range(1 << 16):
             left = dense >> 8
             right = dense & 255
-            if counts[dense] >= self.min_count and self.length[left] + self.length[right] <= self.max_token_bytes:
+            if (counts[dense] >= self.min_count and self.length[left] + self.length[right] <= self.max_token_bytes
+                    and (not self.restricted or self.may_make(left, right))):
                 self.add_pair(pair_key(left, right), counts[dense], live[dense])
                 total += HEADER + <uint64_t> live[dense]
         self.pool.resize(total + total // 8 + 1024)
@@ -340,7 +378,8 @@ cdef class MergeLearner:
             at = right_of + y
             self.note_pair(left, y, at.count)
             if (at.count < self.min_count
-                    or <uint64_t> self.length[left] + self.length[y] > self.max_token_bytes):
+                    or <uint64_t> self.length[left] + self.length[y] > self.max_token_bytes
+                    or (self.restricted and not self.may_make(left, y))):
                 at.number = NONE
             else:
                 at.number = self.add_pair(pair_key(left, y), at.count, at.positions)
@@ -615,7 +654,7 @@ cdef class MergeLearner:
             x = self.lefts[n]
             if x != z:
                 self.lose(pair_key(x, a), left_of + x)
-            total += self.weigh(left_of + x, x)
+            total += self.weigh(left_of + x, x, z)
         for n in range(<uint32_t> self.rights.size()):
             if n + 8 < self.rights.size():
                 self.pairs.prefetch_key(pair_key(b, self.rights[n + 8]))
@@ -625,7 +664,7 @@ cdef class MergeLearner:
             if y == a:  # two merged in a row: the pair (z, a), noted at the first, was gone again at the second
                 right_of[a].count -= left_of[z].count
                 right_of[a].positions -= left_of[z].positions
-            total += self.weigh(right_of + y, y)
+            total += self.weigh(right_of + y, z, y)
         self.reserve_blocks(total)
         for n in range(<uint32_t> self.lefts.size()):
             if n + 8 < self.lefts.size():
@@ -684,13 +723,20 @@ cdef class MergeLearner:
                 self.drop_pair(number)
         return 0
 
-    cdef uint64_t weigh(self, neighbour_t* at, token_id_t neighbour) noexcept nogil:
-        """Pool cells that the new pair with this neighbour needs: none when it can never be merged."""
-        if at.count < self.min_count or <uint64_t> self.length[neighbour] + self.length.back() > self.max_token_bytes:
+    cdef uint64_t weigh(self, neighbour_t* at, token_id_t left, token_id_t right) except 0xFFFFFFFFFFFFFFFF nogil:
+        """Pool cells that the new pair with a neighbour needs: none when it can never be merged."""
+        if (at.count < self.min_count or <uint64_t> self.length[left] + self.length[right] > self.max_token_bytes
+                or (self.restricted and not self.may_make(left, right))):
             at.number = NONE
             return 0
         at.number = 0
         return HEADER + <uint64_t> at.positions
+
+    cdef int may_make(self, token_id_t left, token_id_t right) except -1 nogil:
+        """Whether the rules take the token of a pair. Asked once, at the pair's birth."""
+        cdef string token = self.tokens[self.token_of(left)]
+        token.append(self.tokens[self.token_of(right)])
+        return self.rules.allows(token)
 
     cdef int bear(self, uint64_t key, neighbour_t* at) except -1 nogil:
         """Record a new pair, unless ``weigh`` has ruled it out."""

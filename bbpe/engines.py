@@ -17,7 +17,7 @@ trip tells it.
 
 from __future__ import annotations
 
-import functools
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bbpe import protobuf
-from bbpe.errors import EncodeError, FormatError, MissingExtraError
+from bbpe.errors import BbpeError, EncodeError, FormatError, MissingExtraError
 from bbpe.tokenizer import (
     _SURROGATE,
     Allowed,
@@ -84,7 +84,7 @@ class EngineModel:
             raise ValueError("pieces and tokens have the same ids")
         for special in self.special_tokens:
             if self.pieces.get(special.id) != special.content:
-                raise FormatError(f"special token {special.content!r} is not what the file has as id {special.id}")
+                raise FormatError(f"special token {special.content[:80]!r} is not what the file has as id {special.id}")
         if len({special.content for special in self.special_tokens}) != len(self.special_tokens):
             raise FormatError("two special tokens have the same text")
         for id in (*self.template.before, *self.template.after):
@@ -501,38 +501,44 @@ class _Tokenizers:
                 f"this vocabulary ({model.algorithm}) is run by tokenizers, which is not installed: "
                 "pip install 'bbpe[compare]'"
             ) from error
-        self._tokenizer = _guarded(functools.partial(Tokenizer.from_str, model.data.decode()))
+        with _complaints("tokenizers does not take this file", FormatError):
+            self._tokenizer = Tokenizer.from_str(model.data.decode())
         self._batch = getattr(self._tokenizer, "encode_batch_fast", self._tokenizer.encode_batch)
         self._unknown = "" if model.unknown_id is None else model.pieces[model.unknown_id]
 
     def encode(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        with _complaints("tokenizers cannot encode this text", EncodeError):
+            ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def encode_batch(self, texts: list[str], threads: int) -> list[list[int]]:
         if threads == 1:
             return [self.encode(text) for text in texts]
-        return [found.ids for found in self._batch(texts, add_special_tokens=False)]
+        with _complaints("tokenizers cannot encode these texts", EncodeError):
+            return [found.ids for found in self._batch(texts, add_special_tokens=False)]
 
     def spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        found = self._tokenizer.encode(text, add_special_tokens=False)
+        with _complaints("tokenizers cannot encode this text", EncodeError):
+            found = self._tokenizer.encode(text, add_special_tokens=False)
         if text.isascii():
             return found.ids, list(found.offsets)
         bytes_before = [0, *accumulate(len(character.encode()) for character in text)]
         return found.ids, [(bytes_before[begin], bytes_before[end]) for begin, end in found.offsets]
 
     def decode(self, ids: list[int]) -> str:
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=False)
+        with _complaints("tokenizers cannot decode these ids", EncodeError):
+            text: str = self._tokenizer.decode(ids, skip_special_tokens=False)
         return text.replace(self._unknown + UNREACHABLE, self._unknown) if self._unknown else text
 
 
-def _guarded(build: Callable[[], Any]) -> Any:
-    """Build with tokenizers; what it raises, a panic of its native code included, is the file's error."""
+@contextlib.contextmanager
+def _complaints(what: str, kind: type[BbpeError]) -> Iterator[None]:
+    """What tokenizers raises (bare exceptions, and panics of its native code) as an error of bbpe's."""
     try:
-        return build()
+        yield
     except BaseException as error:
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            raise FormatError(f"tokenizers does not take this file: {error}") from None
+            raise kind(f"{what}: {error}") from None
         raise
 
 

@@ -7,9 +7,11 @@
     ├── VocabularyError   tokens, merges, ids or special tokens that contradict one another (ValueError)
     ├── CorpusError       text that cannot be read: missing, empty, binary, truncated, malformed (ValueError)
     ├── TrainingError     options or counts from which nothing can be learned (ValueError)
+    ├── GuaranteeError    an extension that would break what it promises; with its counter-example (ValueError)
     ├── EncodeError       text or ids that this vocabulary cannot encode or decode (ValueError)
     │   └── MissingByteError  a byte for which the vocabulary has no token
     ├── FormatError       a vocabulary file that cannot be read, or cannot say what is to be written (ValueError)
+    ├── ComparisonError   tokenizers, texts or sizes that cannot be compared (ValueError)
     ├── OutputError       an output that exists already or cannot be written (OSError)
     ├── DownloadError     a file that cannot be downloaded, or is not what it should be (OSError)
     └── MissingExtraError a feature whose optional dependency is not installed (ImportError)
@@ -41,6 +43,10 @@ class TrainingError(BbpeError, ValueError):
     """Options or counts from which nothing can be learned."""
 
 
+class GuaranteeError(BbpeError, ValueError):
+    """An extension that would break what it promises; the message holds the counter-example."""
+
+
 class EncodeError(BbpeError, ValueError):
     """Text or ids that the vocabulary at hand cannot encode or decode."""
 
@@ -62,6 +68,10 @@ class MissingByteError(EncodeError):
 
 class FormatError(BbpeError, ValueError):
     """A vocabulary file that cannot be read, or a format that cannot say what is to be written."""
+
+
+class ComparisonError(BbpeError, ValueError):
+    """Tokenizers, texts or sizes that cannot be compared or priced."""
 
 
 class OutputError(BbpeError, OSError):

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from bbpe import catalogue
 from bbpe.atomic import atomic_directory as atomic_directory
-from bbpe.atomic import atomic_files, output_errors
+from bbpe.atomic import atomic_files as atomic_files
 from bbpe.atomic import atomic_write as atomic_write
+from bbpe.atomic import output_errors
 from bbpe.engines import EngineModel, EngineTokenizer
 from bbpe.errors import FormatError
 from bbpe.formats import FORMATS, detect, known_formats, tiktoken_file, tokenizer_json, vocab_merges
-from bbpe.formats.files import decode_utf8, read_bytes
+from bbpe.formats.files import decode_utf8, read_bytes, shortened
 from bbpe.formats.sidecar import Kind, sidecar_path, write_sidecar
 from bbpe.holdings import SIDECAR_FORMATS, TOKENIZER_JSON, check_copy, locate, parts
 from bbpe.patterns import Pattern, get_pattern
@@ -32,6 +33,7 @@ from bbpe.vocabulary import Template, Vocabulary
 TOKENIZER_CONFIG = "tokenizer_config.json"
 TIKTOKEN = "vocab.tiktoken"
 TRAINING = "training.json"
+EXTENSION, PRUNING = "extension.json", "pruning.json"
 OUTPUT_FILES = frozenset(
     (
         TOKENIZER_JSON,
@@ -39,11 +41,15 @@ OUTPUT_FILES = frozenset(
         TIKTOKEN,
         TIKTOKEN + ".json",
         TRAINING,
+        EXTENSION,
+        PRUNING,
+        "tokenizer.model",  # of an extended SentencePiece vocabulary
         vocab_merges.VOCAB,
         vocab_merges.MERGES,
         vocab_merges.MERGES + ".json",
     )
 )
+_MAX_MESSAGE = 1000  # characters
 
 
 # --- load ---
@@ -82,7 +88,12 @@ def load(
         raise FormatError(f"unknown format {format!r}; bbpe knows {known_formats()}")
     wanted = get_pattern(pattern) if pattern is not None else None
     found = locate(path_or_name, format)
-    model = _read(found.path, format or detect(found.path), wanted, special_tokens, lowercase, found.entry)
+    try:
+        model = _read(found.path, format or detect(found.path), wanted, special_tokens, lowercase, found.entry)
+    except FormatError as error:
+        if len(str(error)) <= _MAX_MESSAGE:
+            raise
+        raise FormatError(shortened(error)) from None  # it quotes what the file holds, which may be megabytes
     tokenizer = _at_work(model, found.path)
     if isinstance(tokenizer, Tokenizer) and found.folder is not None:
         tokenizer = Tokenizer(tokenizer.vocabulary, training_record=_record_of(found.folder, tokenizer.vocabulary))
@@ -96,7 +107,7 @@ def _at_work(model: Vocabulary | EngineModel, path: Path) -> Tokenizer | EngineT
     try:
         return EngineTokenizer(model)
     except FormatError as error:
-        raise FormatError(f"{path}: {error}") from None
+        raise FormatError(f"{path}: {shortened(error)}") from None
 
 
 def _record_of(folder: Path, vocabulary: Vocabulary) -> TrainingRecord | None:
@@ -296,20 +307,26 @@ class Saved:
 
 
 def save(
-    tokenizer: Tokenizer, path: str | os.PathLike[str], *, force: bool = False, format: str | None = None
+    tokenizer: Tokenizer,
+    path: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    format: str | None = None,
+    extra_files: Mapping[str, str] | None = None,
 ) -> Saved:
     """Save a tokenizer as a folder or as a single file.
 
     A folder (a path without a known suffix) holds ``tokenizer.json`` and ``tokenizer_config.json`` for transformers,
     ``vocab.tiktoken`` with its sidecar where that is exact, and ``training.json`` when the tokenizer was trained
-    here. Files are ``out.tiktoken`` (with sidecar), ``out.json``, ``vocab.json`` or ``merges.txt`` (the pair with its
-    sidecar).
+    here. Files are ``out.tiktoken`` (with sidecar), ``out.json``, ``out.gguf``, ``vocab.json`` or ``merges.txt`` (the
+    pair with its sidecar).
 
     Args:
         tokenizer: What to save.
         path: Where.
         force: Replace an output that exists. The old one stays whole until the new one is.
         format: ``"directory"`` or a key of ``bbpe.formats.FORMATS``; told by the path when not given.
+        extra_files: Name to text of further files of a folder: the record of an extension.
 
     Returns:
         What was written, and what was left out of a folder and why.
@@ -322,9 +339,9 @@ def save(
         reason = getattr(tokenizer, "reason", "")
         raise FormatError(f"bbpe writes its own vocabularies, byte-level BPE; not this one: {reason}")
     target = Path(path)
-    chosen = format or _format_of_output(path)
+    chosen = format or format_of_output(path)
     if chosen == "directory":
-        return _save_folder(tokenizer, target, force)
+        return _save_folder(tokenizer, target, force, extra_files or {})
     written = FORMATS.get(chosen)
     if written is None or written.write is None or written.files is None:
         known = ", ".join(format.name for format in FORMATS.values() if format.write is not None)
@@ -340,7 +357,12 @@ def save(
     return Saved(target, tuple(target.with_name(name) for name in names))
 
 
-def _format_of_output(path: str | os.PathLike[str]) -> str:
+def format_of_output(path: str | os.PathLike[str]) -> str:
+    """Which format an output's name asks for: ``"directory"`` or a key of ``FORMATS``.
+
+    Raises:
+        FormatError: A suffix that bbpe does not write.
+    """
     text = os.fspath(path)
     target = Path(text)
     if text.endswith(("/", os.sep)) or target.is_dir():
@@ -352,15 +374,17 @@ def _format_of_output(path: str | os.PathLike[str]) -> str:
         return "tiktoken"
     if suffix == ".json":
         return "tokenizer.json"
+    if suffix == ".gguf":
+        return "gguf"
     if suffix[1:].isalpha():
         raise FormatError(
-            f"{text}: bbpe writes no {suffix} files; end the name in .tiktoken, .json, vocab.json or merges.txt, or in "
-            "none of them for a folder"
+            f"{text}: bbpe writes no {suffix} files; end the name in .tiktoken, .json, vocab.json, merges.txt or "
+            ".gguf, or in none of them for a folder"
         )
     return "directory"
 
 
-def _save_folder(tokenizer: Tokenizer, target: Path, force: bool) -> Saved:
+def _save_folder(tokenizer: Tokenizer, target: Path, force: bool, extra_files: Mapping[str, str]) -> Saved:
     vocabulary = tokenizer.vocabulary
     left_out: dict[str, str] = {}
     with atomic_directory(target, force, OUTPUT_FILES) as folder:
@@ -379,6 +403,8 @@ def _save_folder(tokenizer: Tokenizer, target: Path, force: bool) -> Saved:
         record = tokenizer.training_record
         if record is not None:
             (folder / TRAINING).write_text(record.to_json(), encoding="utf-8", newline="\n")
+        for name, text in extra_files.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
         names = sorted(entry.name for entry in folder.iterdir())
     return Saved(target, tuple(target / name for name in names), left_out)
 

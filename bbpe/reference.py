@@ -11,7 +11,7 @@ does not: it is slow on purpose, recounts everything at every step, and is never
 import it.
 Where next: ``_merge.pyx`` has the four names of the training part in the same order; ``_encode.pyx`` is the other half.
 
-Thirteen points that texts about BPE leave open are settled here. Each has a test named after it in
+Fourteen points that texts about BPE leave open are settled here. Each has a test named after it in
 ``tests/test_reference.py``, and the name after each is the function to read.
 
 1.  *Training is extension* of a base vocabulary, whose tokens, ids and merges never change. Training from scratch
@@ -42,6 +42,9 @@ Thirteen points that texts about BPE leave open are settled here. Each has a tes
     added only on request. ``encode``, ``cut_special_tokens``
 13. *A loaded vocabulary need not look like a trained one*: bytes may be missing (the error names the byte and its
     offset), ids may have holes and need not follow ranks. Contradictions are refused on construction. ``Vocabulary``
+14. *What an extension may add* is decided by the bytes of the new token alone, so that a pair that may not be merged
+    never may: whole characters or a piece of one, of the scripts asked for, touching none that is frozen, not too many
+    of them, no denied text in it. ``may_be_added``
 
 Errors are plain ``ValueError`` here; the package raises its own kinds of it.
 """
@@ -51,7 +54,7 @@ from __future__ import annotations
 import codecs
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import accumulate, pairwise
@@ -211,11 +214,12 @@ def best_pair(
     tokens: Mapping[int, bytes],
     taken: Collection[bytes] = (),
     max_token_bytes: int | None = None,
+    allowed: Callable[[bytes], bool] | None = None,
 ) -> Pair | None:
     """Step 3: the pair with the highest count; of equal ones the smaller (left id, right id) (point 4).
 
-    A pair is passed over when its bytes are ``taken``, that is a token already (point 1), or longer than
-    ``max_token_bytes`` (point 7). None when no pair is left.
+    A pair is passed over when its bytes are ``taken``, that is a token already (point 1), longer than
+    ``max_token_bytes`` (point 7), or not ``allowed`` (point 14). None when no pair is left.
 
     >>> tokens = byte_tokens()
     >>> counts = {(98, 97): 3, (97, 98): 3, (97, 97): 2}
@@ -231,6 +235,7 @@ def best_pair(
         for pair in counts
         if (token := tokens[pair[0]] + tokens[pair[1]]) not in taken
         and (max_token_bytes is None or len(token) <= max_token_bytes)
+        and (allowed is None or allowed(token))
     ]
     return min(candidates, key=lambda pair: (-counts[pair], pair), default=None)
 
@@ -280,8 +285,9 @@ def learn_merges(
     max_token_bytes: int | None = None,
     special_tokens: Sequence[str] = (),
     first_id: int | None = None,
+    allowed: Callable[[bytes], bool] | None = None,
 ) -> Learned:
-    """Step 4: merge the best pair, again and again, until a stop (points 1, 4, 5, 6 and 7).
+    """Step 4: merge the best pair, again and again, until a stop (points 1, 4, 5, 6, 7 and 14).
 
     The pretokens are first segmented as the base encodes them. The special tokens are added to those of the base; they
     are entries of ``vocab_size`` and take the ids after the last merge. A pretoken with a byte that the base has no
@@ -338,7 +344,7 @@ def learn_merges(
             stop = "num_merges"
             break
         pairs = count_pairs(sequences)
-        pair = best_pair(pairs, tokens, taken, max_token_bytes)
+        pair = best_pair(pairs, tokens, taken, max_token_bytes, allowed)
         if pair is None or pairs[pair] < min_count:
             stop = "min_count"
             break
@@ -355,6 +361,168 @@ def learn_merges(
     specials |= {content: next_id + place for place, content in enumerate(special_tokens)}
     vocabulary = replace(base, tokens=tokens, merges=(*(base.merges or ()), *merges), special_tokens=specials)
     return Learned(vocabulary, tuple(merges), tuple(ids), tuple(counts), tuple(lengths), stop)
+
+
+def learn_pieces(sequences: Iterable[tuple[Sequence[str], int]], pieces: Collection[str], add: int) -> list[str]:
+    """Extend a vocabulary that begins with characters and spells what no piece covers in bytes (SentencePiece).
+
+    The sequences are pretokens as the base segments them: its pieces, and single characters that it does not cover. The
+    best addition is the one that saves the most tokens. Making a character a piece saves its bytes but one at each
+    occurrence; merging two pieces saves one. Of equal ones characters come first, in the order in which they are first
+    seen; then the smaller pair, where pieces are numbered as given, uncovered characters after them as first seen, and
+    new pieces after those as they are made. What saves less than two tokens is no pattern.
+
+    >>> learn_pieces([("词元", 3), ("元", 1)], ["元", "a"], add=5)
+    ['词', '词元']
+
+    No rule beside: for SentencePiece the pair with the highest score merges, so additions have falling scores, all
+    below those of the base.
+    """
+    texts = [(list(sequence), count) for sequence, count in sequences]
+    numbers = {piece: number for number, piece in enumerate(pieces)}
+    for sequence, _ in texts:
+        for symbol in sequence:
+            numbers.setdefault(symbol, len(numbers))
+    covered = set(pieces)
+    added: list[str] = []
+    while len(added) < add:
+        occurrences = Counter(dict.fromkeys(numbers, 0))
+        pairs: Counter[tuple[str, str]] = Counter()
+        for sequence, count in texts:
+            for symbol in sequence:
+                occurrences[symbol] += count
+            for pair in pairwise(sequence):
+                pairs[pair] += count
+        candidates = [
+            ((-occurrences[symbol] * (len(symbol.encode()) - 1), False, numbers[symbol], 0), symbol)
+            for symbol in numbers
+            if symbol not in covered
+        ]
+        candidates += [
+            ((-count, True, numbers[left], numbers[right]), left + right)
+            for (left, right), count in pairs.items()
+            if left in covered and right in covered and left + right not in covered
+        ]
+        best = min(candidates, default=None)
+        if best is None or -best[0][0] < 2:
+            break
+        (_, merged, first, second), text = best
+        added.append(text)
+        covered.add(text)
+        if merged:
+            by_number = {number: symbol for symbol, number in numbers.items()}
+            pair = (by_number[first], by_number[second])
+            numbers[text] = len(numbers)
+            texts = [(_joined(sequence, pair), count) for sequence, count in texts]
+    return added
+
+
+def _joined(sequence: Sequence[str], pair: tuple[str, str]) -> list[str]:
+    """``apply_merge`` for pieces that are spelled out."""
+    merged: list[str] = []
+    at = 0
+    while at < len(sequence):
+        if tuple(sequence[at : at + 2]) == pair:
+            merged.append("".join(pair))
+            at += 2
+        else:
+            merged.append(sequence[at])
+            at += 1
+    return merged
+
+
+# ---- what an extension may add -------------------------------------------------------------------
+
+
+def may_be_added(
+    token: bytes,
+    *,
+    utf8_safe: bool = True,
+    scripts: Collection[str] = (),
+    frozen: Collection[str] = (),
+    max_chars: int | None = None,
+    deny: Collection[bytes] = (),
+) -> bool:
+    r"""Whether an extension may add a token (point 14).
+
+    A token is whole characters, and may begin and end with a piece of one. ``utf8_safe`` takes only whole characters,
+    or a single piece on the way to one; never a character and a half:
+
+    >>> e4, bd, a0 = (bytes([byte]) for byte in "你".encode())
+    >>> [may_be_added(token) for token in (e4 + bd, bd + a0, e4 + bd + a0, b"!" + e4, a0 + e4, e4 + bd + a0 + e4)]
+    [True, True, True, False, False, False]
+    >>> may_be_added(b"!" + e4, utf8_safe=False)
+    True
+
+    With ``scripts`` every character is of one of them, or a mark that takes on the script before it (Inherited), or a
+    space at the beginning; and a piece is a piece of one of their characters. With ``frozen`` none is of those scripts.
+
+    >>> [may_be_added(text.encode(), scripts=["Han"]) for text in ("你好", " 你", "你 ", "你!", "hi")]
+    [True, True, False, False, False]
+    >>> may_be_added(e4 + bd, scripts=["Hangul"]), may_be_added(e4 + bd, frozen=["Han"])
+    (False, False)
+    >>> may_be_added("你好".encode(), frozen=["Latin"]), may_be_added("你a".encode(), frozen=["Latin"])
+    (True, False)
+
+    A piece counts as a character for ``max_chars``; a token may not hold text that ``deny`` lists.
+
+    >>> may_be_added("你好吗".encode(), max_chars=2), may_be_added("你好吗".encode(), deny=["好".encode()])
+    (False, False)
+
+    Bytes that are in no order that UTF-8 knows are taken only where nothing is asked about characters:
+
+    >>> may_be_added(b"\xff!"), may_be_added(b"\xff!", utf8_safe=False)
+    (False, True)
+    """
+    if any(text in token for text in deny):
+        return False
+    begins_inside = token[0] & 0xC0 == 0x80
+    if max_chars is not None and begins_inside + sum(byte & 0xC0 != 0x80 for byte in token) > max_chars:
+        return False
+    head = token[: next((at for at, byte in enumerate(token) if byte & 0xC0 != 0x80), len(token))]
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        text = decoder.decode(token[len(head) :])
+        ordered = len(head) <= 3
+    except UnicodeDecodeError:
+        ordered = False
+    if not ordered:
+        return not utf8_safe and not scripts and not frozen
+    tail = decoder.getstate()[0]
+    if utf8_safe and (head or tail) and token not in (head, tail):
+        return False
+    pieces = [piece for piece in (head, tail) if piece]
+    if scripts:
+        taken = [*scripts, "Inherited"]
+        for at, character in enumerate(text):
+            first_space = character == " " and at == 0 and not head
+            if not first_space and not any(character in _of_script(script) for script in taken):
+                return False
+        if not all(any(piece in _pieces_of_script(script) for script in scripts) for piece in pieces):
+            return False
+    return not any(
+        any(character in _of_script(script) for character in text)
+        or any(piece in _pieces_of_script(script) for piece in pieces)
+        for script in frozen
+    )
+
+
+@cache
+def _of_script(script: str) -> frozenset[str]:
+    every = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    return frozenset(regex.findall(rf"\p{{Script={script}}}", every))
+
+
+@cache
+def _pieces_of_script(script: str) -> frozenset[bytes]:
+    """What stands between two places inside the bytes of a character, or at one of its ends, but not all of it."""
+    return frozenset(
+        encoded[begin:end]
+        for encoded in map(str.encode, _of_script(script))
+        for begin in range(len(encoded))
+        for end in range(begin + 1, len(encoded) + 1)
+        if end - begin < len(encoded)
+    )
 
 
 def all_splits(vocabulary: Vocabulary) -> Vocabulary:

@@ -66,7 +66,7 @@ class Tokenizer:
         self._training_record = training_record
         self._special_by_content = {special.content: special for special in vocabulary.special_tokens}
         self._pretokenizer = Pretokenizer(vocabulary.pattern)
-        self._encoder = _build_encoder(vocabulary, self._pretokenizer)
+        self._encoder = build_encoder(vocabulary, self._pretokenizer)
         # Nothing between the text and the native encoder, unless a call asks for more.
         self._direct = vocabulary.normalizer is None and self._pretokenizer.automata is not None
 
@@ -91,6 +91,11 @@ class Tokenizer:
     def training_record(self) -> TrainingRecord | None:
         """How the vocabulary was trained, if it was trained here."""
         return self._training_record
+
+    @property
+    def encoder(self) -> Encoder:
+        """The native encoder, for parts of bbpe that bring pretokens of their own."""
+        return self._encoder
 
     @property
     def vocab_size(self) -> int:
@@ -452,7 +457,8 @@ def _rebuild(vocabulary: Vocabulary, training_record: TrainingRecord | None) -> 
     return Tokenizer(vocabulary, training_record=training_record)
 
 
-def _build_encoder(vocabulary: Vocabulary, pretokenizer: Pretokenizer) -> Encoder:
+def build_encoder(vocabulary: Vocabulary, pretokenizer: Pretokenizer, *, whole_pretoken: bool | None = None) -> Encoder:
+    """The native encoder of a vocabulary; ``whole_pretoken`` False for one that asks what merges alone would do."""
     tokens = vocabulary.tokens
     ids = np.fromiter(tokens.keys(), dtype=np.uint32, count=len(tokens))
     places = None if _is_range(ids) else {id: place for place, id in enumerate(tokens)}
@@ -471,7 +477,13 @@ def _build_encoder(vocabulary: Vocabulary, pretokenizer: Pretokenizer) -> Encode
         ranks[np.fromiter(order, dtype=np.int64, count=len(tokens))] = np.arange(len(tokens), dtype=np.uint32)
     specials = [(special.content.encode(), special.id) for special in vocabulary.special_tokens]
     return Encoder(
-        list(tokens.values()), ids, merges, ranks, vocabulary.whole_pretoken, pretokenizer.automata, specials
+        list(tokens.values()),
+        ids,
+        merges,
+        ranks,
+        vocabulary.whole_pretoken if whole_pretoken is None else whole_pretoken,
+        pretokenizer.automata,
+        specials,
     )
 
 

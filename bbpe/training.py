@@ -19,6 +19,7 @@ import platform
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -27,10 +28,11 @@ import numpy.typing as npt
 
 import bbpe
 from bbpe._characters import learner
+from bbpe._merge import Rules
 from bbpe.checkpoints import Checkpoint, MergesKept
 from bbpe.corpus import Progress, Sample, Source, SourceLike
 from bbpe.counts import LONG_PRETOKEN_BYTES, Counts, LongPretokens, Weight
-from bbpe.errors import CorpusError, FormatError, TrainingError
+from bbpe.errors import CorpusError, EncodeError, FormatError, TrainingError
 from bbpe.mixture import Mixture
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
 from bbpe.tokenizer import Tokenizer
@@ -39,12 +41,14 @@ from bbpe.vocabulary import SpecialToken, Vocabulary
 
 __all__ = [
     "CurvePoint",
+    "LearnedMerges",
     "LongPretokenWarning",
     "TrainingOptions",
     "TrainingRecord",
     "as_merge_list",
     "byte_ids",
     "learn",
+    "learn_merges",
     "train",
     "warn_of_long_pretokens",
 ]
@@ -57,6 +61,7 @@ MAX_CELLS = 2**32 - 2
 MAX_TOTAL = 2**63 - 1
 
 _REPORT_SECONDS = 0.1
+_SHARED_BYTES = 1 << 20  # distinct pretokens of so many bytes are encoded in several threads
 _STEP = 1 << 20  # positions that one native step visits, about: some 50 ms
 _FORMAT = "bbpe-training"
 _FORMAT_VERSION = 1
@@ -473,7 +478,7 @@ def train(
             assert made is not None  # no mixture
             counts = made.without_rare(options.min_pretoken_count)
         warn_of_long_pretokens(counts, stacklevel=2)
-        run = _Run(counts, None, options, None if checkpoint is None else checkpoint.merges())
+        run = _Run(counts, None, options, kept=None if checkpoint is None else checkpoint.merges())
         del counts, made, about, source  # the merge loop has its own copy: the text's memory is free for it
         vocabulary, record = run.finish(progress, checkpoint)
     return Tokenizer(vocabulary, training_record=record)
@@ -556,11 +561,65 @@ def learn(
     return run.finish(progress)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LearnedMerges:
+    """Merges on top of a base, before anybody has numbered their tokens for good.
+
+    Attributes:
+        first_id: The id that merge 0 makes in ``pairs``; merge *r* makes ``first_id + r``.
+        pairs: (left id, right id) of each merge, in learning order: uint32[merges, 2].
+        counts: The count that each merge won with: int64[merges].
+        tokens: Tokens of the counted text before the first merge and after each: int64[merges + 1].
+        exhausted: Whether no pair was left that may be merged.
+    """
+
+    first_id: int
+    pairs: npt.NDArray[np.uint32]
+    counts: npt.NDArray[np.int64]
+    tokens: npt.NDArray[np.int64]
+    exhausted: bool
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+
+def learn_merges(
+    counts: Counts,
+    base: Vocabulary,
+    options: TrainingOptions,
+    *,
+    rules: Rules | None = None,
+    tokenizer: Tokenizer | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> LearnedMerges:
+    """Learn merges on top of a base, as :func:`learn` does, without making a vocabulary of them.
+
+    Args:
+        counts: The pretokens, counted with the pattern, special tokens and normalizer of ``options``.
+        base: What to extend: a merge list.
+        options: As for :func:`learn`.
+        rules: What tokens may be made; None: all.
+        tokenizer: One that gives the ids that ``base`` gives, where there is one already.
+        progress: Called now and then, in the calling thread, with the merges learned.
+
+    Raises:
+        TrainingError: Options that contradict the counts or the base, counts without text, or too large.
+        EncodeError: The base has no token for a byte of the text.
+    """
+    return _Run(counts, base, options, rules, tokenizer).run(progress)
+
+
 class _Run:
     """One training: construction checks and takes what it needs of the counts, ``finish`` does the rest."""
 
     def __init__(
-        self, counts: Counts, base: Vocabulary | None, options: TrainingOptions, kept: MergesKept | None = None
+        self,
+        counts: Counts,
+        base: Vocabulary | None,
+        options: TrainingOptions,
+        rules: Rules | None = None,
+        tokenizer: Tokenizer | None = None,
+        kept: MergesKept | None = None,
     ) -> None:
         _check_agreement(counts, base, options)
         self.options = options
@@ -591,7 +650,7 @@ class _Run:
                 self.kept = kept = kept.first(self.wanted)
                 # Encoding with the first merges is what learning them made of the pretokens: learning goes on there.
                 begun = self._vocabulary(kept.merges, ())
-                symbols, offsets = _encoded(counts, begun)
+                symbols, offsets = _encoded(counts, Tokenizer(begun))
                 tokens += [begun.tokens[id] for id in range(256, 256 + len(kept))]
                 order = None
         else:
@@ -601,7 +660,7 @@ class _Run:
             for id, token in self.base.tokens.items():
                 tokens[id] = token
             taken += [special.content.encode() for special in self.base.special_tokens]
-            symbols, offsets = _encoded(counts, self.base)
+            symbols, offsets = _encoded(counts, Tokenizer(self.base) if tokenizer is None else tokenizer)
         least = options.min_count << counts.power
         if least > MAX_TOTAL:
             raise TrainingError(f"min_count is {options.min_count}; with these weights 64 bits cannot count so far")
@@ -615,11 +674,10 @@ class _Run:
             first_id=self.first_id + len(self.kept),
             min_count=least,
             max_token_bytes=None if options.max_token_bytes is None else min(options.max_token_bytes, 2**32 - 1),
+            rules=rules,
         )
 
-    def finish(
-        self, progress: Callable[[Progress], None] | None, checkpoint: Checkpoint | None = None
-    ) -> tuple[Vocabulary, TrainingRecord]:
+    def run(self, progress: Callable[[Progress], None] | None, checkpoint: Checkpoint | None = None) -> LearnedMerges:
         """Learn all merges. Between native steps Python runs: an exception there ends the training, Ctrl-C included."""
         native = self.learner
         before = len(self.kept)
@@ -642,8 +700,15 @@ class _Run:
         del native, self.learner  # its memory is free for the vocabulary
         if checkpoint is not None and len(kept) > before:
             checkpoint.save_merges(kept)
-        vocabulary = self._vocabulary(kept.merges, self.options.special_tokens)
-        return vocabulary, self._record(vocabulary, kept.tokens, kept.counts)
+        return LearnedMerges(self.first_id, kept.merges, kept.counts, kept.tokens, not going)
+
+    def finish(
+        self, progress: Callable[[Progress], None] | None, checkpoint: Checkpoint | None = None
+    ) -> tuple[Vocabulary, TrainingRecord]:
+        """Learn all merges, and make a vocabulary of them."""
+        learned = self.run(progress, checkpoint)
+        vocabulary = self._vocabulary(learned.pairs, self.options.special_tokens)
+        return vocabulary, self._record(vocabulary, learned.tokens, learned.counts)
 
     def _vocabulary(self, learned: npt.NDArray[np.uint32], special_tokens: Sequence[str]) -> Vocabulary:
         options, base = self.options, self.base
@@ -776,14 +841,32 @@ def _check_size(counts: Counts) -> None:
             raise TrainingError(f"the counts stand for {total:,} bytes, more than 64 bits can count; scale them down")
 
 
-def _encoded(counts: Counts, base: Vocabulary) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+def _encoded(counts: Counts, tokenizer: Tokenizer) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
     """The pretokens as the base encodes them: ids, and where each pretoken begins among them."""
-    # Tokenizer has no public way to encode pretokens that are cut already, and should have none for text.
-    ids = Tokenizer(base)._encoder.encode_pretokens(counts.data.tobytes(), counts.offsets[1:].astype(np.uint64))
-    lengths = np.zeros(base.id_space, dtype=np.int64)
-    for id, token in base.tokens.items():
+    ids = _encoded_ids(counts, tokenizer)
+    lengths = np.zeros(tokenizer.id_space, dtype=np.int64)
+    for id, token in tokenizer.vocabulary.tokens.items():
         lengths[id] = len(token)
     ends = np.cumsum(lengths[ids])
     offsets = np.zeros(len(counts.offsets), dtype=np.int64)
     offsets[1:] = np.searchsorted(ends, counts.offsets[1:]) + 1
     return ids, offsets
+
+
+def _encoded_ids(counts: Counts, tokenizer: Tokenizer) -> npt.NDArray[np.uint32]:
+    # Tokenizer has no public way to encode pretokens that are cut already, and should have none for text.
+    encode = tokenizer._encoder.encode_pretokens
+    starts = np.linspace(0, len(counts), (os.cpu_count() or 1) + 1).astype(np.int64)
+    if len(counts.data) >= _SHARED_BYTES and len(starts) > 2:
+        edges = counts.offsets[starts]
+
+        def part(number: int) -> npt.NDArray[np.uint32]:
+            ends = counts.offsets[starts[number] + 1 : starts[number + 1] + 1] - edges[number]
+            return encode(counts.data[edges[number] : edges[number + 1]].tobytes(), ends.astype(np.uint64))
+
+        try:
+            with ThreadPoolExecutor(len(starts) - 1) as pool:
+                return np.concatenate(list(pool.map(part, range(len(starts) - 1))))
+        except EncodeError:
+            pass  # said again below, with its place in all of the text
+    return encode(counts.data.tobytes(), counts.offsets[1:].astype(np.uint64))

@@ -16,6 +16,7 @@ Parsing of patterns is in ``automaton.py``.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator
 from functools import cache
 
@@ -189,6 +190,34 @@ def _script(name: str) -> CharacterSet | None:
     return None
 
 
+def script_names() -> tuple[str, ...]:
+    """The long name of every script, in lower case without underscores, sorted.
+
+    >>> "han" in script_names(), "latin" in script_names()
+    (True, True)
+    """
+    from bbpe._unicode_tables import SCRIPTS
+
+    return tuple(sorted(names.split()[0] for names in SCRIPTS))
+
+
+def script_set(name: str) -> CharacterSet:
+    """The characters of a script, by its long or its short name; case, spaces, ``-`` and ``_`` are of no account.
+
+    Raises:
+        PatternError: There is no such script; the message names those that are spelled alike.
+
+    >>> 0x4E2D in script_set("Han"), script_set("Hani") == script_set("han")
+    (True, True)
+    """
+    found = _script("".join(c for c in name.lower() if c not in " _-"))
+    if found is None:
+        close = difflib.get_close_matches(name.lower(), script_names(), n=3, cutoff=0.5)
+        known = f"did you mean {' or '.join(word.title() for word in close)}" if close else "such as Han, Latin, Arabic"
+        raise PatternError(f"unknown script {name!r}: {known}? bbpe knows the scripts of Unicode {unicode_version()}")
+    return found
+
+
 def _binary(name: str) -> CharacterSet | None:
     from bbpe._unicode_tables import BINARY
 
@@ -283,3 +312,53 @@ def folded(characters: CharacterSet) -> CharacterSet:
     touched[numbers[inside]] = True
     added = members[touched[numbers] & ~inside]
     return characters | CharacterSet.of_ranges((int(c), int(c)) for c in added) if len(added) else characters
+
+
+_SCRIPT_WORDS = """
+Anatolian_Hieroglyphs Bassa_Vah Canadian_Aboriginal Caucasian_Albanian Cypro_Minoan Dives_Akuru Egyptian_Hieroglyphs
+Gunjala_Gondi Gurung_Khema Hanifi_Rohingya Imperial_Aramaic Inscriptional_Pahlavi Inscriptional_Parthian Kayah_Li
+Khitan_Small_Script Kirat_Rai Linear_A Linear_B Masaram_Gondi Meetei_Mayek Mende_Kikakui Meroitic_Cursive
+Meroitic_Hieroglyphs New_Tai_Lue Nyiakeng_Puachue_Hmong Ol_Chiki Ol_Onal Old_Hungarian Old_Italic Old_North_Arabian
+Old_Permic Old_Persian Old_Sogdian Old_South_Arabian Old_Turkic Old_Uyghur Pahawh_Hmong Pau_Cin_Hau Phags_Pa
+Psalter_Pahlavi Sora_Sompeng Syloti_Nagri Tai_Le Tai_Tham Tai_Viet Tulu_Tigalari Warang_Citi Zanabazar_Square
+"""
+
+
+@cache
+def script_table() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16], tuple[str, ...]]:
+    """The script of every code point, for many look-ups at once.
+
+    Returns:
+        (first code points of ranges, ascending from 0; the number of each range's script; names by number). The script
+        of ``c`` is ``names[numbers[np.searchsorted(starts, c, side="right") - 1]]``. Number 0 is ``"Unknown"``: not
+        assigned, private use, or an invalid byte.
+    """
+    from bbpe._unicode_tables import SCRIPTS
+
+    words = {name.replace("_", "").lower(): name.replace("_", " ") for name in _SCRIPT_WORDS.split()}
+    spans: list[tuple[int, int, int]] = []
+    names = ["Unknown"]
+    for name, ranges in SCRIPTS.items():
+        long = name.split()[0]
+        spans += [(low, high, len(names)) for low, high in _parse(ranges).ranges()]
+        names.append(words.get(long, long.capitalize()))
+    starts, numbers = [0], [0]
+    for low, high, number in sorted(spans):
+        if starts[-1] == low:
+            numbers[-1] = number
+        else:
+            starts.append(low)
+            numbers.append(number)
+        starts.append(high + 1)
+        numbers.append(0)
+    return np.array(starts, dtype=np.int32), np.array(numbers, dtype=np.int16), tuple(names)
+
+
+def script_of(character: str) -> str:
+    """The script of one character by its long name; ``"Common"`` for what all scripts share (digits, punctuation).
+
+    >>> script_of("中"), script_of("a"), script_of("1"), script_of("\\u0301"), script_of("\\U0001E5D0")
+    ('Han', 'Latin', 'Common', 'Inherited', 'Ol Onal')
+    """
+    starts, numbers, names = script_table()
+    return names[int(numbers[np.searchsorted(starts, ord(character), side="right") - 1])]

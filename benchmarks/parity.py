@@ -295,9 +295,8 @@ def _temporary() -> tempfile.TemporaryDirectory[str]:
 
 def always_found(tokenizer: bbpe.Tokenizer | bbpe.EngineTokenizer) -> frozenset[str]:
     """Added tokens that their file does not call special (GPT-NeoX's runs of spaces): tokenizers finds them anyway."""
-    if not isinstance(tokenizer, bbpe.Tokenizer):
-        return frozenset()
-    return frozenset(token.content for token in tokenizer.vocabulary.special_tokens if not token.special)
+    said = tokenizer.vocabulary if isinstance(tokenizer, bbpe.Tokenizer) else tokenizer.model
+    return frozenset(token.content for token in said.special_tokens if not token.special)
 
 
 def texts_of(data: str) -> Iterator[str]:
@@ -487,6 +486,8 @@ def render() -> str:
         "special, tokenizers always finds them, and they are allowed in bbpe (the number is in the table). Not all of the",
         "98 MB corpora was run for the slower libraries: the table says how much of which. Baichuan 2's list of pieces has",
         "no scores, so nobody can encode with it: it can be looked at, and has no row here.",
+        "T5: tokenizers' Unigram finds special tokens in a text even when told to take them for text (`<pad>`, `<unk>` in",
+        "three web pages); bbpe takes them for text there too, and that is where the ids differ.",
         "",
         _versions(rows),
         "",
@@ -524,7 +525,7 @@ def render() -> str:
         texts, returned = sum(row["texts"] for row in found), sum(row["returned"] for row in found)
         loss = next((row["loss"] for row in found if row["loss"]), None)
         if found:
-            shown = "lossless | |" if loss is None else f"`{_visible(loss[0])}` | `{_visible(loss[1])}` |"
+            shown = "lossless | |" if loss is None else " | ".join(_shown(*loss)) + " |"
             lines.append(f"| {name} | {returned:,} of {texts:,} | {shown}")
     return "\n".join(lines) + "\n"
 
@@ -536,6 +537,15 @@ def _cell(row: dict[str, Any] | None) -> str:
     if row["different"]:
         size += f" ({row['different']} differ)"
     return f"**{size}**" if row["part"] == "all" else size
+
+
+def _shown(before: str, after: str) -> tuple[str, str]:
+    """A loss for a table; what looks the same in both forms is named by its code points."""
+    if nfc(before) != nfc(after):
+        return f"`{_visible(before)}`", f"`{_visible(after)}`"
+    at = next(n for n, (a, b) in enumerate(zip(before, after, strict=False)) if a != b)
+    codes = [" ".join(f"U+{ord(character):04X}" for character in text[at : at + 2]) for text in (before, after)]
+    return f"{codes[0]} (no NFC)", codes[1]
 
 
 def _visible(text: str) -> str:

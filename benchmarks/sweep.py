@@ -81,7 +81,7 @@ class Sizes:
 FULL = Sizes(
     train=Part("first", 30 * MEGABYTE),
     vocab_size=32_000,
-    held_out=Part("last", 10 * MEGABYTE),
+    held_out=Part("last", 30 * MEGABYTE),
     warm=Part("first", 20 * MEGABYTE),
     threads=Part("first", 90 * MEGABYTE),
 )

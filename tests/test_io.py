@@ -79,12 +79,12 @@ def test_a_format_may_be_asked_for(tmp_path: Path) -> None:
     assert io.load(tmp_path / "ranks.bin").vocabulary == VOCABULARY
     io.save(TOKENIZER, tmp_path / "llama-3.1")  # a version is no suffix
     assert (tmp_path / "llama-3.1").is_dir()
-    with pytest.raises(FormatError, match=r"writes no \.gguf files; end the name in \.tiktoken"):
-        io.save(TOKENIZER, tmp_path / "out.gguf")
-    with pytest.raises(FormatError, match="unknown format 'gguf'; bbpe writes directory"):
-        io.save(TOKENIZER, tmp_path / "out", format="gguf")
-    with pytest.raises(FormatError, match="unknown format 'gguf'; bbpe knows tokenizer"):
-        io.load(tmp_path / "pair", format="gguf")
+    with pytest.raises(FormatError, match=r"writes no \.onnx files; end the name in \.tiktoken"):
+        io.save(TOKENIZER, tmp_path / "out.onnx")
+    with pytest.raises(FormatError, match="unknown format 'onnx'; bbpe writes directory"):
+        io.save(TOKENIZER, tmp_path / "out", format="onnx")
+    with pytest.raises(FormatError, match="unknown format 'onnx'; bbpe knows tokenizer"):
+        io.load(tmp_path / "pair", format="onnx")
 
 
 def test_the_training_record_is_kept(tmp_path: Path) -> None:

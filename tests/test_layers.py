@@ -17,7 +17,7 @@ PACKAGE = Path(bbpe.__file__).parent
 LAYERS = [
     ["errors", "protobuf", "_types"],
     ["_pretokenize", "atomic"],
-    ["_count", "_encode", "_json_lines", "_merge"],
+    ["_count", "_encode", "_json_lines", "_merge", "_splits"],
     ["_characters"],
     ["reference"],
     ["_unicode_tables"],
@@ -39,7 +39,12 @@ LAYERS = [
     ["holdings"],
     ["io"],
     ["downloads"],
-    ["bulk"],
+    ["bulk", "conversion"],
+    ["embeddings"],
+    ["extension"],
+    ["checkpoint"],
+    ["analysis"],
+    ["report"],
     ["cli"],
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

@@ -156,3 +156,19 @@ def test_ranges_in_any_order_and_overlapping_make_one_set(ranges: list[tuple[int
     }
     bounds = found.bounds.tolist()
     assert bounds == sorted(set(bounds)), "adjoining ranges are one"
+
+
+def test_script_of_agrees_with_the_script_sets() -> None:
+    starts, numbers, names = unicode.script_table()
+    assert starts[0] == 0
+    assert (starts[1:] > starts[:-1]).all()
+    stops = [*starts[1:].tolist(), unicode.CODE_POINTS]
+    spans: dict[str, list[tuple[int, int]]] = {name: [] for name in names}
+    for start, stop, number in zip(starts.tolist(), stops, numbers.tolist(), strict=True):
+        if start < stop:
+            spans[names[number]].append((start, stop - 1))
+    assert len(set(names)) == len(names)
+    for name in names[1:]:
+        assert unicode.CharacterSet.of_ranges(spans[name]) == unicode.property_set(f"script={name}"), name
+    assert unicode.script_of("\U0010ffff") == "Unknown"
+    assert unicode.script_of("々") == "Han"

@@ -1,4 +1,4 @@
-"""The command line: ``bbpe train | encode | decode``.
+"""The command line: ``bbpe COMMAND``, one command a module.
 
 One module a command: it parses, calls one library function, and prints. What commands share: ``options.py`` (options
 and kinds of values), ``output.py`` (results on standard output, notes on standard error), ``progress.py``. This module
@@ -39,6 +39,13 @@ COMMANDS = (
     "pretokens",
     "encode",
     "decode",
+    "count",
+    "compare",
+    "diff",
+    "inspect",
+    "extend",
+    "prune",
+    "convert",
     "vocab",
 )
 """In the order of a first use; the module of that name in this package holds ``command``."""

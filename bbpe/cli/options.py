@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_SIZE = re.compile(r"([0-9][0-9_,]*)(\.[0-9]+)?([km]?)", re.IGNORECASE)
-_UNITS = {"": 1, "k": 1000, "m": 1_000_000}
+_SIZE = re.compile(r"([0-9][0-9_,]*)(\.[0-9]+)?([kmb]?)", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1000, "m": 1_000_000, "b": 1_000_000_000}
 
 
 def size(value: str | int) -> int:
-    """A number of things: ``32000``, ``32k`` (k = 1,000) or ``1.5m`` (m = 1,000,000). A click type.
+    """A number of things: ``32000``, ``32k`` (k = 1,000), ``1.5m`` (million) or ``7b`` (billion). A click type.
 
     Raises:
         click.BadParameter: It is none, or no whole one.
@@ -115,9 +115,13 @@ def progress_option(function: Function) -> Function:
 
 def corpus_options(function: Function) -> Function:
     """The corpus, and how it is read."""
+    return click.argument("corpus", nargs=-1, required=True)(reading_options(function))
+
+
+def reading_options(function: Function) -> Function:
+    """How a corpus is read."""
     for decorate in reversed(
         (
-            click.argument("corpus", nargs=-1, required=True),
             click.option(
                 "--text-field",
                 default="text",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import sys
@@ -53,8 +54,8 @@ def print_result(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """A value as JSON on standard output."""
-    print_result(json.dumps(value, ensure_ascii=False, indent=2))
+    """A value as JSON on standard output; bytes in it as hexadecimal digits."""
+    print_result(json.dumps(value, ensure_ascii=False, indent=2, default=bytes.hex))
 
 
 def stdout_or_path(path: str) -> str | IO[bytes]:
@@ -65,6 +66,38 @@ def stdout_or_path(path: str) -> str | IO[bytes]:
 def stdout_is_terminal() -> bool:
     """Whether somebody would see what is written, bytes and all."""
     return sys.stdout.isatty()
+
+
+def check_file(path: str | os.PathLike[str], force: bool) -> None:
+    """Refuse an output file before the work that fills it: one that exists, or that cannot be written.
+
+    Raises:
+        OutputError: As ``bbpe.io.atomic_write`` would raise it afterwards.
+    """
+    from bbpe.io import atomic_write
+
+    class Probed(Exception):
+        pass
+
+    with contextlib.suppress(Probed), atomic_write(path, force=force):
+        raise Probed  # it could be made; nothing of it is left
+
+
+def check_report(path: str | os.PathLike[str], force: bool) -> None:
+    """Refuse a report before the work that fills it: a name of no form, a file that exists, a missing library.
+
+    Raises:
+        OutputError: As ``bbpe.report.write`` would raise it afterwards.
+        MissingExtraError: Likewise.
+    """
+    from bbpe.errors import MissingExtraError
+    from bbpe.report import check_suffix
+
+    if check_suffix(path) == ".html":
+        for library in ("matplotlib", "jinja2"):
+            if importlib.util.find_spec(library) is None:
+                raise MissingExtraError(f"a page needs {library}, which is not installed: pip install 'bbpe[compare]'")
+    check_file(path, force)
 
 
 def check_folder(path: str | os.PathLike[str], force: bool) -> None:

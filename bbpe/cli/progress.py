@@ -130,5 +130,6 @@ def _amount(progress: Progress, seconds: float) -> str:
     """``12 of 98 MB, 31 MB/s``."""
     scale, unit = (1e6, "MB") if progress.unit == "bytes" else (1.0, progress.unit)
     total = f" of {progress.total / scale:,.0f}" if progress.total is not None else ""
-    rate = f", {progress.done / scale / seconds:,.0f} {unit}/s" if seconds > 1 else ""
+    per_second = progress.done / scale / seconds if seconds > 1 else 0.0
+    rate = f", {per_second:,.0f} {unit}/s" if per_second >= 1 else ""
     return f"{progress.done / scale:,.0f}{total} {unit}{rate}"

@@ -15,6 +15,7 @@ from pathlib import Path
 from bbpe.engines import EngineModel
 from bbpe.errors import FormatError
 from bbpe.formats import (
+    gguf_file,
     piece_list,
     sentencepiece_model,
     tekken,
@@ -89,6 +90,7 @@ FORMATS: Mapping[str, Format] = {
             names=("vocab.txt",),
             options=("lowercase",),
         ),
+        Format("gguf", "llama.cpp, byte-level BPE", gguf_file.read, gguf_file.write, lambda name: (name,)),
         Format("piece-list", "base64 pieces without scores, one a line, to look at", piece_list.read),
     )
 }
@@ -112,6 +114,8 @@ def detect(path: Path) -> str:
     Raises:
         FormatError: None of them, or more than one; the message says what the file may be and how to say which.
     """
+    if gguf_file.is_gguf(path):  # before the file is read: a model has many gigabytes
+        return "gguf"
     found, seen = _sniff(read_bytes(path))
     if len(found) == 1:
         return found[0]
@@ -129,7 +133,7 @@ def _sniff(content: bytes) -> tuple[list[str], str]:
     if start.startswith(b"{"):
         return _sniff_json(content)
     if content.startswith(b"GGUF"):
-        return [], "a GGUF file"
+        return ["gguf"], ""
     if sentencepiece_model.looks_like(content):
         return ["sentencepiece"], ""
     if b"\x00" in content[:4096]:
@@ -157,7 +161,7 @@ def _sniff_lines(content: bytes) -> tuple[list[str], str]:
     unknown = wordpiece_text.UNKNOWN.encode()
     if alone and unknown in content and unknown in (line.rstrip(b"\r") for line in content.split(b"\n")):
         found.append("wordpiece")
-    if alone and all(_is_base64(line.rstrip(b"\r")) for line in lines):
+    if alone and len(lines) > 1 and all(_is_base64(line.rstrip(b"\r")) for line in lines):
         found.append("piece-list")
     if found:
         return found, ""

@@ -35,23 +35,29 @@ def check_charsmap(table: bytes, place: str) -> None:
     ends = np.flatnonzero(np.frombuffer(replacements, dtype=np.uint8) == 0)
     offsets = (units >> 10) << ((units & (1 << 9)) >> 6)
     labels = units & (1 << 31 | 0xFF)
+    # A unit of label b at place q can be reached from those whose place ^ offset is q ^ b. (A text's NUL never steps on:
+    # that label is the value's.)
+    steps = np.flatnonzero((labels > 0) & (labels < 256))
+    steps = steps[np.argsort(steps ^ labels[steps], kind="stable")]
+    origins = steps ^ labels[steps]
     visited = np.zeros(len(units), dtype=bool)
+    visited[0] = True
     values: list[int] = []
     front = np.zeros(1, dtype=np.int64)
-    visited[0] = True
-    every_byte = np.arange(256)
     while len(front):
         bases = front ^ offsets[front]
         if (bases | 0xFF).max() >= len(units):
             raise FormatError(f"{place}: damaged: a step of its trie leads out of the table")
         leaves = (units[front] >> 8 & 1).astype(bool)
         values.extend((units[bases[leaves]] & 0x7FFFFFFF).tolist())
-        found = (bases[:, None] ^ every_byte[None, :])[:, 1:]  # a text's NUL never steps on: it is the value's label
-        matches = found[labels[found] == every_byte[None, 1:]]
-        front = np.unique(matches[~visited[matches]])
+        first, last = np.searchsorted(origins, bases, "left"), np.searchsorted(origins, bases, "right")
+        counts = last - first
+        within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+        reached = steps[np.repeat(first, counts) + within]
+        front = np.unique(reached[~visited[reached]])
         visited[front] = True
-    for value in values:
-        if value >= len(replacements):
-            raise FormatError(f"{place}: damaged: a rule's replacement lies outside of the table")
-        if ends[np.searchsorted(ends, value)] - value > _MAX_REPLACEMENT:
-            raise FormatError(f"{place}: a replacement of more than {_MAX_REPLACEMENT} bytes")
+    found = np.array(values, dtype=np.int64)
+    if len(found) and found.max() >= len(replacements):
+        raise FormatError(f"{place}: damaged: a rule's replacement lies outside of the table")
+    if len(found) and (ends[np.searchsorted(ends, found)] - found).max() > _MAX_REPLACEMENT:
+        raise FormatError(f"{place}: a replacement of more than {_MAX_REPLACEMENT} bytes")

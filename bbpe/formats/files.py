@@ -51,6 +51,15 @@ def read_bytes(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
     return data
 
 
+def is_compressed(path: Path) -> bool:
+    """Whether a file begins as gzip or xz does; false where it cannot be opened."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_XZ_MAGIC)).startswith((_GZIP_MAGIC, _XZ_MAGIC))
+    except (OSError, ValueError):
+        return False
+
+
 def _gunzip(data: bytes, limit: int, path: Path) -> bytes:
     """All gzip members of ``data``; zlib directly, so that the output is bounded while it grows."""
     pieces: list[bytes] = []

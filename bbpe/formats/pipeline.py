@@ -35,38 +35,54 @@ _MAX_EXPRESSION = 1 << 16  # characters of a regular expression
 _MAX_GROWTH = 1 << 12  # by how much all normalizers together may lengthen a text
 _MAX_SCORE = 1e15
 
-_NORMALIZERS = frozenset(
-    [
-        "BertNormalizer",
-        "ByteLevel",
-        "Lowercase",
-        "NFC",
-        "NFD",
-        "NFKC",
-        "NFKD",
-        "Nmt",
-        "Precompiled",
-        "Prepend",
-        "Replace",
-        "Strip",
-        "StripAccents",
-    ]
-)
-_PRE_TOKENIZERS = frozenset(
-    [
-        "BertPreTokenizer",
-        "ByteLevel",
-        "CharDelimiterSplit",
-        "Digits",
-        "Metaspace",
-        "Punctuation",
-        "Split",
-        "UnicodeScripts",
-        "Whitespace",
-        "WhitespaceSplit",
-    ]
-)
-_DECODERS = frozenset(["BPEDecoder", "ByteFallback", "ByteLevel", "Fuse", "Metaspace", "Replace", "Strip", "WordPiece"])
+_BYTE_LEVEL = "add_prefix_space trim_offsets use_regex"
+_METASPACE = "replacement add_prefix_space prepend_scheme split str_rep"
+# What tokenizers knows: the keys of each component, beside its type. An unknown key may be a damaged one, whose value is
+# then silently the default.
+_NORMALIZERS: Mapping[str, str] = {
+    "BertNormalizer": "clean_text handle_chinese_chars strip_accents lowercase",
+    "ByteLevel": "",
+    "Lowercase": "",
+    "NFC": "",
+    "NFD": "",
+    "NFKC": "",
+    "NFKD": "",
+    "Nmt": "",
+    "Precompiled": "precompiled_charsmap",
+    "Prepend": "prepend",
+    "Replace": "pattern content",
+    "Strip": "strip_left strip_right",
+    "StripAccents": "",
+}
+_PRE_TOKENIZERS: Mapping[str, str] = {
+    "BertPreTokenizer": "",
+    "ByteLevel": _BYTE_LEVEL,
+    "CharDelimiterSplit": "delimiter",
+    "Digits": "individual_digits",
+    "Metaspace": _METASPACE,
+    "Punctuation": "behavior",
+    "Split": "pattern behavior invert",
+    "UnicodeScripts": "",
+    "Whitespace": "",
+    "WhitespaceSplit": "",
+}
+_DECODERS: Mapping[str, str] = {
+    "BPEDecoder": "suffix",
+    "ByteFallback": "",
+    "ByteLevel": _BYTE_LEVEL,
+    "Fuse": "",
+    "Metaspace": _METASPACE,
+    "Replace": "pattern content",
+    "Strip": "content start stop",
+    "WordPiece": "prefix cleanup",
+}
+_MODELS: Mapping[str, str] = {
+    "BPE": "dropout unk_token continuing_subword_prefix end_of_word_suffix fuse_unk byte_fallback ignore_merges vocab "
+    "merges",
+    "Unigram": "unk_id byte_fallback vocab",
+    "WordPiece": "unk_token continuing_subword_prefix max_input_chars_per_word vocab",
+}
+_FILE = "version truncation padding added_tokens normalizer pre_tokenizer post_processor decoder model"
 
 
 # --- components ---
@@ -81,6 +97,44 @@ def kind_of(component: Any, place: str) -> str:
     expect(component, dict, place)
     kind: str = member(component, "type", str, place)
     return kind
+
+
+def check_keys(container: Mapping[str, Any], known: str, place: str) -> None:
+    """Refuse keys that are not known: a damaged name would be its value's default in silence.
+
+    Raises:
+        FormatError: There is one.
+    """
+    for key in container.keys() - known.split():
+        raise FormatError(f"{place}: {key[:80]!r} is no key that bbpe knows there; it knows {known}")
+
+
+def check_file(data: Mapping[str, Any], where: str) -> None:
+    """Check a file's components for being known, and their keys, whoever runs them.
+
+    Raises:
+        FormatError: One is not.
+    """
+    check_keys(data, _FILE, where)
+    for key, members, known in (
+        ("normalizer", "normalizers", _NORMALIZERS),
+        ("pre_tokenizer", "pretokenizers", _PRE_TOKENIZERS),
+        ("decoder", "decoders", _DECODERS),
+    ):
+        place = f"{where}: {key}"
+        for kind, part in flattened(data.get(key), place, members):
+            if kind not in known:
+                raise FormatError(f"{place}: {kind[:80]!r} is unknown; known: {', '.join(sorted(known))}")
+            check_keys(part, f"type {known[kind]}", f"{place}: {kind}")
+
+
+def check_model(model: Mapping[str, Any], kind: str, place: str) -> None:
+    """Check a model's keys.
+
+    Raises:
+        FormatError: One is not known.
+    """
+    check_keys(model, f"type {_MODELS[kind]}", place)
 
 
 def flag(container: Mapping[str, Any], key: str, place: str, default: bool = False) -> bool:
@@ -102,6 +156,7 @@ def flattened(
     if kind_of(component, place) != "Sequence":
         yield component["type"], component
         return
+    check_keys(component, f"type {members}", place)
     if depth == _MAX_NESTING:
         raise FormatError(f"{place}: Sequence nested more than {_MAX_NESTING} deep")
     for index, inner in enumerate(member(component, members, list, place)):
@@ -115,6 +170,7 @@ def engine_model(
     data: Mapping[str, Any],
     where: str,
     *,
+    kind: str,
     special_tokens: Sequence[SpecialToken],
     template: Template,
     pairs: Sequence[tuple[str, str]] | None,
@@ -125,6 +181,7 @@ def engine_model(
     Args:
         data: The file; its model's vocabulary is distinct texts with distinct ids, or a Unigram's list.
         where: The file, for messages.
+        kind: ``"BPE"``, ``"WordPiece"`` or ``"Unigram"``.
         special_tokens: All of its added tokens.
         template: Ids around a text.
         pairs: The merges of a BPE, checked to be of tokens that exist; None for another algorithm.
@@ -142,7 +199,7 @@ def engine_model(
     if pairs is not None:
         algorithm = "byte-level bpe" if byte_level else "bpe"
         texts, unknown, reduced = _bpe(model, pairs, special, f"{where}: model")
-    elif "unk_id" in model or type(model["vocab"]) is list:
+    elif kind == "Unigram":
         algorithm = "unigram"
         texts, unknown, reduced = _unigram(model, special, f"{where}: model")
     else:
@@ -151,7 +208,9 @@ def engine_model(
     pieces = {id: text for text, id in texts.items()}
     for token in special_tokens:
         if not 0 <= token.id <= MAX_ID or pieces.setdefault(token.id, token.content) != token.content:
-            raise FormatError(f"{where}: special token {token.content!r} has id {token.id}, which is another token's")
+            raise FormatError(
+                f"{where}: special token {token.content[:80]!r} has id {token.id}, which is another token's"
+            )
     speller = _Speller(model, components, byte_level, byte_fallback)
     contents = {token.id for token in special_tokens}
     kept = {key: data.get(key) for key in ("normalizer", "pre_tokenizer", "decoder")}
@@ -179,18 +238,16 @@ def engine_model(
 
 
 def _checked_components(data: Mapping[str, Any], where: str) -> list[tuple[str, dict[str, Any]]]:
-    """All components, each of a known type and with numbers that cost no more than they should."""
+    """All components, with numbers that cost no more than they should."""
     found: list[tuple[str, dict[str, Any]]] = []
     growth = 1
-    for key, members, known in (
-        ("normalizer", "normalizers", _NORMALIZERS),
-        ("pre_tokenizer", "pretokenizers", _PRE_TOKENIZERS),
-        ("decoder", "decoders", _DECODERS),
+    for key, members in (
+        ("normalizer", "normalizers"),
+        ("pre_tokenizer", "pretokenizers"),
+        ("decoder", "decoders"),
     ):
         place = f"{where}: {key}"
         for kind, part in flattened(data.get(key), place, members):
-            if kind not in known:
-                raise FormatError(f"{place}: {kind} is unknown; known: {', '.join(sorted(known))}")
             if len(found) == _MAX_COMPONENTS:
                 raise FormatError(f"{place}: more than {_MAX_COMPONENTS} components")
             found.append((kind, part))
@@ -279,7 +336,7 @@ def _unigram(
 ) -> tuple[dict[str, int], int | None, dict[str, Any]]:
     entries: list[tuple[str, float]] = []
     texts: dict[str, int] = {}
-    for id, entry in enumerate(expect(model["vocab"], list, f"{place}.vocab")):
+    for id, entry in enumerate(expect(model.get("vocab"), list, f"{place}.vocab")):
         here = f"{place}.vocab[{id}]"
         expect(entry, list, here)
         if len(entry) != 2 or type(entry[0]) is not str or type(entry[1]) not in (float, int):

@@ -18,7 +18,7 @@ from typing import Any, Literal, cast
 
 from bbpe.errors import BbpeError, FormatError, PatternError
 from bbpe.formats.files import expect, member, parse_json, read_bytes, shortened
-from bbpe.patterns import Pattern, Pretokenizer, identify
+from bbpe.patterns import Pattern, Pretokenizer, from_spelling, identify
 from bbpe.unicode import unicode_version
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
@@ -93,6 +93,8 @@ def special_from_record(record: Any, place: str) -> SpecialToken:
         FormatError: A field is missing or of the wrong type.
     """
     expect(record, dict, place)
+    for key in record.keys() - {"id", "content", *_FLAGS}:
+        raise FormatError(f"{place}: {key[:80]!r} is no key of a special token")
     content: str = member(record, "content", str, place)
     try:
         content.encode()
@@ -113,20 +115,24 @@ def read_sidecar(path: Path, content: bytes) -> Sidecar | None:
         return None
     record = expect(parse_json(read_bytes(place), place), dict, str(place))
     if record.get("format") != FORMAT:
-        raise FormatError(f"{place}: not a {FORMAT} ('format' is {record.get('format')!r}); move it away")
+        raise FormatError(
+            f"{place}: not a {FORMAT} ('format' is {shortened(repr(record.get('format')))}); move it away"
+        )
     version = member(record, "version", int, str(place))
     if version != VERSION:
         raise FormatError(f"{place}: version {version}; this bbpe reads version {VERSION}")
     digest = hashlib.sha256(content).hexdigest()
     if member(record, "sha256", str, str(place)) != digest:
-        raise FormatError(f"{place}: belongs to contents with sha256 {record['sha256']}, but {path.name} has {digest}")
+        raise FormatError(
+            f"{place}: belongs to contents with sha256 {record['sha256'][:80]}, but {path.name} has {digest}"
+        )
     kind = member(record, "kind", str, str(place))
     if kind not in ("merges", "ranks"):
-        raise FormatError(f"{place}: kind {kind!r}; expected 'merges' or 'ranks'")
-    normalizer, name = record.get("normalizer"), record.get("name")
-    for key, value in (("normalizer", normalizer), ("name", name)):
-        if value is not None:
-            expect(value, str, f"{place}: {key}")
+        raise FormatError(f"{place}: kind {kind[:80]!r}; expected 'merges' or 'ranks'")
+    for key in ("normalizer", "name"):
+        if record.get(key) is not None or key not in record:
+            member(record, key, str, str(place))
+    normalizer, name = record["normalizer"], record["name"]
     return Sidecar(
         kind=cast(Kind, kind),
         whole_pretoken=member(record, "whole_pretoken", bool, str(place)),
@@ -151,9 +157,30 @@ def _pattern(record: dict[str, Any], place: str) -> Pattern:
     try:
         pattern = identify(stages) or Pattern(stages)
         Pretokenizer(pattern)  # compiled here, so that a malformed one is the file's error
+        for dialect in _DIALECTS:
+            _check_spelling(pattern, dialect, record.get(dialect), f"{place}.{dialect}")
     except PatternError as error:
         raise FormatError(f"{place}: {shortened(error)}") from None
+    name = record.get("name")
+    if name is not None and name != pattern.name:
+        raise FormatError(f"{place}: named {str(name)[:80]!r}, but its stages are {pattern.name or 'no named pattern'}")
     return pattern
+
+
+def _check_spelling(pattern: Pattern, dialect: Any, said: Any, place: str) -> None:
+    """The spellings of one pattern have to be of one pattern: who damaged one of them damaged the file.
+
+    Raises:
+        FormatError: A spelling that is there means something else than the stages.
+    """
+    if said is None:
+        return
+    spelling = [expect(part, str, place) for part in said] if type(said) is list else expect(said, str, place)
+    meant = pattern.spelling(dialect)
+    if spelling in (meant, list(meant)):
+        return
+    if dialect == "llama.cpp" or from_spelling(spelling, dialect) != pattern:  # a later spelling of the same is fine
+        raise FormatError(f"{place}: is another pattern than stages")
 
 
 def _template(record: dict[str, Any], place: str) -> Template:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,10 @@ def read(path: Path, *, pattern: Pattern | None = None, special_tokens: Mapping[
     if pattern is not None and pattern != read_pattern:
         raise FormatError(f"{where}: carries its own pattern {read_pattern}; leave pattern out")
     tokens = _tokens(vocab, vocab_size - special_count, special_count, f"{where}: vocab")
+    if data.get("special_tokens") is None:
+        version = member(config, "version", str, place)
+        if re.fullmatch(r"v[1-7]", version) is None:
+            raise FormatError(f"{where}: version {version[:20]!r} lists its special tokens, and none are here")
     names = _names(data.get("special_tokens"), special_count, special_tokens, where)
     return build(
         path,

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,12 @@ from bbpe.errors import FormatError, PatternError
 from bbpe.formats.byte_text import is_spelling, to_bytes, to_text
 from bbpe.formats.equivalence import listed_merges
 from bbpe.formats.files import expect, member, parse_json, read_bytes, shortened
-from bbpe.formats.pipeline import engine_model, flag, flattened
+from bbpe.formats.pipeline import check_file, check_model, engine_model, flag, flattened
 from bbpe.formats.sidecar import build, special_from_record, special_record
 from bbpe.patterns import Pattern, Pretokenizer, from_spelling, get_pattern
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
+_VERSION = "1.0"
 _NEVER_IN_UTF8 = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
 _NO_LENGTH_LIMIT = int(1e30)  # transformers' own word for "no limit"
@@ -62,8 +63,12 @@ def from_data(
     """As :func:`read`, from the JSON value."""
     where = str(path)
     expect(data, dict, where)
+    if data.get("version", _VERSION) != _VERSION:
+        raise FormatError(f"{where}: version: {shortened(repr(data['version']))}; this bbpe reads {_VERSION!r}")
     model = member(data, "model", dict, where)
     kind = _algorithm(model, f"{where}: model")
+    check_file(data, where)
+    check_model(model, kind, f"{where}: model")
     special = _read_added_tokens(data, where)
     if special_tokens is not None and dict(special_tokens) != {token.content: token.id for token in special.values()}:
         raise FormatError(f"{where}: carries its own special tokens; leave special_tokens out")
@@ -89,7 +94,13 @@ def from_data(
         if pattern is not None:
             raise FormatError(f"{where}: {error}; it has no pattern of bbpe, so leave pattern out") from None
         return engine_model(
-            data, where, special_tokens=tuple(special.values()), template=template, pairs=pairs, reason=str(error)
+            data,
+            where,
+            kind=kind,
+            special_tokens=tuple(special.values()),
+            template=template,
+            pairs=pairs,
+            reason=str(error),
         )
     if pattern is not None and pattern != read_pattern:
         raise FormatError(
@@ -121,7 +132,7 @@ def _algorithm(model: dict[str, Any], place: str) -> str:
             f"{place}: {str(kind)[:80]!r} is no model that bbpe reads; it reads BPE, WordPiece and Unigram"
         )
     if model.get("dropout"):
-        raise FormatError(f"{place}.dropout: {model['dropout']!r} makes ids random; set it to null")
+        raise FormatError(f"{place}.dropout: {shortened(repr(model['dropout']))} makes ids random; set it to null")
     return str(kind)
 
 
@@ -148,15 +159,13 @@ def _read_pattern(component: Any, place: str) -> Pattern:
     stages: list[str] = []
     parts = list(flattened(component, place))
     removed = False
-    for index, (kind, part) in enumerate(parts):
-        last = index == len(parts) - 1
+    for (kind, _), (after, _) in pairwise(parts):
+        if kind == "ByteLevel":
+            raise _Unsayable(f"its {after} after ByteLevel cuts inside characters, which no pattern can say")
+    for kind, part in parts:
         if kind == "ByteLevel":
             if member(part, "add_prefix_space", bool, place):
                 raise _Unsayable("ByteLevel with add_prefix_space puts a space before the text; bbpe changes no text")
-            if not last:
-                raise _Unsayable(
-                    f"its {parts[index + 1][0]} after ByteLevel cuts inside characters, which no pattern can say"
-                )
             if flag(part, "use_regex", place, default=True):
                 stages.extend(get_pattern("gpt2").stages)
         elif kind == "Split":
@@ -166,7 +175,7 @@ def _read_pattern(component: Any, place: str) -> Pattern:
         elif kind == "Digits":
             stages.append(r"\p{N}" if flag(part, "individual_digits", place) else r"\p{N}+")
         else:
-            raise _Unsayable(f"{kind} is a pre-tokenizer that bbpe has no pattern for")
+            raise _Unsayable(f"{kind[:80]} is a pre-tokenizer that bbpe has no pattern for")
     pattern = _from_oniguruma(tuple(stages) or (r"[\s\S]+",), place)
     if removed and not pattern.covers_everything:
         raise _Unsayable("Split drops the text between its matches; bbpe keeps all text")
@@ -204,14 +213,14 @@ def _read_normalizer(component: Any, place: str) -> str | None:
     kinds = [kind for kind, _ in flattened(component, place, "normalizers")]
     for kind in kinds:
         if kind != "NFC":
-            raise _Unsayable(f"{kind}: bbpe's own vocabularies normalize by NFC or not at all")
+            raise _Unsayable(f"{kind[:80]}: bbpe's own vocabularies normalize by NFC or not at all")
     return "NFC" if kinds else None
 
 
 def _check_decoder(component: Any, place: str) -> None:
     for kind, _ in flattened(component, place, "decoders"):
         if kind != "ByteLevel":
-            raise _Unsayable(f"{kind}: a byte-level BPE decodes by ByteLevel")
+            raise _Unsayable(f"{kind[:80]}: a byte-level BPE decodes by ByteLevel")
 
 
 def _read_template(component: Any, place: str) -> Template:
@@ -232,7 +241,7 @@ def _read_template(component: Any, place: str) -> Template:
                 ends.append(expect(pair[1], int, f"{place}.{key}[1]"))
             template = Template((ends[0],), (ends[1],))
         else:
-            raise FormatError(f"{place}: {kind} is unknown")
+            raise FormatError(f"{place}: {kind[:80]} is unknown")
     return template
 
 

@@ -91,6 +91,7 @@ def read(
     return engine_model(
         data,
         str(path),
+        kind="WordPiece",
         special_tokens=special,
         template=Template(),
         pairs=None,

@@ -1,0 +1,1 @@
+"""Measurements: what is inside a vocabulary, and how tokenizers compare on text. Rows and records, nothing printed."""

@@ -1,0 +1,293 @@
+"""Extending a vocabulary: bbpe beside the two published ways, on the same text and the same number of tokens.
+
+    python -m benchmarks.extension --library bbpe --part first:30MB --add 10000 >> benchmarks/results/extension.jsonl
+
+One process, one library, one JSON line: CPU and wall seconds of learning (and, for bbpe, of the whole command with its
+checks), peak memory, and how many tokens the training text and a held-out text have with what was learned.
+
+The published ways are not on the package index, so both are written anew here after their descriptions, plainly, in
+Python like the originals, and named for what they are:
+
+- `continued-bpe`: the method of *Teaching Old Tokenizers New Words* (arXiv:2512.03989, taidopurason/tokenizer-extension):
+  Hugging Face's tokenizers cut and encode each text with the old vocabulary, pairs of old tokens are counted, and a
+  heap and a set of words for each pair go on merging. (Counts here are exact; in the original a word that holds a pair
+  twice is forgotten after the first.)
+- `add-merges`: the method of Qwen's `add_merges.py`: every word is cut by the old ranks in Python, and for each new
+  merge all pairs of all words are counted again. Its input is a word list, here the text's distinct pretokens with
+  their counts. It would take days: `--measured N` learns only the first N merges, and `learn_seconds_estimated` is
+  that time for all of them: counting, plus the measured time a merge times the merges. The line says so.
+
+All three learn without the rule of whole characters (`utf8_safe=False`), which the published ways do not know.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import resource
+import sys
+import time
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import bbpe
+from bbpe.formats.byte_text import to_bytes
+from bbpe.training import as_merge_list
+from benchmarks import provenance
+from benchmarks.slices import Part, Slice, cut_slice, find_corpus
+
+Merges = list[tuple[bytes, bytes]]
+HELD_OUT = "ntrex/zho-CN"
+
+
+def continued_bpe(base: Path, documents: list[str], add: int) -> Merges:
+    """Learn merges as `continued-bpe` does; see the module."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(base))
+    counts: Counter[tuple[str, ...]] = Counter()
+    for document in documents:
+        text = unicodedata.normalize("NFC", document)
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text):
+            counts[tuple(token.value for token in tokenizer.model.tokenize(word))] += 1
+    words = [list(word) for word in counts]
+    weights = list(counts.values())
+    pairs: dict[tuple[str, str], int] = defaultdict(int)
+    where: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for number, word in enumerate(words):
+        for pair in pairwise(word):
+            pairs[pair] += weights[number]
+            where[pair].add(number)
+    heap = [(-count, pair) for pair, count in pairs.items()]
+    heapq.heapify(heap)
+    merges: Merges = []
+    made: set[str] = set()
+    while len(made) < add and heap:
+        negative, best = heapq.heappop(heap)
+        if pairs.get(best, 0) != -negative or negative == 0:
+            continue
+        merges.append((to_bytes(best[0]), to_bytes(best[1])))
+        made.add(best[0] + best[1])
+        changed: dict[tuple[str, str], int] = defaultdict(int)
+        for number in where.pop(best):
+            word, weight = words[number], weights[number]
+            for pair in pairwise(word):
+                changed[pair] -= weight
+            words[number] = word = _joined(word, best)
+            for pair in pairwise(word):
+                changed[pair] += weight
+                where[pair].add(number)
+        for pair, change in changed.items():
+            if change:
+                pairs[pair] += change
+                heapq.heappush(heap, (-pairs[pair], pair))
+        pairs.pop(best, None)
+    return merges
+
+
+def _joined(word: list[str], pair: tuple[str, str]) -> list[str]:
+    merged: list[str] = []
+    at = 0
+    while at < len(word):
+        if at + 1 < len(word) and (word[at], word[at + 1]) == pair:
+            merged.append(pair[0] + pair[1])
+            at += 2
+        else:
+            merged.append(word[at])
+            at += 1
+    return merged
+
+
+def add_merges(ranks: dict[bytes, int], words: dict[bytes, int], add: int) -> tuple[Merges, float, float]:
+    """Learn merges as `add-merges` does; and the seconds that cutting the words and that merging took."""
+    began = time.process_time()
+    cut: dict[tuple[bytes, ...], int] = {}
+    for word, count in words.items():
+        pieces = _by_ranks(word, ranks)
+        if len(pieces) > 1:
+            cut[pieces] = cut.get(pieces, 0) + count
+    counted = time.process_time()
+    merges: Merges = []
+    while cut and len(merges) < add:
+        pairs: dict[tuple[bytes, bytes], int] = defaultdict(int)
+        for pieces, count in cut.items():
+            for pair in pairwise(pieces):
+                pairs[pair] += count
+        best = min(pairs.items(), key=_order)[0]
+        merges.append(best)
+        joined = ((_apply(pieces, best), count) for pieces, count in cut.items())
+        cut = {pieces: count for pieces, count in joined if len(pieces) > 1}
+    return merges, counted - began, time.process_time() - counted
+
+
+def _order(item: tuple[tuple[bytes, bytes], int]) -> tuple[int, int, int, str, bytes]:
+    token = item[0][0] + item[0][1]
+    text = token.decode("utf-8", "replace")
+    return -item[1], len(text), len(token), text, token
+
+
+def _apply(pieces: tuple[bytes, ...], pair: tuple[bytes, bytes]) -> tuple[bytes, ...]:
+    if pair[0] not in pieces:
+        return pieces
+    merged: list[bytes] = []
+    at = 0
+    while at < len(pieces):
+        if pieces[at : at + 2] == pair:
+            merged.append(pair[0] + pair[1])
+            at += 2
+        else:
+            merged.append(pieces[at])
+            at += 1
+    return tuple(merged)
+
+
+def _by_ranks(word: bytes, ranks: dict[bytes, int]) -> tuple[bytes, ...]:
+    pieces = tuple(bytes([byte]) for byte in word)
+    while len(pieces) > 1:
+        best = min(pairwise(pieces), key=lambda pair: ranks.get(pair[0] + pair[1], 1 << 60))
+        if best[0] + best[1] not in ranks:
+            break
+        pieces = _apply(pieces, best)
+    return pieces
+
+
+def extended(base: bbpe.Tokenizer, merges: Merges) -> bbpe.Tokenizer:
+    """The base with merges behind its own, whoever learned them."""
+    vocabulary = as_merge_list(base.vocabulary)
+    tokens, ids = dict(vocabulary.tokens), dict(vocabulary.ids)
+    pairs = list(vocabulary.merges or ())
+    known = set(pairs)
+    for left, right in merges:
+        id = ids.setdefault(left + right, vocabulary.id_space + len(tokens))
+        tokens[id] = left + right
+        pair = (ids[left], ids[right])
+        if pair not in known:
+            known.add(pair)
+            pairs.append(pair)
+    return bbpe.Tokenizer(vocabulary.replace(tokens=tokens, merges=pairs))
+
+
+def _quality(tokenizer: bbpe.Tokenizer, part: Slice) -> dict[str, float]:
+    held_out = find_corpus(HELD_OUT).read_text(encoding="utf-8")
+    documents = part.documents()
+    ids, _ = tokenizer.encode_batch_to_numpy(documents)
+    lines = held_out.splitlines()
+    return {
+        "training_tokens_per_character": len(ids) / sum(map(len, documents)),
+        "held_out_tokens_per_character": sum(map(tokenizer.count, lines)) / sum(map(len, lines)),
+    }
+
+
+def measure(library: str, base: str, part: Slice, add: int, measured: int | None) -> dict[str, object]:
+    """One measurement: what was learned, how long it took, how good it is."""
+    tokenizer = bbpe.load(base)
+    documents = part.documents()
+    record: dict[str, object] = {}
+    began, clock = time.process_time(), time.perf_counter()
+    if library in ("bbpe", "bbpe-whole-characters"):
+        counts = bbpe.count_pretokens(
+            documents,
+            pattern=tokenizer.pattern,
+            special_tokens=list(tokenizer.special_tokens),
+            normalizer=tokenizer.vocabulary.normalizer,
+        )
+        from bbpe.extension.options import ExtensionOptions, native_rules
+        from bbpe.training import TrainingOptions, learn_merges
+
+        options = TrainingOptions(num_merges=add, pattern=tokenizer.pattern, normalizer=tokenizer.vocabulary.normalizer)
+        rules = native_rules(ExtensionOptions(add=add)) if library != "bbpe" else None
+        merge_list = as_merge_list(tokenizer.vocabulary)
+        learned = learn_merges(counts, merge_list, options, tokenizer=tokenizer, rules=rules)
+        record["learn_seconds"] = time.process_time() - began
+        record["learn_wall_seconds"] = time.perf_counter() - clock
+        tokens = dict(merge_list.tokens)
+        merges: Merges = []
+        for id, (left, right) in enumerate(learned.pairs.tolist(), learned.first_id):
+            merges.append((tokens[left], tokens[right]))
+            tokens[id] = tokens[left] + tokens[right]
+    elif library == "bbpe-command":
+        made = bbpe.extend(tokenizer, part.path, add=add)
+        record["seconds"] = time.process_time() - began
+        record["wall_seconds"] = time.perf_counter() - clock
+        record["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return {**record, "learned": len(made.report.added), **_quality(made.tokenizer, part)}
+    elif library == "continued-bpe":
+        folder = Path(bbpe.io.catalogue.home() or ".") / "vocabs" / base
+        path = _unpacked(folder)
+        began, clock = time.process_time(), time.perf_counter()
+        merges = continued_bpe(path, documents, add)
+        record["learn_seconds"] = time.process_time() - began
+        record["learn_wall_seconds"] = time.perf_counter() - clock
+    else:
+        vocabulary = tokenizer.vocabulary
+        counts = bbpe.count_pretokens(
+            documents,
+            pattern=tokenizer.pattern,
+            special_tokens=list(tokenizer.special_tokens),
+            normalizer=vocabulary.normalizer,
+        )
+        words = dict(counts.items())
+        wanted = min(add, measured or add)
+        merges, cutting, merging = add_merges({token: id for id, token in vocabulary.tokens.items()}, words, wanted)
+        record["merges_measured"] = len(merges)
+        record["learn_seconds" if len(merges) == add else "learn_seconds_estimated"] = cutting + merging * add / max(
+            1, len(merges)
+        )
+    record["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    record["learned"] = len(merges)
+    if len(merges) >= add:
+        record.update(_quality(extended(tokenizer, merges), part))
+    return record
+
+
+def _unpacked(folder: Path) -> Path:
+    """The tokenizer.json of a vocabulary, as tokenizers can read it."""
+    import lzma
+
+    from benchmarks.slices import replacing, scratch
+
+    packed = next(folder.glob("*.json*"))
+    target = scratch() / f"{folder.name}-extension.json"
+    if not target.exists():
+        data = lzma.decompress(packed.read_bytes()) if packed.suffix == ".xz" else packed.read_bytes()
+        with replacing(target) as beside:
+            beside.write_bytes(data)
+    return target
+
+
+def main(say: Callable[[str], object] = sys.stdout.write) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument(
+        "--library",
+        required=True,
+        choices=["bbpe", "bbpe-whole-characters", "bbpe-command", "continued-bpe", "add-merges"],
+    )
+    parser.add_argument("--base", default="qwen2", help="a vocabulary with a tokenizer.json")
+    parser.add_argument("--corpus", default="zh-web")
+    parser.add_argument("--part", default="first:30MB")
+    parser.add_argument("--add", type=int, default=10_000)
+    parser.add_argument("--measured", type=int, help="add-merges: learn so many merges and estimate the rest")
+    chosen = parser.parse_args()
+    part = cut_slice(chosen.corpus, Part.parse(chosen.part))
+    record = {
+        "task": "extend",
+        "library": chosen.library,
+        "base": chosen.base,
+        "add": chosen.add,
+        **part.describe(),
+        "held_out": HELD_OUT,
+        **measure(chosen.library, chosen.base, part, chosen.add, chosen.measured),
+        **provenance.moment(),
+        "machine": provenance.machine(),
+        "commit": provenance.commit(),
+        "tokenizers": provenance.version("tokenizers"),
+    }
+    say(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

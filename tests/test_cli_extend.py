@@ -1,0 +1,198 @@
+"""``bbpe extend`` and ``bbpe prune``: what they write and say, and with which exit status they end."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bbpe
+from bbpe import ExtensionReport, PruningReport
+from bbpe.cli import run
+
+ROOT = Path(__file__).parent.parent
+TINY = ROOT / "corpora" / "tiny"
+ZH, EN = str(TINY / "train" / "zh.txt"), str(TINY / "train" / "en.txt")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    out = tmp_path_factory.mktemp("base") / "base"
+    bbpe.save(bbpe.train(TINY / "train" / "en.txt", 800, special_tokens=["<|end|>"]), out)
+    return str(out)
+
+
+def test_a_corpus_is_learned_from_and_the_guard_measured(
+    base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["extend", base, ZH, "--add", "0.2k", "-o", str(out), "--guard", EN, "--script", "Han"]
+    assert run(arguments) == 0
+    shown = capsys.readouterr()
+    first, zh, en = shown.out.splitlines()
+    assert first == f"{out}: the base and 200 added tokens, ids 800 to 999, 1,000 rows, stopped by add"
+    assert re.fullmatch(
+        r"  zh \(training\): [\d.]+ to [\d.]+ tokens per character, [\d.]+% fewer tokens; 1 of 1 documents changed", zh
+    )
+    assert en.startswith("  en (guard): ")
+    assert en.endswith(" 0.0% fewer tokens; 0 of 1 documents changed")
+    assert "never a character and a half" in shown.err
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("extension.json", "tokenizer.json", "tokenizer_config.json", "vocab.tiktoken", "vocab.tiktoken.json")
+    ]
+    report = ExtensionReport.from_json((out / "extension.json").read_text("utf-8"))
+    assert bbpe.load(out).vocab_size == 1000 == report.base["vocab_size"] + len(report.added)
+    assert run(arguments) == 1
+    assert "exists" in capsys.readouterr().err
+    assert run([*arguments, "--force", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_json_says_the_same(base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run(["extend", base, ZH, "--until-gain", "900", "--no-utf8-safe", "-o", str(out), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    report = ExtensionReport.from_json((out / "extension.json").read_text("utf-8"))
+    assert result["stop"] == "until_gain"
+    assert result["added"] == len(report.added) > 10
+    assert result["utf8_safe_price"] is None
+    (row,) = result["corpora"]
+    assert row["tokens_per_character_after"] == pytest.approx(
+        report.corpora[0].tokens_after / report.corpora[0].characters
+    )
+    assert result["guarantees"] == report.guarantees
+
+
+def test_a_word_list_and_a_deny_list(base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words, deny = tmp_path / "words.tsv", tmp_path / "deny.txt"
+    words.write_text("中文分词\t9\n词元\t5\n词元\t2\nhello 世界\t4\n人工智能\t1\n", "utf-8")
+    deny.write_text("智能\n\n", "utf-8")
+    out = tmp_path / "out"
+    assert run(["extend", base, "--words", str(words), "--deny-list", str(deny), "-o", str(out)]) == 0
+    shown = capsys.readouterr()
+    assert "  4 words: 2 made, 0 were tokens already, 1 cut by the pattern, 1 not completed; " in shown.out
+    for note in ("1 cut by the pattern: 'hello 世界'", "1 not completed: '人工智能'", "frequencies added up: '词元'"):
+        assert note in shown.err
+    assert len(bbpe.load(out).encode("中文分词")) == 1
+
+
+def test_tokens_of_another_vocabulary(base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    donor, out = tmp_path / "donor", tmp_path / "out"
+    bbpe.save(bbpe.train(ZH, 500), donor)
+    assert run(["extend", base, "--tokens-from", str(donor), "-o", str(out), "--max-chars", "4"]) == 0
+    assert " tokens: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--add", "5"], "there is nothing to learn from: give a corpus"),
+        ([ZH], "neither add nor until_gain is given"),
+        ([ZH, "--add", "5", "--script", "Chinese"], "unknown script 'Chinese'"),
+        ([ZH, "--add", "5", "--ids-from", "7"], "ids_from is 7, but the base has ids up to 799"),
+        ([ZH, "--add", "5", "--ids-from", "nowhere"], "nowhere is no folder of a model"),
+        ([ZH, "--add", "5", "--deny-list", "nowhere"], "nowhere: the deny list cannot be read"),
+        ([ZH, "--add", "5", "--reuse-reserved"], "no reserved or unused ids"),
+        ([ZH, "--add", "5", "--guard", "nowhere"], "nowhere"),
+        ([ZH, "--add", "5", "--min-count", "1m"], "no new merges to learn"),
+    ],
+)
+def test_mistakes_are_named_and_nothing_is_written(
+    base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run(["extend", base, *arguments, "-o", str(tmp_path / "out")]) == 1
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert run(["extend", str(tmp_path / "none"), ZH, "--add", "5", "-o", str(tmp_path / "out")]) == 1
+    assert run(["extend", base, ZH, "--add", "5"]) == 2
+
+
+def write_model(base: str, folder: Path, rows: int) -> dict[str, np.ndarray]:
+    """A checkpoint of a model that is nothing but its two matrices."""
+    safetensors = pytest.importorskip("safetensors.numpy")
+    shutil.copytree(base, folder)
+    generator = np.random.default_rng(7)
+    tensors = {
+        name: generator.standard_normal((rows, 4)).astype(np.float32)
+        for name in ("model.embed_tokens.weight", "lm_head.weight")
+    }
+    safetensors.save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": rows, "hidden_size": 4}
+    (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}), "utf-8")
+    return tensors
+
+
+def test_a_checkpoint_is_rewritten_in_the_same_run(
+    base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    safetensors = pytest.importorskip("safetensors.numpy")
+    before = write_model(base, tmp_path / "model", 832)
+    out = tmp_path / "out"
+    common = ["extend", base, ZH, "--add", "20", "--model", str(tmp_path / "model")]
+    assert run([*common, "-o", str(out), "--pad-to-multiple", "64"]) == 0
+    assert "the model has 832 rows and the base's last id is 799" in capsys.readouterr().err
+    report = ExtensionReport.from_json((out / "extension.json").read_text("utf-8"))
+    after = safetensors.load_file(out / "model.safetensors")
+    assert report.plan.new_ids == tuple(range(832, 852))
+    for name, matrix in before.items():
+        assert after[name].shape == (896, 4)
+        assert np.array_equal(after[name][:832], matrix)
+        id = report.plan.new_ids[-1]
+        np.testing.assert_allclose(after[name][id], matrix[list(report.plan.parts(id))].mean(axis=0), rtol=1e-5)
+    assert json.loads((out / "config.json").read_text("utf-8"))["vocab_size"] == 896
+    assert bbpe.load(out).encode("中文") == bbpe.extend(base, ZH, add=20, ids_from=832).tokenizer.encode("中文")
+    same = tmp_path / "same"
+    assert run([*common, "-o", str(same), "--reuse-reserved", "--init", "first", "-q"]) == 0
+    assert safetensors.load_file(same / "model.safetensors")["lm_head.weight"].shape == (832, 4)
+    assert run([*common, "-o", str(tmp_path / "bad"), "--init", "magic"]) == 1
+    assert not (tmp_path / "bad").exists()
+
+
+def test_prune_writes_the_id_map(base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run(["prune", base, EN, "--keep", "600", "-o", str(out)]) == 0
+    assert re.fullmatch(
+        rf"{re.escape(str(out))}: 600 entries kept of 800; [\d.]+ to [\d.]+ tokens per character, 1 of 1 documents "
+        r"changed\n",
+        capsys.readouterr().out,
+    )
+    report = PruningReport.from_json((out / "pruning.json").read_text("utf-8"))
+    old, new = bbpe.load(base), bbpe.load(out)
+    assert len(new) == len(report.old_ids) == 600
+    assert [new.token(id) for id in range(600)] == [old.token(id) for id in report.old_ids]
+    assert run(["prune", base, EN, "--keep", "600", "-o", str(out), "--force", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["removed"], result["vocab_size"]) == (200, 600)
+    assert run(["prune", base, EN, "--keep", "10", "-o", str(tmp_path / "bad")]) == 1
+    assert "keep is 10; expected at least 257" in capsys.readouterr().err
+    assert not (tmp_path / "bad").exists()
+
+
+def test_every_command_of_the_guide_runs(tmp_path: Path) -> None:
+    """docs/extending.md, block by block, in a folder with the tiny corpora and a small model."""
+    guide = (ROOT / "docs" / "extending.md").read_text("utf-8")
+    blocks = re.findall(r"^```(sh|python)\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    shutil.copytree(TINY, tmp_path / "corpora" / "tiny")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    command = programs / "bbpe"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "from bbpe.cli import main; main()" "$@"\n', "utf-8")
+    command.chmod(0o755)
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    made = False
+    for language, block in blocks:
+        if "--model" in block and not made:
+            write_model(str(tmp_path / "base"), tmp_path / "model", 2048)
+            made = True
+        arguments = ["sh", "-e", "-c", block] if language == "sh" else [sys.executable, "-c", block]
+        done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+    assert made
+    assert len(blocks) >= 6
+    assert bbpe.load(tmp_path / "model-zh").id_space > 2048
