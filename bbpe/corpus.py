@@ -72,6 +72,7 @@ _TEXT_SUFFIXES = (".txt", ".jsonl", ".ndjson", ".parquet")
 _COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 # Control characters that text does not have. Tab, newline, vertical tab, form feed, return and escape occur in text.
 _CONTROLS = bytes([*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
+_COUNT_FILE = b"#bbpe-counts {"  # count_files.py writes it; learned as text it would be numbers and escapes
 _MAGIC = (
     (b"\x1f\x8b", "gzip data; name the file with .gz"),
     (b"BZh", "bzip2 data; name the file with .bz2"),
@@ -726,6 +727,10 @@ def _sniffed(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
     first_control: tuple[int, int] | None = None
     head = b""
     for piece in pieces:
+        if seen == 0 and piece.startswith(_COUNT_FILE):
+            raise CorpusError(
+                f"{name}: a count file, not text: store it uncompressed under a name that ends in .tsv, and give that"
+            )
         if seen < _SNIFFED:
             looked_at = piece[: _SNIFFED - seen]
             head = (head + looked_at[:8])[:8]

@@ -20,7 +20,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -224,6 +224,13 @@ class Mixture:
                 if progress is not None:
                     progress(Progress("adding", done, total, "files"))
                 counts = read_counts(name, pattern=self.pattern)
+                if read_manifest(name) is None:  # nobody knows better than the caller how it was made
+                    counts = replace(
+                        counts,
+                        special_tokens=self.special_tokens,
+                        normalizer=self.normalizer,
+                        max_pretoken_bytes=self.max_pretoken_bytes,
+                    )
                 done += 1
                 yield counts, 1
 

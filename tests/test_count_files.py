@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import json
 import sys
@@ -191,6 +192,22 @@ def test_parquet_of_another_program(tmp_path: Path) -> None:
     assert dict(read_counts(path, pattern="gpt2").items()) == {b"low": 5, b" lower": 2}
     pq.write_table(pa.table({"text": ["a b"]}), tmp_path / "corpus.parquet")
     assert not is_count_file(tmp_path / "corpus.parquet")
+
+
+def test_of_a_tsv_of_another_program_the_caller_knows_best(tmp_path: Path) -> None:
+    (tmp_path / "words.tsv").write_text("low\t5\n lower\t2\n")
+    tok = train(tmp_path / "words.tsv", 262, pattern="gpt2", special_tokens=["<s>"])
+    assert tok.special_tokens == {"<s>": 261}
+
+
+def test_a_count_file_is_never_learned_as_text(tmp_path: Path, tiny: Counts) -> None:
+    write_counts(tiny, tmp_path / "a.tsv")
+    data = (tmp_path / "a.tsv").read_bytes()
+    (tmp_path / "a.txt").write_bytes(data)
+    (tmp_path / "b.tsv.gz").write_bytes(gzip.compress(data))
+    for name in ("a.txt", "b.tsv.gz"):
+        with pytest.raises(CorpusError, match="a count file, not text"):
+            train(tmp_path / name, 300)
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
