@@ -31,6 +31,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BbpeError",
+    "Comparison",
     "Conversion",
     "Counts",
     "Decoder",

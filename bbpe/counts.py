@@ -773,7 +773,7 @@ class _Cutter:
         )
 
     def go_on_from(self, state: StreamState) -> None:
-        """Pass over what an earlier process has counted: it is read and cut again, which takes a tenth of counting.
+        """Pass over what an earlier process has counted: it is read and cut again, in a twentieth of counting's time.
 
         The chunks of a file are the same in every process, and the hash of what was read for them says whether the file
         is.
