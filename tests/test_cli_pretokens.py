@@ -80,7 +80,7 @@ def test_to_standard_output(capfdbinary: pytest.CaptureFixture[bytes], tmp_path:
 
 def test_weights_and_samples_of_train(tmp_path: Path) -> None:
     zh, en = str(TINY / "zh.txt"), str(TINY / "en.txt")
-    command = ["train", zh, en, "--vocab", "600", "--weight", f"{zh}=0.8", "--weight", f"{en}=0.2", "-q"]
+    command = ["train", zh, en, "--vocab", "600", "--weight", f"{zh}/=0.8", "--weight", f"{en}=0.2", "-q"]
     assert run([*command, "-o", str(tmp_path / "weighted")]) == 0
     record = json.loads((tmp_path / "weighted" / "training.json").read_text())
     assert record["options"]["weights"] == [[zh, "0.8"], [en, "0.2"]]

@@ -125,7 +125,7 @@ def command(
 
     out = Path(target) if target is not None else default_output(corpus[0], vocab, merges, len(special))
     output.check_folder(out, force)
-    given = dict(weights)
+    given = {str(Path(path)): weight for path, weight in weights}  # spelled as the library is given the corpus
     if len(given) < len(weights):
         raise click.UsageError("--weight names a path twice")
     with output.warnings_as_notes(quiet), progress.shown(quiet, progress_style) as show:
