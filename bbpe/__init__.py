@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bbpe.checkpoint import prune_checkpoint, rewrite_checkpoint
     from bbpe.conversion import Conversion, convert
     from bbpe.corpus import Progress
+    from bbpe.count_files import read_counts, write_counts
     from bbpe.counts import Counts, count_pretokens
     from bbpe.embeddings import EmbeddingPlan
     from bbpe.engines import EngineTokenizer
@@ -58,9 +59,11 @@ __all__ = [
     "named_patterns",
     "prune",
     "prune_checkpoint",
+    "read_counts",
     "rewrite_checkpoint",
     "save",
     "train",
+    "write_counts",
 ]
 
 # Where each public name lives. They are imported when first asked for, so that `import bbpe` and the command line are
@@ -93,11 +96,13 @@ _HOMES = {
     "inspect": "analysis.inspection",
     "load": "io",
     "named_patterns": "patterns",
+    "read_counts": "count_files",
     "prune": "extension",
     "prune_checkpoint": "checkpoint",
     "rewrite_checkpoint": "checkpoint",
     "save": "io",
     "train": "training",
+    "write_counts": "count_files",
 }
 
 

@@ -49,9 +49,12 @@ __all__ = [
     "Corpus",
     "Progress",
     "Reporter",
+    "Sample",
     "Source",
     "SourceLike",
     "Stream",
+    "draw_sample",
+    "find_files",
     "open_corpus",
 ]
 
@@ -69,6 +72,7 @@ _TEXT_SUFFIXES = (".txt", ".jsonl", ".ndjson", ".parquet")
 _COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 # Control characters that text does not have. Tab, newline, vertical tab, form feed, return and escape occur in text.
 _CONTROLS = bytes([*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
+_COUNT_FILE = b"#bbpe-counts {"  # count_files.py writes it; learned as text it would be numbers and escapes
 _MAGIC = (
     (b"\x1f\x8b", "gzip data; name the file with .gz"),
     (b"BZh", "bzip2 data; name the file with .bz2"),
@@ -105,6 +109,29 @@ class Source:
     path: str
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A part of a corpus: documents drawn at random, each as likely as any other.
+
+    A document is in the sample where its draw, a number that follows from the seed, from the place of its file among
+    the files and from its own place in that file, is below ``threshold``. So the same files in the same order with the
+    same seed give the same sample on any machine, with any number of threads, and a smaller sample is part of a larger.
+
+    Attributes:
+        bytes: How much text was asked for, at most.
+        seed: What the draws follow from, from 0 to 2**64 - 1.
+        threshold: Documents drawn below it are in the sample; of 2**20.
+        of_documents: How many documents the whole corpus has.
+        of_bytes: Bytes of text that the whole corpus has.
+    """
+
+    bytes: int
+    seed: int
+    threshold: int
+    of_documents: int
+    of_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +189,20 @@ class Stream:
 
     def __next__(self) -> Block:
         return next(self._blocks)
+
+    @property
+    def prefix_sha256(self) -> str:
+        """The sha256 of what has been read so far, in hex."""
+        return self._hash.hexdigest()
+
+    def keep(self, sample: Sample, number: int) -> None:
+        """Hand on only the documents of a sample; to be called before the first block is taken.
+
+        Args:
+            sample: The sample.
+            number: The place of this stream among all.
+        """
+        self._blocks = _sampled(self._blocks, sample, number)
 
     def close(self) -> None:
         """Close the file, read to its end or not."""
@@ -399,7 +440,7 @@ def open_corpus(
                 raise TypeError(f"{path!r} stands among paths; give only paths, or only documents")
             paths.append(os.fspath(path))
     alone = isinstance(source, str)
-    files = tuple(file for named in paths for file in _find(named, alone))
+    files = tuple(file for named in paths for file in find_files(named, alone))
     if not files:
         raise CorpusError("no sources given; give at least one file, folder or document")
     sizes = [_size(file) for file in files]
@@ -412,11 +453,105 @@ def open_corpus(
     return Corpus(name, files, streams, total)
 
 
+# --- sampling ---------------------------------------------------------------------------------------------------------
+
+
+def draw_sample(
+    corpus: Corpus, size: int, seed: int = 0, *, progress: Callable[[Progress], None] | None = None
+) -> Sample:
+    """Read a corpus, and find which documents make a sample of at most ``size`` bytes of text.
+
+    Sizes on disk would not do: compressed files and Parquet hold more text than that, JSON lines less. So the corpus is
+    read twice, here and when it is counted.
+
+    Args:
+        corpus: Files, opened afresh; they are read to their ends.
+        size: Bytes of text.
+        seed: From 0 to 2**64 - 1.
+        progress: Called now and then with the phase ``"sampling"``.
+
+    Raises:
+        CorpusError: A source that cannot be read twice; no document is small enough; what reading raises.
+    """
+    if not corpus.files or "-" in corpus.files:
+        raise CorpusError(f"{corpus.name}: a sample is drawn by reading twice, which only files can be; name files")
+    report = Reporter(corpus, "sampling", progress)
+    sizes = np.zeros(_DRAWS, dtype=np.int64)  # bytes of the documents with each draw
+    documents = 0
+    try:
+        for number, stream in enumerate(corpus.streams):
+            begun = 0  # documents of this stream that have ended
+            for block in stream:
+                drawn = _draws(seed, number, begun, len(block.starts))
+                np.add.at(sizes, drawn, block.ends - block.starts)
+                begun += len(drawn) if block.complete else len(drawn) - 1
+                report.now_and_then()
+            documents += begun
+    finally:
+        corpus.close()
+    report.now()
+    upto = np.cumsum(sizes)
+    total = int(upto[-1])
+    if total == 0:
+        raise corpus.empty_error()
+    threshold = _DRAWS if total <= size else int(np.searchsorted(upto, size, side="right"))
+    if threshold == 0 or upto[threshold - 1] == 0:
+        raise CorpusError(
+            f"{corpus.name}: {documents:,} documents of {total:,} bytes, and the first one drawn is larger than a "
+            f"sample of {size:,}; ask for more, or make lines documents (--lines)"
+        )
+    return Sample(size, seed, threshold, documents, total)
+
+
+_DRAWS = 1 << 20
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _draws(seed: int, number: int, first: int, size: int) -> npt.NDArray[np.int64]:
+    """The draws of ``size`` documents from ``first`` on, of stream ``number``: each from 0 to 2**20 - 1, all as likely.
+
+    SplitMix64 (Steele, Lea and Flood 2014), whose n-th number needs none of those before it.
+    """
+    with np.errstate(over="ignore"):
+        key = _mixed(_mixed(np.array([seed], np.uint64) + _GOLDEN) + np.array([number + 1], np.uint64) * _GOLDEN)
+        places = np.arange(first + 1, first + size + 1, dtype=np.uint64)
+        return (_mixed(key + places * _GOLDEN) >> np.uint64(44)).astype(np.int64)
+
+
+def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _sampled(blocks: Iterator[Block], sample: Sample, number: int) -> Iterator[Block]:
+    """Of each block the documents that are in the sample. One that goes on over blocks has the same draw in each."""
+    begun = 0
+    for block in blocks:
+        kept = _draws(sample.seed, number, begun, len(block.starts)) < sample.threshold
+        begun += len(kept) if block.complete else len(kept) - 1
+        if kept.all():
+            yield block
+        elif kept.any():
+            starts, ends = block.starts[kept], block.ends[kept]
+            first = int(starts[0])  # a block begins with a document
+            data = memoryview(block.data)[first : int(ends[-1])]
+            yield Block(data, starts - first, ends - first, block.complete or not kept[-1])
+
+
 # --- finding files ----------------------------------------------------------------------------------------------------
 
 
-def _find(path: str, alone: bool) -> Iterator[str]:
-    """The files that one path names, sorted."""
+def find_files(path: str, alone: bool = False) -> Iterator[str]:
+    """The files that one path names, sorted.
+
+    Args:
+        path: A file, a folder, a pattern, or ``-``.
+        alone: Whether it was given as a ``str``, which may have been meant as a text.
+
+    Raises:
+        CorpusError: There is none.
+    """
     if path == "-" or os.path.isfile(path):
         yield path
     elif os.path.isdir(path):
@@ -592,6 +727,10 @@ def _sniffed(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
     first_control: tuple[int, int] | None = None
     head = b""
     for piece in pieces:
+        if seen == 0 and piece.startswith(_COUNT_FILE):
+            raise CorpusError(
+                f"{name}: a count file, not text: store it uncompressed under a name that ends in .tsv, and give that"
+            )
         if seen < _SNIFFED:
             looked_at = piece[: _SNIFFED - seen]
             head = (head + looked_at[:8])[:8]

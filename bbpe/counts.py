@@ -15,12 +15,15 @@ reads on. So chunks of one large document are counted in parallel, exactly. :fun
 from __future__ import annotations
 
 import builtins
+import hashlib
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,20 +36,75 @@ from bbpe.corpus import (
     Corpus,
     Progress,
     Reporter,
+    Sample,
     Source,
     SourceLike,
     Stream,
+    draw_sample,
     open_corpus,
 )
-from bbpe.errors import TrainingError, VocabularyError
+from bbpe.errors import CorpusError, TrainingError, VocabularyError
 from bbpe.normalizer import normalize
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
 
-__all__ = ["Counts", "count_pretokens"]
+__all__ = [
+    "LONG_PRETOKEN_BYTES",
+    "CountState",
+    "Counts",
+    "Keeper",
+    "LongPretokens",
+    "StreamState",
+    "Weight",
+    "add_up",
+    "check_same",
+    "collected",
+    "count_pretokens",
+    "without_pretokens",
+]
+
+LONG_PRETOKEN_BYTES = 1000
+"""A longer pretoken is no word and no clause: 300 Chinese characters without punctuation, a line of DNA or base64."""
 
 _PADDING = bytes(PADDING)
 _SHORTEST_CAP = 4  # bytes in the longest character: a piece of a pretoken holds at least one
 _BUCKETS = 4  # parts a thread sorts: smaller ones stay in its cache, and the last to finish is not much later
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """How one source of several was weighted.
+
+    Attributes:
+        path: The source as given: a file, a folder, a pattern, a count file.
+        weight: The weight as given; its share of the sum of all weights is the source's share of bytes.
+        bytes: Bytes that were counted in the source.
+        multiplier: What each of its counts was multiplied by; all counts of all sources are to be read in units of
+            2**``power`` of the ``Counts``.
+    """
+
+    path: str
+    weight: str
+    bytes: int
+    multiplier: int
+
+
+@dataclass(frozen=True, slots=True)
+class LongPretokens:
+    """Pretokens of more than ``LONG_PRETOKEN_BYTES`` bytes: text that the pattern finds no edges in.
+
+    Attributes:
+        distinct: How many there are.
+        pretokens: How often they occur.
+        bytes: Bytes in all occurrences.
+        longest: Bytes of the longest.
+        example: The beginning of the longest, up to 20 characters; bytes that are no part of one as ``\\xHH``.
+    """
+
+    distinct: int
+    pretokens: int
+    bytes: int
+    longest: int
+    example: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +129,10 @@ class Counts:
         pretokens: The sum of ``counts``.
         pretokens_cut: How many occurrences were longer than ``max_pretoken_bytes``.
         sources: The files that were read, in order; empty for an iterable.
+        samples: The samples that were counted instead of whole corpora.
+        power: ``counts`` are in units of 2**``power``, and so are the sums ``bytes``, ``characters``,
+            ``invalid_bytes`` and ``pretokens``: weights are exact that way. 0 without weights.
+        weights: How sources were weighted; empty when none was.
     """
 
     data: npt.NDArray[np.uint8]
@@ -87,6 +149,9 @@ class Counts:
     pretokens: int = 0
     pretokens_cut: int = 0
     sources: tuple[Source, ...] = field(default=())
+    samples: tuple[Sample, ...] = ()
+    power: int = 0
+    weights: tuple[Weight, ...] = ()
 
     @classmethod
     def from_items(
@@ -146,29 +211,42 @@ class Counts:
         """
         if not isinstance(other, Counts):
             return NotImplemented
-        for what, mine, theirs in (
-            ("pattern", self.pattern, other.pattern),
-            ("special_tokens", set(self.special_tokens), set(other.special_tokens)),
-            ("normalizer", self.normalizer, other.normalizer),
-            ("max_pretoken_bytes", self.max_pretoken_bytes, other.max_pretoken_bytes),
-        ):
-            if mine != theirs:
-                raise TrainingError(
-                    f"counts made with different {what} cannot be added: {mine!r} and {theirs!r}; count one again"
-                )
-        counters = [PretokenCounter(), PretokenCounter()]
-        for counter, counts in zip(counters, (self, other), strict=True):
-            counter.add(counts.data, counts.offsets, counts.counts)
-        return _collected(
-            counters,
-            1,
-            replace(
-                self,
-                documents=self.documents + other.documents,
-                pretokens_cut=self.pretokens_cut + other.pretokens_cut,
-                sources=self.sources + other.sources,
-            ),
+        return add_up([(self, 1), (other, 1)], power=self.power, weights=self.weights + other.weights)
+
+    def long_pretokens(self) -> LongPretokens | None:
+        """What is known of the pretokens longer than ``LONG_PRETOKEN_BYTES``; None where there are none."""
+        lengths = np.diff(self.offsets)
+        (which,) = np.nonzero(lengths > LONG_PRETOKEN_BYTES)
+        if not len(which):
+            return None
+        longest = int(which[np.argmax(lengths[which])])
+        begin, end = int(self.offsets[longest]), int(self.offsets[longest + 1])
+        return LongPretokens(
+            distinct=len(which),
+            pretokens=int(self.counts[which].sum()) >> self.power,
+            bytes=int(np.dot(self.counts[which], lengths[which])) >> self.power,
+            longest=end - begin,
+            example=self.data[begin : min(end, begin + 80)].tobytes().decode("utf-8", "backslashreplace")[:20],
         )
+
+    def without_rare(self, least: int) -> Counts:
+        """These counts without the pretokens that occur less often than ``least`` times; with 1 all stay.
+
+        The sums are those of what is left; documents and sources stay. Weighted counts are compared as they are: one
+        that occurs 3 times in a source that counts half is below 2.
+        """
+        if least <= 1:
+            return self
+        kept = self.counts >= least << self.power
+        if kept.all():
+            return self
+        counter = PretokenCounter()
+        lengths = np.diff(self.offsets)
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[kept])])
+        data = self.data[np.repeat(kept, lengths)]
+        counter.add(data, offsets, self.counts[kept])
+        del data, offsets
+        return _collected([counter], 1, self)
 
     def __repr__(self) -> str:
         return (
@@ -189,7 +267,71 @@ class Counts:
             self.pretokens,
             self.pretokens_cut,
             self.sources,
+            self.samples,
+            self.power,
+            self.weights,
         )
+
+
+def add_up(parts: Iterable[tuple[Counts, int]], *, power: int = 0, weights: tuple[Weight, ...] = ()) -> Counts:
+    """The counts of several corpora together, each multiplied by a whole number.
+
+    Args:
+        parts: Counts and what to multiply them by; at least one. Each is let go of before the next is asked for.
+        power: What the result says of its units.
+        weights: What the result says of its weights.
+
+    Raises:
+        TrainingError: They were not made in the same way, or the sums do not fit 64 bits.
+    """
+    first: Counts | None = None
+    counter = PretokenCounter()
+    documents = cut = total = 0
+    sources: list[Source] = []
+    samples: list[Sample] = []
+    for counts, multiplier in parts:
+        if first is None:
+            first = replace(counts, data=_NO_DATA, offsets=_NO_OFFSETS, counts=_NO_COUNTS)
+        check_same(first, counts)
+        total += counts.bytes * multiplier
+        if total >= 2**63:
+            raise TrainingError(f"the counts stand for {total:,} bytes, more than 64 bits can count; scale them down")
+        counter.add(counts.data, counts.offsets, counts.counts if multiplier == 1 else counts.counts * multiplier)
+        documents += counts.documents
+        cut += counts.pretokens_cut
+        sources += counts.sources
+        samples += counts.samples
+    if first is None:
+        raise ValueError("no counts to add up")
+    about = replace(
+        first,
+        documents=documents,
+        pretokens_cut=cut,
+        sources=tuple(sources),
+        samples=tuple(samples),
+        power=power,
+        weights=weights,
+    )
+    return _collected([counter], 1, about)
+
+
+def check_same(one: Counts, other: Counts, where: str = "") -> None:
+    """Refuse counts that were not made in the same way: their sum would mean nothing.
+
+    Raises:
+        TrainingError: They differ in pattern, special tokens, normalizer, the cap on pretokens, or units.
+    """
+    for what, mine, theirs in (
+        ("pattern", one.pattern, other.pattern),
+        ("special_tokens", sorted(one.special_tokens), sorted(other.special_tokens)),
+        ("normalizer", one.normalizer, other.normalizer),
+        ("max_pretoken_bytes", one.max_pretoken_bytes, other.max_pretoken_bytes),
+        ("weights", one.power, other.power),
+    ):
+        if mine != theirs:
+            raise TrainingError(
+                f"{where}counts made with different {what} cannot be added: {mine!r} and {theirs!r}; count one again"
+            )
 
 
 def count_pretokens(
@@ -204,6 +346,9 @@ def count_pretokens(
     text_field: str = "text",
     lines: bool = False,
     strict: bool = False,
+    sample: int | None = None,
+    sample_seed: int = 0,
+    keeper: Keeper | None = None,
 ) -> Counts:
     """Count the pretokens of a corpus.
 
@@ -224,6 +369,10 @@ def count_pretokens(
         text_field: The field of JSON lines, or the column of Parquet, that holds the text.
         lines: Whether each line of a text file is a document.
         strict: Whether invalid UTF-8 is an error; otherwise its bytes are kept and counted.
+        sample: Count only a sample of the documents, of at most so many bytes of text; of files only, which are read
+            twice. See :class:`bbpe.corpus.Sample`.
+        sample_seed: What decides which documents are in the sample.
+        keeper: Where a count is kept now and then, so that it goes on after the death of its process; for files.
 
     Returns:
         The counts.
@@ -239,43 +388,93 @@ def count_pretokens(
         threads = os.cpu_count() or 1
     elif threads < 1:
         raise TrainingError(f"threads is {threads}; it must be at least 1")
-    corpus = open_corpus(source, text_field=text_field, lines=lines, strict=strict, block_bytes=BLOCK_BYTES)
-    return _count(corpus, job, threads, progress, BLOCK_BYTES)
+    if sample is not None and sample < 1:
+        raise TrainingError(f"sample is {sample}; it must be at least 1 byte")
+    if not 0 <= sample_seed < 2**64:
+        raise TrainingError(f"sample_seed is {sample_seed}; it must be from 0 to 2**64 - 1")
+    if isinstance(source, Iterator):
+        source = list(source) if sample is not None else source  # paths, which are opened twice
+
+    def opened() -> Corpus:
+        return open_corpus(source, text_field=text_field, lines=lines, strict=strict, block_bytes=BLOCK_BYTES)
+
+    corpus = opened()
+    if keeper is not None and (not corpus.files or "-" in corpus.files):
+        raise TrainingError(f"{corpus.name}: only a count of files can be resumed; name files")
+    before = keeper.load() if keeper is not None else None
+    if sample is None:
+        return _count(corpus, job, threads, progress, BLOCK_BYTES, keeper=keeper, before=before)
+    drawn = before.sample if before is not None else None
+    if drawn is None:
+        drawn = draw_sample(corpus, sample, sample_seed, progress=progress)
+        corpus = opened()
+        if keeper is not None:
+            keeper.save(CountState((_NOTHING_READ,) * len(corpus.streams), 0, drawn), None)
+    for number, stream in enumerate(corpus.streams):
+        stream.keep(drawn, number)
+    return _count(corpus, job, threads, progress, BLOCK_BYTES, sample=drawn, keeper=keeper, before=before)
 
 
 def _count(
-    corpus: Corpus, job: _Job, threads: int, progress: Callable[[Progress], None] | None, chunk_bytes: int
+    corpus: Corpus,
+    job: _Job,
+    threads: int,
+    progress: Callable[[Progress], None] | None,
+    chunk_bytes: int,
+    *,
+    sample: Sample | None = None,
+    keeper: Keeper | None = None,
+    before: CountState | None = None,
 ) -> Counts:
     """Count an open corpus in chunks of at least ``chunk_bytes`` (tests make them tiny)."""
     report = Reporter(corpus, "counting", progress)
     cutters = [_Cutter(stream, job, chunk_bytes) for stream in corpus.streams]
+    about = Counts(
+        *_no_arrays(),
+        pattern=job.pretokenizer.pattern,
+        special_tokens=job.special_tokens,
+        normalizer=job.normalizer,
+        max_pretoken_bytes=job.max_pretoken_bytes,
+    )
+    parts = 0  # counted before and kept
     try:
-        if threads == 1:
-            counters = [PretokenCounter(job.max_pretoken_bytes)]
-            for cutter in cutters:
-                while (chunk := cutter.take()) is not None:
-                    job.count(counters[0], chunk)
-                    report.now_and_then()
-        else:
+        if before is not None:
+            parts = before.parts
+            for cutter, state in zip(cutters, before.streams, strict=True):
+                cutter.go_on_from(state)
+                report.now_and_then()
+        if not corpus.files and threads > 1:
             # An iterable is the caller's code: it is asked for documents in the caller's thread only.
-            feed = _Files(cutters) if corpus.files else _Fed(cutters[0], threads + 1)
-            counters = _count_in_threads(job, feed, threads, report)
+            counters = _count_in_threads(job, _Fed(cutters[0], threads + 1), threads, report)
+        else:
+            feed = _Files(cutters, None if keeper is None else keeper.seconds)
+            counters = _count_a_while(job, feed, threads, report)
+            while keeper is not None:
+                # What was counted since is kept as a part of its own, and counting begins with empty tables again.
+                part = _collected(counters, threads, about)
+                counters = []
+                states = tuple(cutter.state() for cutter in cutters)
+                parts += 1
+                keeper.save(CountState(states, parts, sample), part)
+                del part
+                if feed.ended:
+                    break
+                counters = _count_a_while(job, feed, threads, report)
     finally:
         corpus.close()
     report.now()
-    result = _collected(
-        counters,
-        threads,
-        Counts(
-            *_no_arrays(),
-            pattern=job.pretokenizer.pattern,
-            special_tokens=job.special_tokens,
-            normalizer=job.normalizer,
-            max_pretoken_bytes=job.max_pretoken_bytes,
-            documents=sum(cutter.documents for cutter in cutters),
-            sources=corpus.sources,
-        ),
+    about = replace(
+        about,
+        documents=sum(cutter.documents for cutter in cutters),
+        sources=corpus.sources,
+        samples=() if sample is None else (sample,),
     )
+    if keeper is None:
+        result = _collected(counters, threads, about)
+    else:
+        # Which parts there are depends on when the process died; their sum does not.
+        added = add_up((keeper.part(number), 1) for number in range(1, parts + 1))
+        result = replace(added, documents=about.documents, sources=about.sources, samples=about.samples)
     if not any(cutter.text_bytes for cutter in cutters):
         raise corpus.empty_error()
     return result
@@ -306,13 +505,92 @@ def _collected(counters: list[PretokenCounter], threads: int, about: Counts) -> 
     )
 
 
+def collected(counters: list[PretokenCounter], about: Counts) -> Counts:
+    """Add counters up; they are emptied.
+
+    Args:
+        counters: At least one.
+        about: How they were made and of what; the sums are made anew.
+    """
+    return _collected(counters, 1, about)
+
+
+def without_pretokens(pattern: Pattern) -> Counts:
+    """Counts of nothing, to be filled in with ``dataclasses.replace``."""
+    return Counts(*_no_arrays(), pattern=pattern)
+
+
 def _map_here(function: Callable[[int], None], numbers: range) -> None:
     for number in numbers:
         function(number)
 
 
+_NO_DATA = np.empty(0, np.uint8)
+_NO_OFFSETS = np.zeros(1, np.int64)
+_NO_COUNTS = np.empty(0, np.int64)
+
+
 def _no_arrays() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    return np.empty(0, np.uint8), np.zeros(1, np.int64), np.empty(0, np.int64)
+    return _NO_DATA, _NO_OFFSETS, _NO_COUNTS
+
+
+# --- kept over the death of a process ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """How far one file has been counted.
+
+    Attributes:
+        chunks: Chunks that were counted.
+        ended: Whether that was all of it.
+        bytes_read: Bytes taken from disk for them.
+        sha256: Of these bytes, in hex.
+        documents: Documents that ended in them.
+        text_bytes: Bytes of text in them.
+    """
+
+    chunks: int
+    ended: bool
+    bytes_read: int
+    sha256: str
+    documents: int
+    text_bytes: int
+
+
+_NOTHING_READ = StreamState(0, False, 0, hashlib.sha256().hexdigest(), 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class CountState:
+    """Where a count stands: everything up to there is in the parts that were kept.
+
+    Attributes:
+        streams: How far each file has been counted.
+        parts: How many parts have been kept: 1 to ``parts``.
+        sample: The sample that is counted; None for the whole corpus.
+    """
+
+    streams: tuple[StreamState, ...]
+    parts: int
+    sample: Sample | None
+
+
+class Keeper(Protocol):
+    """Keeps a count on disk: ``checkpoints.py``."""
+
+    @property
+    def seconds(self) -> float:
+        """How long to count between two calls of :meth:`save`."""
+
+    def load(self) -> CountState | None:
+        """Where an earlier process stopped; None where there was none."""
+
+    def save(self, state: CountState, part: Counts | None) -> None:
+        """Keep the part that was counted last, if any, and then that the count stands at ``state``."""
+
+    def part(self, number: int) -> Counts:
+        """A part that was kept."""
 
 
 # --- what is done with a chunk ----------------------------------------------------------------------------------------
@@ -424,13 +702,26 @@ class _Cutter:
     Attributes:
         documents: Documents that have ended so far.
         text_bytes: Bytes of text seen so far.
+        ended: Whether there are no more chunks.
     """
 
-    __slots__ = ("_chunk_bytes", "_first_stage", "_job", "_rest", "_stream", "documents", "text_bytes")
+    __slots__ = (
+        "_chunk_bytes",
+        "_chunks",
+        "_first_stage",
+        "_job",
+        "_rest",
+        "_stream",
+        "documents",
+        "ended",
+        "text_bytes",
+    )
 
     def __init__(self, stream: Stream, job: _Job, chunk_bytes: int) -> None:
         self.documents = 0
         self.text_bytes = 0
+        self.ended = False
+        self._chunks = 0
         self._stream = stream
         self._job = job
         self._chunk_bytes = chunk_bytes
@@ -451,6 +742,7 @@ class _Cutter:
             while True:
                 following = next(self._stream, None)
                 if following is None:
+                    self.ended = True
                     return None
                 block = following
                 shift = size
@@ -470,7 +762,35 @@ class _Cutter:
             )
             self._rest = data[rest:size] if not block.complete else b""
             if len(starts):
+                self._chunks += 1
                 return _Chunk(data, starts, ends, stop)
+
+    def state(self) -> StreamState:
+        """How far this has come; every chunk that was taken has been counted."""
+        stream = self._stream
+        return StreamState(
+            self._chunks, self.ended, stream.bytes_read, stream.prefix_sha256, self.documents, self.text_bytes
+        )
+
+    def go_on_from(self, state: StreamState) -> None:
+        """Pass over what an earlier process has counted: it is read and cut again, in a twentieth of counting's time.
+
+        The chunks of a file are the same in every process, and the hash of what was read for them says whether the file
+        is.
+
+        Raises:
+            CorpusError: The file has changed.
+        """
+        while self._chunks < state.chunks and self.take() is not None:
+            pass
+        if state.ended:
+            while not self.ended and self.take() is None:
+                pass
+        if self.state() != state:
+            raise CorpusError(
+                f"{self._stream.name}: has changed since its count was begun; begin again with another folder to resume "
+                "from"
+            )
 
 
 # --- who does it ------------------------------------------------------------------------------------------------------
@@ -479,20 +799,36 @@ class _Cutter:
 class _Files:
     """Hands out chunks of files. A file is read by one thread at a time, several files by several threads."""
 
-    def __init__(self, cutters: Iterable[_Cutter]) -> None:
+    def __init__(self, cutters: Iterable[_Cutter], seconds: float | None = None) -> None:
         self._changed = threading.Condition()
-        self._waiting = deque(cutters)  # not begun
+        self._waiting = deque(cutter for cutter in cutters if not cutter.ended)  # not begun
         self._idle: deque[_Cutter] = deque()  # begun, and nobody is reading them
         self._reading = 0
         self._stopped = False
+        self._seconds = seconds
+        self._until = float("inf")
+        self._handed_out = False  # anything since `begin`: a round without work would never end
+
+    @property
+    def ended(self) -> bool:
+        """Whether every file has been read to its end; to be asked when nobody is reading."""
+        return not (self._idle or self._waiting)
+
+    def begin(self) -> None:
+        """Hand out chunks from now on, for so many seconds as there are between two checkpoints."""
+        self._stopped = self._handed_out = False
+        if self._seconds is not None:
+            self._until = time.monotonic() + self._seconds
 
     def take(self) -> _Chunk | None:
-        """The next chunk of some file; ``None`` when there are no more."""
+        """The next chunk of some file; ``None`` when there are no more, or none for now."""
         while True:
             with self._changed:
                 while not (self._stopped or self._idle or self._waiting or not self._reading):
                     self._changed.wait()
                 if self._stopped or not (self._idle or self._waiting):
+                    return None
+                if self._handed_out and time.monotonic() >= self._until:
                     return None
                 cutter = self._idle.popleft() if self._idle else self._waiting.popleft()
                 self._reading += 1
@@ -504,6 +840,7 @@ class _Files:
                     self._reading -= 1
                     if chunk is not None:
                         self._idle.append(cutter)
+                        self._handed_out = True
                     self._changed.notify_all()
             if chunk is not None:
                 return chunk
@@ -564,6 +901,18 @@ class _Fed:
             self._ended = True
             self._chunks.clear()
             self._changed.notify_all()
+
+
+def _count_a_while(job: _Job, feed: _Files, threads: int, report: Reporter) -> list[PretokenCounter]:
+    """Count files until they end, or until what was counted is to be kept."""
+    feed.begin()
+    if threads > 1:
+        return _count_in_threads(job, feed, threads, report)
+    counter = PretokenCounter(job.max_pretoken_bytes)
+    while (chunk := feed.take()) is not None:
+        job.count(counter, chunk)
+        report.now_and_then()
+    return [counter]
 
 
 def _count_in_threads(job: _Job, feed: _Files | _Fed, threads: int, report: Reporter) -> list[PretokenCounter]:

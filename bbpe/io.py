@@ -1,30 +1,26 @@
-"""Load and save tokenizers: a path in any format, or a name of the catalogue; and writing that is all or nothing.
+"""Load and save tokenizers: a path in any format, or a name of the catalogue.
 
 :func:`load` finds out what a path is by its content and adds what the catalogue knows. :func:`save` writes a folder for
-transformers or a single file, :func:`add` keeps a copy under a name. What is written stands under its final name only when all of it is on the disk:
-:func:`atomic_write` and :func:`atomic_directory` write beside it and rename; a crash leaves the old output or the new
-one, whole. The formats themselves are in ``formats/``.
+transformers or a single file, :func:`add` keeps a copy under a name. What is written stands under its final name only
+when all of it is on the disk (``atomic.py``). The formats themselves are in ``formats/``.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import errno
 import hashlib
 import os
-import secrets
 import shutil
-import stat
-import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from bbpe import catalogue
+from bbpe.atomic import atomic_directory as atomic_directory
+from bbpe.atomic import atomic_files as atomic_files
+from bbpe.atomic import atomic_write as atomic_write
+from bbpe.atomic import output_errors
 from bbpe.engines import EngineModel, EngineTokenizer
-from bbpe.errors import FormatError, OutputError
+from bbpe.errors import FormatError
 from bbpe.formats import FORMATS, detect, known_formats, tiktoken_file, tokenizer_json, vocab_merges
 from bbpe.formats.files import decode_utf8, read_bytes, shortened
 from bbpe.formats.sidecar import Kind, sidecar_path, write_sidecar
@@ -264,7 +260,7 @@ def add(
         note=f"added from {os.path.abspath(found.path)}",
     )
     target = entry.path()
-    with _output_errors(target):
+    with output_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(target, force, _replaceable(target)) as folder:
         for file in files:
@@ -417,200 +413,3 @@ def _save_folder(tokenizer: Tokenizer, target: Path, force: bool, extra_files: M
 def _remove(folder: Path, *names: str) -> None:
     for name in names:
         (folder / name).unlink(missing_ok=True)
-
-
-# --- all or nothing ---
-
-
-@contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[IO[bytes]]:
-    """A binary file that takes its name only when it is complete.
-
-    It is written beside ``path`` and renamed at the end of the ``with`` block; after an exception nothing of it is
-    left.
-
-    Raises:
-        OutputError: ``path`` exists and ``force`` is false, or it cannot be written (no permission, disk full).
-    """
-    target = Path(path)
-    with _output_errors(target):
-        _refuse_existing(target, force)
-        final = Path(os.path.realpath(target))  # a symbolic link stays one
-        temporary = _beside(final)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            _refuse_existing(target, force)
-            os.replace(temporary, final)
-            _sync_folder(final.parent)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def atomic_directory(
-    path: str | os.PathLike[str], force: bool = False, replaceable: Collection[str] | None = None
-) -> Iterator[Path]:
-    """A folder that takes its name only when it is complete.
-
-    Yields the folder to fill, which lies beside ``path``. With ``force`` the old folder is exchanged for the new one
-    in one step where the system can (Linux, macOS), else in two renames, and removed afterwards.
-
-    Args:
-        path: The final folder; its parent has to exist.
-        force: Replace a folder that exists.
-        replaceable: The names that a folder to be replaced may hold. Any other name in it is an error even with
-            ``force``: a mistyped path must not cost somebody's files. None allows all.
-
-    Raises:
-        OutputError: ``path`` exists and ``force`` is false, holds other files, or cannot be written (no permission,
-            disk full).
-    """
-    target = Path(path)
-    with _output_errors(target):
-        _refuse_existing_folder(target, force, replaceable)
-        final = Path(os.path.realpath(target))
-        temporary = _beside(final)
-        temporary.mkdir()
-        try:
-            yield temporary
-            for folder, _, names in os.walk(temporary):
-                for name in names:
-                    _sync_file(Path(folder, name))
-                _sync_folder(Path(folder))
-            _refuse_existing_folder(target, force, replaceable)
-            if final.exists():
-                _exchange(temporary, final)
-            else:
-                os.rename(temporary, final)
-            _sync_folder(final.parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def atomic_files(path: Path, names: Sequence[str], force: bool) -> Iterator[Path]:
-    """A folder to write several files in, which take their names beside ``path`` one right after the other.
-
-    Two files cannot be renamed in one step. A crash in between leaves a new file beside an old sidecar, which the
-    sidecar's sha256 tells on reading.
-    """
-    with _output_errors(path):
-        for name in names:
-            _refuse_existing(path.with_name(name), force)
-        temporary = _beside(Path(os.path.realpath(path)))
-        temporary.mkdir()
-        try:
-            yield temporary
-            for name in names:
-                _sync_file(temporary / name)
-            for name in names:
-                _refuse_existing(path.with_name(name), force)
-            for name in names:
-                os.replace(temporary / name, os.path.realpath(path.with_name(name)))
-            _sync_folder(temporary.parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _output_errors(target: Path) -> Iterator[None]:
-    """The system's complaints, as an ``OutputError`` that names the output."""
-    try:
-        yield
-    except OutputError:
-        raise
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            reason = f"the folder {target.parent} does not exist"
-        elif error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            reason = f"no space left ({error.strerror})"
-        else:
-            reason = error.strerror or str(error)
-        raise OutputError(f"{target}: cannot be written: {reason}; nothing was left there") from error
-
-
-def _refuse_existing(target: Path, force: bool) -> None:
-    try:
-        mode = os.stat(target).st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(mode):
-        raise OutputError(f"{target}: is a folder; give the path of a file in it")
-    if not stat.S_ISREG(mode):
-        raise OutputError(f"{target}: is no regular file; bbpe does not replace it")
-    if not force:
-        raise OutputError(f"{target}: exists already; choose another name or pass force (--force) to replace it")
-
-
-def _refuse_existing_folder(target: Path, force: bool, replaceable: Collection[str] | None) -> None:
-    try:
-        mode = os.stat(target).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISDIR(mode):
-        raise OutputError(f"{target}: exists already and is no folder")
-    if not force:
-        raise OutputError(f"{target}: exists already; choose another name or pass force (--force) to replace it")
-    if replaceable is not None:
-        others = sorted(set(os.listdir(target)).difference(replaceable))
-        if others:
-            shown = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
-            raise OutputError(
-                f"{target}: holds other files ({shown}), which force (--force) does not remove; choose another name"
-            )
-
-
-def _beside(final: Path) -> Path:
-    """A new name in the same folder, so that renaming never crosses file systems."""
-    return final.with_name(f".{final.name[:100]}.{secrets.token_hex(6)}.tmp")
-
-
-def _sync_file(path: Path) -> None:
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    """Make renames in a folder last; not every system can, and the files themselves are safe without."""
-    if os.name == "nt":
-        return
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _exchange(new: Path, old: Path) -> None:
-    """Exchange two folders' names in one step where the system can, else in two; afterwards ``new`` is the old
-    folder."""
-    if _exchange_in_one_step(new, old):
-        return
-    aside = _beside(old)
-    os.rename(old, aside)
-    try:
-        os.rename(new, old)
-    except OSError:
-        os.rename(aside, old)
-        raise
-    os.rename(aside, new)
-
-
-def _exchange_in_one_step(first: Path, second: Path) -> bool:
-    exchange = 2  # RENAME_EXCHANGE on Linux, RENAME_SWAP on macOS
-    try:
-        library = ctypes.CDLL(None, use_errno=True)
-        if sys.platform == "linux":
-            at_cwd = -100
-            return bool(library.renameat2(at_cwd, os.fsencode(first), at_cwd, os.fsencode(second), exchange) == 0)
-        if sys.platform == "darwin":
-            return bool(library.renamex_np(os.fsencode(first), os.fsencode(second), exchange) == 0)
-    except (OSError, AttributeError):  # no such function in this C library
-        pass
-    return False

@@ -11,14 +11,16 @@ Where to read next: :func:`train` is the whole way from a corpus to a tokenizer,
 
 from __future__ import annotations
 
+import contextlib
 import json
 import operator
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,10 +29,12 @@ import numpy.typing as npt
 import bbpe
 from bbpe._characters import learner
 from bbpe._merge import Rules
-from bbpe.corpus import Progress, Source, SourceLike
-from bbpe.counts import Counts, count_pretokens
-from bbpe.errors import EncodeError, FormatError, TrainingError
-from bbpe.patterns import Pattern, get_pattern
+from bbpe.checkpoints import Checkpoint, MergesKept
+from bbpe.corpus import Progress, Sample, Source, SourceLike
+from bbpe.counts import LONG_PRETOKEN_BYTES, Counts, LongPretokens, Weight
+from bbpe.errors import CorpusError, EncodeError, FormatError, TrainingError
+from bbpe.mixture import Mixture
+from bbpe.patterns import Pattern, Pretokenizer, get_pattern
 from bbpe.tokenizer import Tokenizer
 from bbpe.unicode import unicode_version
 from bbpe.vocabulary import SpecialToken, Vocabulary
@@ -38,6 +42,7 @@ from bbpe.vocabulary import SpecialToken, Vocabulary
 __all__ = [
     "CurvePoint",
     "LearnedMerges",
+    "LongPretokenWarning",
     "TrainingOptions",
     "TrainingRecord",
     "as_merge_list",
@@ -45,6 +50,7 @@ __all__ = [
     "learn",
     "learn_merges",
     "train",
+    "warn_of_long_pretokens",
 ]
 
 StopReason = Literal["vocab_size", "num_merges", "min_count"]
@@ -59,6 +65,10 @@ _SHARED_BYTES = 1 << 20  # distinct pretokens of so many bytes are encoded in se
 _STEP = 1 << 20  # positions that one native step visits, about: some 50 ms
 _FORMAT = "bbpe-training"
 _FORMAT_VERSION = 1
+
+
+class LongPretokenWarning(UserWarning):
+    """Much of the text has no places where the pattern cuts it."""
 
 
 # --- options ----------------------------------------------------------------------------------------------------------
@@ -81,6 +91,11 @@ class TrainingOptions:
         text_field: The field of JSON lines, or the column of Parquet, that holds the text.
         lines: Each line of a text file is a document.
         strict: Invalid UTF-8 is an error.
+        min_pretoken_count: Pretokens that occur less often, all sources together, are left out before anything is
+            learned. ``train`` does it; counts that are given to ``learn`` are taken as they are.
+        weights: (path, weight) of each source; empty when every byte counts the same.
+        sample: Only a sample of the documents is learned from, of at most so many bytes of text.
+        sample_seed: What decides which documents are in the sample.
 
     Raises:
         TrainingError: A value out of its range, or options that contradict one another.
@@ -100,6 +115,10 @@ class TrainingOptions:
     text_field: str = "text"
     lines: bool = False
     strict: bool = False
+    min_pretoken_count: int = 1
+    weights: tuple[tuple[str, str], ...] = ()
+    sample: int | None = None
+    sample_seed: int = 0
 
     def __post_init__(self) -> None:
         checked: dict[str, object] = {
@@ -108,6 +127,10 @@ class TrainingOptions:
             "min_count": _integer("min_count", self.min_count, 1, none=False),
             "max_token_bytes": _integer("max_token_bytes", self.max_token_bytes, 2),
             "max_pretoken_bytes": _integer("max_pretoken_bytes", self.max_pretoken_bytes, 4),
+            "min_pretoken_count": _integer("min_pretoken_count", self.min_pretoken_count, 1, none=False),
+            "sample": _integer("sample", self.sample, 1),
+            "sample_seed": _integer("sample_seed", self.sample_seed, 0, none=False),
+            "weights": tuple((path, weight) for path, weight in self.weights),
             "pattern": get_pattern(self.pattern),
             "special_tokens": _special_tokens(self.special_tokens),
         }
@@ -224,6 +247,11 @@ class TrainingRecord:
         curve: Vocabulary size → tokens of the training text, from the start to the last merge. Thinned: kept are the
             multiples of the largest power of two that is at most 1/32 of them (so at least 32 points a doubling, powers
             of two included), multiples of 1,000, the first and the last.
+        samples: The samples that stand for whole corpora.
+        weights: How sources were weighted, exactly; empty when none was. All numbers of the record are in units of
+            text: bytes, characters, tokens and counts are weighted, and rounded down.
+        power: The multipliers of ``weights`` are in units of 2**-power.
+        long_pretokens: What is known of pretokens longer than 1,000 bytes; None where there are none.
     """
 
     options: TrainingOptions
@@ -241,6 +269,10 @@ class TrainingRecord:
     stop: StopReason
     versions: dict[str, str]
     curve: tuple[CurvePoint, ...]
+    samples: tuple[Sample, ...] = ()
+    weights: tuple[Weight, ...] = ()
+    power: int = 0
+    long_pretokens: LongPretokens | None = None
 
     __hash__ = None  # type: ignore[assignment]  # versions is a dict
 
@@ -252,8 +284,11 @@ class TrainingRecord:
         pattern = self.options.pattern
         options = {each.name: getattr(self.options, each.name) for each in fields(self.options)}
         record["options"] = {**options, "pattern": {"name": pattern.name, "stages": list(pattern.stages)}}
-        record["sources"] = [asdict(source) for source in self.sources]
-        record["curve"] = []
+        for name in ("sources", "samples", "weights"):
+            record[name] = [asdict(each) for each in getattr(self, name)]
+        record["long_pretokens"] = None if self.long_pretokens is None else asdict(self.long_pretokens)
+        del record["curve"]
+        record["curve"] = []  # the last, a line a point
         rows = ",\n".join(f"    {json.dumps(asdict(point))}" for point in self.curve)
         text = json.dumps(record, ensure_ascii=False, indent=2)
         return text.removesuffix("[]\n}") + f"[\n{rows}\n  ]\n}}\n"
@@ -278,6 +313,9 @@ class TrainingRecord:
                 options=TrainingOptions(**options),
                 sources=tuple(Source(**source) for source in record.pop("sources")),
                 curve=tuple(CurvePoint(**point) for point in record.pop("curve")),
+                samples=tuple(Sample(**each) for each in record.pop("samples", ())),
+                weights=tuple(Weight(**each) for each in record.pop("weights", ())),
+                long_pretokens=LongPretokens(**long) if (long := record.pop("long_pretokens", None)) else None,
                 **record,
             )
         except FormatError:
@@ -287,7 +325,7 @@ class TrainingRecord:
 
 
 def _curve(
-    corpus_bytes: int, before: int, tokens: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+    corpus_bytes: int, before: int, tokens: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], power: int
 ) -> list[CurvePoint]:
     points = []
     last = len(tokens) - 1
@@ -296,7 +334,8 @@ def _curve(
         stride = 1 << max(0, size.bit_length() - 6)  # the largest power of two at most size / 32
         if merge in (0, last) or size % stride == 0 or size % 1000 == 0:
             total = int(tokens[merge])
-            points.append(CurvePoint(size, total, corpus_bytes / total, int(counts[merge - 1]) if merge else 0))
+            count = int(counts[merge - 1]) if merge else 0
+            points.append(CurvePoint(size, total >> power, corpus_bytes / total, count >> power))
     return points
 
 
@@ -320,6 +359,12 @@ def train(
     text_field: str = "text",
     lines: bool = False,
     strict: bool = False,
+    min_pretoken_count: int = 1,
+    weights: Mapping[str, str] | None = None,
+    sample: int | None = None,
+    sample_seed: int = 0,
+    resume: str | os.PathLike[str] | None = None,
+    resume_seconds: float = 30.0,
 ) -> Tokenizer:
     """Train a byte-level BPE vocabulary.
 
@@ -327,13 +372,15 @@ def train(
     on the order of files or documents, on threads, or on the machine.
 
     Args:
-        source: Path(s), a folder, a glob, an iterable of documents (str or bytes), or ``Counts``.
+        source: Path(s), a folder, a glob, an iterable of documents (str or bytes), or ``Counts``. Paths may be those of
+            count files, too, which ``bbpe pretokens`` and :func:`bbpe.count_files.write_counts` write: all are added up.
         vocab_size: Entries in the end: 256 bytes, merges, special tokens. Fewer when no pair is left that occurs
             ``min_count`` times: the record says so, and nothing is padded.
         num_merges: Merges to learn, instead or as a second limit.
         min_count: Pairs that occur less often are not merged.
-        pattern: What cuts text into pretokens. None means ``"llama3"``, or that of the ``Counts``.
-        special_tokens: Strings cut out of the text; they get the last ids. None means none, or those of the ``Counts``.
+        pattern: What cuts text into pretokens. None means ``"llama3"``, or that of the ``Counts`` or count files.
+        special_tokens: Strings cut out of the text; they get the last ids. None means none, or those of the ``Counts``
+            or count files.
         max_token_bytes: No merge makes a longer token.
         max_pretoken_bytes: Longer pretokens are cut.
         byte_order: ``"gpt2"`` numbers bytes as OpenAI's and Hugging Face's files do.
@@ -343,10 +390,21 @@ def train(
         text_field: The field of JSON lines, or the column of Parquet, that holds the text.
         lines: Each line of a text file is a document.
         strict: Invalid UTF-8 is an error; otherwise its bytes are kept, and the record says how many there were.
+        min_pretoken_count: Leave out pretokens that occur less often: less memory, and another result.
+        weights: The weight of each source, by its path as given: a decimal number such as ``"0.7"``. Its share of all
+            weights is the source's share of bytes; see ``mixture.py`` for how that is exact.
+        sample: Learn from a sample of the documents, of at most so many bytes of text; see :class:`bbpe.corpus.Sample`.
+        sample_seed: What decides which documents are in the sample.
+        resume: A folder to keep in what is done, so that the same call goes on from there when its process died; a
+            larger ``vocab_size`` goes on, too. The result is the same as without. It may be removed afterwards.
+        resume_seconds: How long to work between two times that something is kept: what a death costs, at most.
 
     Raises:
-        TrainingError: Options out of range or in contradiction, also with the ``Counts``; a corpus without text.
+        TrainingError: Options out of range or in contradiction, also with the ``Counts``; a corpus without text; a
+            folder that another training is kept in.
         CorpusError: A corpus that cannot be read.
+        MissingExtraError: Parquet is to be read, and pyarrow is not installed.
+        OutputError: The folder to resume from cannot be written.
         PatternError: A pattern that does not exist or compile.
 
     >>> tok = train(["low lower lowest " * 9, "newer wider " * 9], 263, pattern="gpt2")
@@ -354,44 +412,126 @@ def train(
     ([b'low', b'er'], 'vocab_size')
     """
     made: Counts | None = source if isinstance(source, Counts) else None
-    options = TrainingOptions(
+    if made is not None and (weights is not None or sample is not None or resume is not None):
+        raise TrainingError("weights, sample and resume are for what is still to be counted; these are Counts already")
+    asked = TrainingOptions(
         vocab_size=vocab_size,
         num_merges=num_merges,
         min_count=min_count,
-        pattern=get_pattern(pattern if pattern is not None else made.pattern if made is not None else "llama3"),
-        special_tokens=_special_tokens(
-            special_tokens if special_tokens is not None else made.special_tokens if made is not None else ()
-        ),
+        pattern=get_pattern("llama3" if pattern is None else pattern),
+        special_tokens=_special_tokens(() if special_tokens is None else special_tokens),
         max_token_bytes=max_token_bytes,
-        max_pretoken_bytes=max_pretoken_bytes
-        if max_pretoken_bytes is not None or made is None
-        else made.max_pretoken_bytes,
+        max_pretoken_bytes=max_pretoken_bytes,
         byte_order=byte_order,
-        normalizer=normalizer if normalizer is not None or made is None else made.normalizer,
+        normalizer=normalizer,
         text_field=text_field,
         lines=lines,
         strict=strict,
+        min_pretoken_count=min_pretoken_count,
+        weights=tuple((weights or {}).items()),
+        sample=sample,
+        sample_seed=sample_seed,
+    )
+    asked.merges_wanted()  # refuse before anything is read
+    if pattern is not None:
+        Pretokenizer(asked.pattern)
+    mixture = None
+    if made is None:
+        mixture = Mixture.of(
+            source,  # type: ignore[arg-type]  # not Counts
+            pattern=None if pattern is None else asked.pattern,
+            special_tokens=None if special_tokens is None else asked.special_tokens,
+            normalizer=normalizer,
+            max_pretoken_bytes=asked.max_pretoken_bytes,
+            weights=weights,
+        )
+    about = mixture if mixture is not None else made
+    assert about is not None  # one of the two
+    # What was counted already says what was not asked for.
+    options = replace(
+        asked,
+        pattern=about.pattern if pattern is None else asked.pattern,
+        special_tokens=_special_tokens(about.special_tokens if special_tokens is None else asked.special_tokens),
+        max_pretoken_bytes=about.max_pretoken_bytes if max_pretoken_bytes is None else asked.max_pretoken_bytes,
+        normalizer=about.normalizer if normalizer is None else normalizer,
     )
     options.merges_wanted()  # refuse before a long count, not after it
-    if made is None:
-        counts = count_pretokens(
-            source,  # type: ignore[arg-type]  # not Counts
-            pattern=options.pattern,
-            special_tokens=options.special_tokens,
-            normalizer=options.normalizer,
-            max_pretoken_bytes=options.max_pretoken_bytes,
-            threads=threads,
-            progress=progress,
-            text_field=text_field,
-            lines=lines,
-            strict=strict,
-        )
-    else:
-        counts = made
-    run = _Run(counts, None, options)
-    del counts, made, source  # the merge loop has its own copy: the text's memory is free for it
-    vocabulary, record = run.finish(progress)
+    with contextlib.ExitStack() as stack:
+        checkpoint = None
+        if resume is not None:
+            assert mixture is not None  # refused above
+            checkpoint = stack.enter_context(Checkpoint(resume, resume_seconds))
+            checkpoint.begin(_identity(options, mixture))
+        if mixture is not None:
+            counts = mixture.count(
+                sample=options.sample,
+                sample_seed=options.sample_seed,
+                min_pretoken_count=options.min_pretoken_count,
+                threads=threads,
+                progress=progress,
+                text_field=text_field,
+                lines=lines,
+                strict=strict,
+                checkpoint=checkpoint,
+            )
+        else:
+            assert made is not None  # no mixture
+            counts = made.without_rare(options.min_pretoken_count)
+        warn_of_long_pretokens(counts, stacklevel=2)
+        run = _Run(counts, None, options, kept=None if checkpoint is None else checkpoint.merges())
+        del counts, made, about, source  # the merge loop has its own copy: the text's memory is free for it
+        vocabulary, record = run.finish(progress, checkpoint)
     return Tokenizer(vocabulary, training_record=record)
+
+
+def _identity(options: TrainingOptions, mixture: Mixture) -> dict[str, object]:
+    """What tells a training from another. Not how many merges it is to learn: it learns on, or has learned more."""
+    files = mixture.files
+    if files is None or "-" in files:
+        raise TrainingError("only a training on files can be resumed; name files")
+    seen = []
+    for file in files:
+        try:
+            status = os.stat(file)
+        except OSError as error:
+            raise CorpusError(
+                f"{file}: cannot be read: {error.strerror}; check the file and its permissions"
+            ) from error
+        seen.append([file, status.st_size, status.st_mtime_ns])
+    identity: dict[str, object] = {
+        each.name: getattr(options, each.name)
+        for each in fields(options)
+        if each.name not in ("vocab_size", "num_merges", "pattern")
+    }
+    return {
+        **identity,
+        "pattern": list(options.pattern.stages),
+        "pattern_name": options.pattern.name,
+        "corpus": seen,
+        "bbpe": bbpe.__version__,
+        "unicode": unicode_version(),
+    }
+
+
+def warn_of_long_pretokens(counts: Counts, *, stacklevel: int = 1) -> None:
+    """Warn where a thousandth of the text, or a single megabyte, is pretokens longer than any word or clause.
+
+    They train as quickly as other text; but no two of them are alike, so that they take memory like no other text, and
+    the merges learned in them serve nothing else.
+    """
+    long = counts.long_pretokens()
+    if long is None:
+        return
+    share = long.bytes / max(1, counts.bytes >> counts.power)
+    if share >= 0.001 or long.longest >= 1_000_000:
+        warnings.warn(
+            f"{long.pretokens:,} pretokens ({share:.1%} of the text) are longer than {LONG_PRETOKEN_BYTES:,} bytes: the "
+            f"pattern finds no place to cut them; the longest, {long.longest:,} bytes, begins {long.example!r}. Where "
+            "that is no text worth learning from take it out of the corpus, or cut it with max_pretoken_bytes "
+            "(--max-pretoken-bytes)",
+            LongPretokenWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def learn(
@@ -479,26 +619,40 @@ class _Run:
         options: TrainingOptions,
         rules: Rules | None = None,
         tokenizer: Tokenizer | None = None,
+        kept: MergesKept | None = None,
     ) -> None:
         _check_agreement(counts, base, options)
         self.options = options
+        self.kept = MergesKept.none()
         self.wanted = options.merges_wanted(base)
         self.base = None if base is None else as_merge_list(base)
+        self.power = counts.power
+        self.units = counts.bytes
         self.facts: dict[str, Any] = {
-            name: getattr(counts, name)
-            for name in ("sources", "documents", "bytes", "characters", "invalid_bytes", "pretokens")
+            name: getattr(counts, name) for name in ("sources", "documents", "samples", "weights", "power")
         }
+        for name in ("bytes", "characters", "invalid_bytes", "pretokens"):
+            self.facts[name] = getattr(counts, name) >> counts.power
         self.facts["distinct_pretokens"] = len(counts)
+        self.facts["long_pretokens"] = counts.long_pretokens()
         _check_size(counts)
         taken = [token.encode() for token in options.special_tokens]
         if self.base is None:
-            order = byte_ids(options.byte_order)
+            order: npt.NDArray[np.uint32] | None
+            order = byte_order = byte_ids(options.byte_order)
             tokens: list[bytes | None] = [b""] * 256
-            for byte, id in enumerate(order.tolist()):
+            for byte, id in enumerate(byte_order.tolist()):
                 tokens[id] = bytes([byte])
             self.first_id = 256
             symbols: npt.NDArray[np.uint8] | npt.NDArray[np.uint32] = counts.data
             offsets = counts.offsets
+            if kept is not None and len(kept):
+                self.kept = kept = kept.first(self.wanted)
+                # Encoding with the first merges is what learning them made of the pretokens: learning goes on there.
+                begun = self._vocabulary(kept.merges, ())
+                symbols, offsets = _encoded(counts, Tokenizer(begun))
+                tokens += [begun.tokens[id] for id in range(256, 256 + len(kept))]
+                order = None
         else:
             order = None
             self.first_id = self.base.id_space
@@ -507,6 +661,9 @@ class _Run:
                 tokens[id] = token
             taken += [special.content.encode() for special in self.base.special_tokens]
             symbols, offsets = _encoded(counts, Tokenizer(self.base) if tokenizer is None else tokenizer)
+        least = options.min_count << counts.power
+        if least > MAX_TOTAL:
+            raise TrainingError(f"min_count is {options.min_count}; with these weights 64 bits cannot count so far")
         self.learner = learner(
             symbols,
             offsets,
@@ -514,36 +671,46 @@ class _Run:
             tokens,
             byte_ids=order,
             taken=taken,
-            first_id=self.first_id,
-            min_count=options.min_count,
+            first_id=self.first_id + len(self.kept),
+            min_count=least,
             max_token_bytes=None if options.max_token_bytes is None else min(options.max_token_bytes, 2**32 - 1),
             rules=rules,
         )
 
-    def run(self, progress: Callable[[Progress], None] | None) -> LearnedMerges:
+    def run(self, progress: Callable[[Progress], None] | None, checkpoint: Checkpoint | None = None) -> LearnedMerges:
         """Learn all merges. Between native steps Python runs: an exception there ends the training, Ctrl-C included."""
         native = self.learner
+        before = len(self.kept)
         total = None if self.wanted == MAX_TOTAL else self.wanted
         due = 0.0
+        keep = time.monotonic() + (checkpoint.seconds if checkpoint is not None else 0)
         going = True
-        while going and len(native) < self.wanted:
+        while going and before + len(native) < self.wanted:
             if progress is not None and time.monotonic() >= due:
                 due = time.monotonic() + _REPORT_SECONDS
-                progress(Progress("merging", len(native), total, "merges"))
-            going = native.learn(self.wanted, _STEP)
+                progress(Progress("merging", before + len(native), total, "merges"))
+            going = native.learn(self.wanted - before, _STEP)
+            if checkpoint is not None and time.monotonic() >= keep:
+                checkpoint.save_merges(self.kept.and_then(native.merges, native.counts, native.corpus_tokens))
+                keep = time.monotonic() + checkpoint.seconds
         if progress is not None:
-            progress(Progress("merging", len(native), total if going else len(native), "merges"))
-        learned = LearnedMerges(self.first_id, native.merges, native.counts, native.corpus_tokens, not going)
+            learned = before + len(native)
+            progress(Progress("merging", learned, total if going else learned, "merges"))
+        kept = self.kept.and_then(native.merges, native.counts, native.corpus_tokens)
         del native, self.learner  # its memory is free for the vocabulary
-        return learned
+        if checkpoint is not None and len(kept) > before:
+            checkpoint.save_merges(kept)
+        return LearnedMerges(self.first_id, kept.merges, kept.counts, kept.tokens, not going)
 
-    def finish(self, progress: Callable[[Progress], None] | None) -> tuple[Vocabulary, TrainingRecord]:
+    def finish(
+        self, progress: Callable[[Progress], None] | None, checkpoint: Checkpoint | None = None
+    ) -> tuple[Vocabulary, TrainingRecord]:
         """Learn all merges, and make a vocabulary of them."""
-        learned = self.run(progress)
-        vocabulary = self._vocabulary(learned.pairs)
+        learned = self.run(progress, checkpoint)
+        vocabulary = self._vocabulary(learned.pairs, self.options.special_tokens)
         return vocabulary, self._record(vocabulary, learned.tokens, learned.counts)
 
-    def _vocabulary(self, learned: npt.NDArray[np.uint32]) -> Vocabulary:
+    def _vocabulary(self, learned: npt.NDArray[np.uint32], special_tokens: Sequence[str]) -> Vocabulary:
         options, base = self.options, self.base
         merges: list[tuple[int, int]] = [(left, right) for left, right in learned.tolist()]
         if base is None:
@@ -556,7 +723,7 @@ class _Run:
         for id, (left, right) in enumerate(merges, self.first_id):
             tokens[id] = tokens[left] + tokens[right]
         after = self.first_id + len(merges)
-        specials += [SpecialToken(content, after + place) for place, content in enumerate(options.special_tokens)]
+        specials += [SpecialToken(content, after + place) for place, content in enumerate(special_tokens)]
         if base is not None:
             return base.replace(tokens=tokens, merges=(*known, *merges), special_tokens=specials, name=None)
         return Vocabulary(
@@ -587,7 +754,7 @@ class _Run:
                 "unicode": unicode_version(),
                 "python": platform.python_version(),
             },
-            curve=tuple(_curve(self.facts["bytes"], before, tokens, counts)),
+            curve=tuple(_curve(self.units, before, tokens, counts, self.power)),
         )
 
 

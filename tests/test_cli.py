@@ -120,6 +120,10 @@ def test_every_option_of_train_reaches_the_library(tmp_path: Path, capsys: pytes
         "text_field": "t",
         "lines": True,
         "strict": True,
+        "min_pretoken_count": 1,
+        "weights": [],
+        "sample": None,
+        "sample_seed": 0,
     }
     assert record["documents"] == 3
     assert record["stop"] == "min_count"

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bbpe import io
+from bbpe import atomic, io
 from bbpe.errors import BbpeError, FormatError, OutputError, PatternError
 from bbpe.formats import tiktoken_file, tokenizer_json, vocab_merges
 from bbpe.patterns import get_pattern
@@ -299,7 +299,7 @@ def _umask() -> int:
 
 
 def test_two_renames_where_the_system_cannot_exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(io, "_exchange_in_one_step", lambda first, second: False)
+    monkeypatch.setattr(atomic, "_exchange_in_one_step", lambda first, second: False)
     io.save(TOKENIZER, tmp_path / "out")
     io.save(OTHER, tmp_path / "out", force=True)
     assert io.load(tmp_path / "out").vocabulary == OTHER.vocabulary
@@ -341,7 +341,8 @@ def _raise_no_space(descriptor: int) -> None:
 SCRIPT = textwrap.dedent(
     """
     import os, signal, sys
-    from bbpe import io
+    from bbpe import atomic, io
+    from bbpe.errors import OutputError
     from bbpe.patterns import get_pattern
     from bbpe.tokenizer import Tokenizer
     from bbpe.vocabulary import Vocabulary
@@ -364,10 +365,10 @@ SCRIPT = textwrap.dedent(
                 return function(*arguments, **options)
             return call
         os.fsync, os.rename, os.replace = dying(os.fsync), dying(os.rename), dying(os.replace)
-        io._exchange_in_one_step = dying(io._exchange_in_one_step)
+        atomic._exchange_in_one_step = dying(atomic._exchange_in_one_step)
     try:
         io.save(tokenizer, target, force=True)
-    except io.OutputError as error:
+    except OutputError as error:
         print(error)
         sys.exit(1)
     """

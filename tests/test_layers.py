@@ -16,7 +16,7 @@ PACKAGE = Path(bbpe.__file__).parent
 # Lower layers first; modules in one line may not import one another, but for a package's own parts.
 LAYERS = [
     ["errors", "protobuf", "_types"],
-    ["_pretokenize"],
+    ["_pretokenize", "atomic"],
     ["_count", "_encode", "_json_lines", "_merge", "_splits"],
     ["_characters"],
     ["reference"],
@@ -31,6 +31,8 @@ LAYERS = [
     ["engines"],
     ["corpus"],
     ["counts"],
+    ["checkpoints", "count_files"],
+    ["mixture"],
     ["training"],
     ["catalogue"],
     ["formats"],

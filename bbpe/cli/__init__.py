@@ -36,6 +36,7 @@ __all__ = ["COMMANDS", "group", "main", "run"]
 
 COMMANDS = (
     "train",
+    "pretokens",
     "encode",
     "decode",
     "count",

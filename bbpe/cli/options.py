@@ -38,6 +38,81 @@ def size(value: str | int) -> int:
     raise click.BadParameter(f"{value!r} is no size: write 32000, 32k or 1m")
 
 
+_BYTES = re.compile(r"([0-9]{1,15})(\.[0-9]{1,6})?(k|m|g|t|)b?", re.IGNORECASE)
+_BYTE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+def byte_size(value: str | int) -> int:
+    """An amount of text: ``10GB``, ``1.5MB`` or ``2000`` (k, M, G, T are powers of 1,000). A click type.
+
+    Raises:
+        click.BadParameter: It is none, or no whole number of bytes.
+
+    >>> byte_size("1.5MB")
+    1500000
+    """
+    match = _BYTES.fullmatch(str(value).strip())
+    if match:
+        whole, fraction, unit = match.groups()
+        digits = (fraction or ".")[1:]
+        scale: int = 10 ** len(digits)
+        number, rest = divmod(int(whole + digits) * _BYTE_UNITS[unit.lower()], scale)
+        if number and not rest:
+            return number
+    raise click.BadParameter(f"{value!r} is no amount of text: write 10GB, 500MB or 2000")
+
+
+def weight(value: str) -> tuple[str, str]:
+    """``PATH=W``. A click type.
+
+    Raises:
+        click.BadParameter: There is no ``=``.
+
+    >>> weight("zh=a.txt=0.7")
+    ('zh=a.txt', '0.7')
+    """
+    path, equals, number = value.rpartition("=")
+    if not equals or not path:
+        raise click.BadParameter(f"{value!r} is no weight: write PATH=0.7")
+    return path, number
+
+
+def sample_options(function: Function) -> Function:
+    """Learning from a part of the corpus."""
+    for decorate in reversed(
+        (
+            click.option(
+                "--sample",
+                type=byte_size,
+                metavar="SIZE",
+                help="Only a sample of the documents, of at most so much text.",
+            ),
+            click.option(
+                "--seed",
+                type=click.IntRange(0, 2**64 - 1),
+                default=0,
+                show_default=True,
+                metavar="N",
+                help="What decides which documents are in the sample.",
+            ),
+        )
+    ):
+        function = decorate(function)
+    return function
+
+
+def progress_option(function: Function) -> Function:
+    """How progress is shown."""
+    return click.option(
+        "--progress",
+        "progress_style",
+        type=click.Choice(["auto", "json"]),
+        default="auto",
+        show_default=True,
+        help="A bar on a terminal and else a line now and then, or one JSON object a line; on standard error.",
+    )(function)
+
+
 def corpus_options(function: Function) -> Function:
     """The corpus, and how it is read."""
     return click.argument("corpus", nargs=-1, required=True)(reading_options(function))

@@ -7,6 +7,8 @@ import importlib.util
 import json
 import os
 import sys
+import warnings
+from collections.abc import Iterator
 from typing import IO, Any
 
 import click
@@ -25,6 +27,19 @@ def note(message: str, quiet: bool) -> None:
     """A remark that is no error, unless quiet."""
     if not quiet:
         say(f"note: {message}")
+
+
+@contextlib.contextmanager
+def warnings_as_notes(quiet: bool) -> Iterator[None]:
+    """What the library warns of during the ``with`` block is said at once, as a note."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        note(str(message), quiet)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield
 
 
 def note_invalid(count: int, quiet: bool) -> None:

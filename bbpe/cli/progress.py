@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,11 +17,24 @@ if TYPE_CHECKING:
 LINE_SECONDS = 10.0
 """Between two lines where there is no terminal. What takes less says nothing."""
 
+JSON_SECONDS = 1.0
+"""Between two JSON lines of one phase; its first and its last report are always written."""
+
 
 @contextlib.contextmanager
-def shown(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """A ``progress`` argument for the library, for as long as the ``with`` block lasts; None when quiet."""
-    if quiet:
+def shown(quiet: bool, style: str = "auto") -> Iterator[Callable[[Progress], None] | None]:
+    """A ``progress`` argument for the library, for as long as the ``with`` block lasts; None when quiet.
+
+    Args:
+        quiet: Say nothing.
+        style: ``"auto"``: a bar on a terminal, else a line now and then. ``"json"``: JSON lines, also when quiet, since
+            they were asked for.
+    """
+    if style == "json":
+        lines = _JsonLines()
+        yield lines
+        lines.end()
+    elif quiet:
         yield None
     elif sys.stderr.isatty():
         with _bar() as show:
@@ -44,6 +58,51 @@ class _Lines:
             self._next = now + LINE_SECONDS
             with contextlib.suppress(OSError):  # nobody is listening
                 click.echo(f"bbpe: {progress.phase}: {_amount(progress, now - self._begun)}", err=True)
+
+
+class _JsonLines:
+    """One object a line.
+
+    ``phase``, ``done``, ``total`` (or null), ``unit``; ``seconds`` since the phase began; ``rate``, units a second since
+    then; ``seconds_left`` of the phase at that rate. The last two are null where they cannot be known yet.
+    """
+
+    def __init__(self) -> None:
+        self._last: Progress | None = None  # not written yet
+        self._phase = ""
+        self._begun = self._next = 0.0
+        self._first = 0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if progress.phase != self._phase:
+            self.end()
+            self._phase, self._begun, self._next, self._first = progress.phase, now, now, progress.done
+        self._last = progress
+        if now >= self._next:
+            self._next = now + JSON_SECONDS
+            self.end()
+
+    def end(self) -> None:
+        """Write the last report, if it was held back."""
+        progress, self._last = self._last, None
+        if progress is None:
+            return
+        seconds = time.monotonic() - self._begun
+        done = progress.done - self._first  # a training that goes on has not done the rest just now
+        rate = done / seconds if seconds > 0 and done > 0 else None
+        left = None if rate is None or progress.total is None else max(0, progress.total - progress.done) / rate
+        line = {
+            "phase": progress.phase,
+            "done": progress.done,
+            "total": progress.total,
+            "unit": progress.unit,
+            "seconds": round(seconds, 3),
+            "rate": None if rate is None else round(rate, 1),
+            "seconds_left": None if left is None else round(left, 3),
+        }
+        with contextlib.suppress(OSError):  # nobody is listening
+            click.echo(json.dumps(line), err=True)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bbpe.io import Saved
     from bbpe.training import TrainingRecord
 
-_CORPUS_SUFFIXES = frozenset((".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".gz", ".bz2", ".xz", ".zst"))
+_CORPUS_SUFFIXES = frozenset((".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".tsv", ".gz", ".bz2", ".xz", ".zst"))
 
 
 @click.command(name="train", short_help="Train a vocabulary on a corpus.")
@@ -34,14 +34,29 @@ _CORPUS_SUFFIXES = frozenset((".txt", ".jsonl", ".ndjson", ".json", ".parquet", 
 )
 @click.option(
     "--pattern",
-    default="llama3",
-    show_default=True,
     metavar="NAME|REGEX",
-    help="What cuts text into pretokens; merges never cross their edges.",
+    help="What cuts text into pretokens; merges never cross their edges.  [default: llama3, or that of count files]",
 )
 @click.option("--special", multiple=True, metavar="TOKEN", help="A special token; may be given several times.")
 @click.option("--max-token-bytes", type=options.size, metavar="N", help="Make no token longer than this.")
 @click.option("--max-pretoken-bytes", type=options.size, metavar="N", help="Cut pretokens longer than this.")
+@click.option(
+    "--min-pretoken-count",
+    type=options.size,
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Leave out pretokens that occur less often: less memory, and another result.",
+)
+@click.option(
+    "--weight",
+    "weights",
+    type=options.weight,
+    multiple=True,
+    metavar="PATH=W",
+    help="The share of bytes that the source CORPUS=PATH is to have; for each source or for none.",
+)
+@options.sample_options
 @click.option(
     "--byte-order",
     type=click.Choice(["value", "gpt2"]),
@@ -49,6 +64,20 @@ _CORPUS_SUFFIXES = frozenset((".txt", ".jsonl", ".ndjson", ".json", ".parquet", 
     show_default=True,
     help="Ids of the bytes: by value, or as in OpenAI's and Hugging Face's files.",
 )
+@click.option(
+    "--resume",
+    metavar="DIR",
+    help="Keep in DIR what is done; the same command goes on from there when it was killed.",
+)
+@click.option(
+    "--save-every",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    default=30.0,
+    show_default=True,
+    help="How often --resume keeps what is done.",
+)
+@options.progress_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-o", "--output", "target", metavar="OUT", help="Folder to write.  [default: CORPUS-VOCAB]")
 @options.output_options
@@ -61,10 +90,17 @@ def command(
     vocab: int | None,
     merges: int | None,
     min_count: int,
-    pattern: str,
+    pattern: str | None,
     special: tuple[str, ...],
     max_token_bytes: int | None,
     max_pretoken_bytes: int | None,
+    min_pretoken_count: int,
+    weights: tuple[tuple[str, str], ...],
+    sample: int | None,
+    seed: int,
+    resume: str | None,
+    save_every: float,
+    progress_style: str,
     byte_order: Literal["value", "gpt2"],
     as_json: bool,
     target: str | None,
@@ -76,6 +112,10 @@ def command(
     Text, .jsonl and .parquet files are read, each also as .gz, .bz2, .xz or .zst. The folder that is written loads in
     transformers, tiktoken and bbpe; training.json in it says how the vocabulary came about.
 
+    CORPUS may also be count files, .parquet or .tsv, which "bbpe pretokens" writes: all are added up, and the result is
+    that of the text they were counted in. With --weight each source gets the share of bytes that its weight has of all
+    weights; nothing is rounded, so that the result is exact and the same everywhere.
+
     \b
     Example:
       bbpe train corpora/tiny/train --vocab 2k -o tiny-2000
@@ -85,14 +125,17 @@ def command(
 
     out = Path(target) if target is not None else default_output(corpus[0], vocab, merges, len(special))
     output.check_folder(out, force)
-    with progress.shown(quiet) as show:
+    given = {str(Path(path)): weight for path, weight in weights}  # spelled as the library is given the corpus
+    if len(given) < len(weights):
+        raise click.UsageError("--weight names a path twice")
+    with output.warnings_as_notes(quiet), progress.shown(quiet, progress_style) as show:
         tokenizer = train(
             options.paths(corpus),
             vocab,
             num_merges=merges,
             min_count=min_count,
             pattern=pattern,
-            special_tokens=special,
+            special_tokens=special or None,
             max_token_bytes=max_token_bytes,
             max_pretoken_bytes=max_pretoken_bytes,
             byte_order=byte_order,
@@ -101,6 +144,12 @@ def command(
             text_field=text_field,
             lines=lines,
             strict=strict,
+            min_pretoken_count=min_pretoken_count,
+            weights=given or None,
+            sample=sample,
+            sample_seed=seed,
+            resume=resume,
+            resume_seconds=save_every,
         )
     saved = save(tokenizer, out, force=force, format="directory")
     record = tokenizer.training_record

@@ -1,0 +1,311 @@
+"""What a training keeps on disk, so that it goes on after the death of its process.
+
+A folder holds one training: ``training`` says which one, in words that another training is told from; ``counted-P-N``
+are parts of the counts of source P and ``counting-P`` how far its count is; ``counts`` is their sum once all is
+counted, and ``merges`` what has been learned. Every file is written beside its name and renamed, a part before the
+state that speaks of it, so that a process may be killed at any moment: what stands there is whole. A lock, which ends
+with the process, keeps a second one out.
+
+What it does not: decide what to do next. ``counts.py`` and ``training.py`` ask it for what there is and go on from there.
+The numbers are kept as NumPy's ``.npz``, which has a check sum for every array, and not as count files: those need
+pyarrow, or are slow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bbpe.atomic import atomic_write, output_errors
+from bbpe.corpus import Sample, Source
+from bbpe.counts import Counts, CountState, Keeper, StreamState, Weight
+from bbpe.errors import TrainingError
+from bbpe.patterns import Pattern
+
+__all__ = ["Checkpoint", "MergesKept"]
+
+_FORMAT = "bbpe-resume"
+_FORMAT_VERSION = 1
+_TRAINING, _COUNTS, _MERGES, _LOCK = "training.json", "counts.npz", "merges.npz", "lock"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MergesKept:
+    """Merges that have been learned.
+
+    Attributes:
+        merges: (left id, right id) in learning order: uint32[n, 2].
+        counts: The count that each won with: int64[n].
+        tokens: Tokens of the text before the first and after each: int64[n + 1].
+    """
+
+    merges: npt.NDArray[np.uint32]
+    counts: npt.NDArray[np.int64]
+    tokens: npt.NDArray[np.int64]
+
+    @classmethod
+    def none(cls) -> MergesKept:
+        """No merges yet; how many tokens the text has is known when learning begins."""
+        return cls(np.empty((0, 2), np.uint32), np.empty(0, np.int64), np.empty(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def first(self, size: int) -> MergesKept:
+        """The first merges, at most ``size``."""
+        return MergesKept(self.merges[:size], self.counts[:size], self.tokens[: size + 1])
+
+    def and_then(
+        self, merges: npt.NDArray[np.uint32], counts: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]
+    ) -> MergesKept:
+        """These merges and those learned after them, whose numbers of tokens begin with the last of these.
+
+        Raises:
+            TrainingError: They do not: these merges were not learned from this text.
+        """
+        if len(self.tokens) and self.tokens[-1] != tokens[0]:
+            raise TrainingError("the merges that were kept were not learned from this text; name another folder")
+        return MergesKept(
+            np.concatenate([self.merges, merges]),
+            np.concatenate([self.counts, counts]),
+            np.concatenate([self.tokens[:-1], tokens]),
+        )
+
+
+class Checkpoint:
+    """The folder of one training. To be used in a ``with`` block, which holds the lock.
+
+    Attributes:
+        seconds: How long to work between two times that something is kept.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], seconds: float) -> None:
+        if not seconds >= 0:
+            raise TrainingError(f"resume_seconds is {seconds}; it must be at least 0")
+        self.folder = Path(folder)
+        self.seconds = seconds
+        self._lock: IO[bytes] | None = None
+
+    def __enter__(self) -> Checkpoint:
+        with output_errors(self.folder):
+            self.folder.mkdir(exist_ok=True)
+            others = sorted(set(os.listdir(self.folder)).difference(_files_of(self.folder)))
+            if others:
+                raise TrainingError(
+                    f"{self.folder}: holds other files ({', '.join(others[:5])}); name an empty or a new folder"
+                )
+            self._lock = (self.folder / _LOCK).open("ab")
+        try:
+            fcntl: Any = importlib.import_module("fcntl")
+        except ImportError:  # Windows: whoever starts two at once is on his own
+            return self
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise TrainingError(f"{self.folder}: another process is training with this folder; let it end") from None
+        for name in os.listdir(self.folder):  # what a process left that was killed while it wrote
+            if name.endswith(".tmp"):
+                with contextlib.suppress(OSError):
+                    (self.folder / name).unlink()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def begin(self, training: Mapping[str, object]) -> None:
+        """Say which training this is; what was kept of the same one is gone on with.
+
+        Args:
+            training: What the result depends on, by the name that an error calls it, as JSON can say it.
+
+        Raises:
+            TrainingError: The folder is of another training.
+        """
+        path = self.folder / _TRAINING
+        asked = json.loads(json.dumps(training))
+        if path.exists():
+            known = self._json(path)
+            for name in sorted({*known, *asked}):
+                if known.get(name) != asked.get(name):
+                    raise TrainingError(
+                        f"{self.folder}: was begun with another {name} ({_shown(known.get(name))}, now "
+                        f"{_shown(asked.get(name))}); repeat that training, or name another folder"
+                    )
+        else:
+            self._write_json(path, asked)
+
+    # ---- counting ----
+
+    def keeper(self, source: int) -> Keeper:
+        """What keeps the count of one source."""
+        return _CountKeeper(self, source)
+
+    def counts(self) -> Counts | None:
+        """The counts of everything; None where not everything is counted."""
+        path = self.folder / _COUNTS
+        return _load_counts(path) if path.exists() else None
+
+    def save_counts(self, counts: Counts) -> None:
+        """Keep the counts of everything; the parts they were made of are not needed any more."""
+        _save_counts(self.folder / _COUNTS, counts)
+        for name in os.listdir(self.folder):
+            if name.startswith("counted-"):
+                (self.folder / name).unlink()
+
+    # ---- merging ----
+
+    def merges(self) -> MergesKept | None:
+        """The merges that were learned; None where there are none."""
+        path = self.folder / _MERGES
+        if not path.exists():
+            return None
+        with _arrays(path) as arrays:
+            kept = MergesKept(arrays["merges"], arrays["counts"], arrays["tokens"])
+        if kept.merges.shape != (len(kept), 2) or len(kept.tokens) != len(kept) + 1:
+            raise _damaged(path)
+        return kept
+
+    def save_merges(self, kept: MergesKept) -> None:
+        """Keep the merges that were learned, instead of those before."""
+        with atomic_write(self.folder / _MERGES, force=True) as file:
+            np.savez(file, merges=kept.merges, counts=kept.counts, tokens=kept.tokens)
+
+    # ---- files ----
+
+    def _json(self, path: Path) -> dict[str, Any]:
+        try:
+            record = json.loads(path.read_bytes())
+            if record.pop("format") != _FORMAT or record.pop("format_version") != _FORMAT_VERSION:
+                raise TrainingError(f"{path}: was written by another version of bbpe; name another folder")
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            if isinstance(error, TrainingError):
+                raise
+            raise _damaged(path) from None
+        assert isinstance(record, dict)  # it has pop
+        return record
+
+    def _write_json(self, path: Path, record: Mapping[str, object]) -> None:
+        text = json.dumps(
+            {"format": _FORMAT, "format_version": _FORMAT_VERSION, **record}, ensure_ascii=False, indent=1
+        )
+        with atomic_write(path, force=True) as file:
+            file.write(text.encode())
+
+
+class _CountKeeper:
+    """``counts.Keeper`` for one source."""
+
+    def __init__(self, checkpoint: Checkpoint, source: int) -> None:
+        self._checkpoint = checkpoint
+        self._source = source
+
+    @property
+    def seconds(self) -> float:
+        return self._checkpoint.seconds
+
+    def load(self) -> CountState | None:
+        path = self._state_path()
+        if not path.exists():
+            return None
+        record = self._checkpoint._json(path)
+        try:
+            return CountState(
+                tuple(StreamState(**stream) for stream in record["streams"]),
+                record["parts"],
+                None if record["sample"] is None else Sample(**record["sample"]),
+            )
+        except (KeyError, TypeError):
+            raise _damaged(path) from None
+
+    def save(self, state: CountState, part: Counts | None) -> None:
+        if part is not None:
+            _save_counts(self._part_path(state.parts), part)
+        self._checkpoint._write_json(self._state_path(), asdict(state))
+
+    def part(self, number: int) -> Counts:
+        return _load_counts(self._part_path(number))
+
+    def _state_path(self) -> Path:
+        return self._checkpoint.folder / f"counting-{self._source}.json"
+
+    def _part_path(self, number: int) -> Path:
+        return self._checkpoint.folder / f"counted-{self._source}-{number}.npz"
+
+
+def _files_of(folder: Path) -> list[str]:
+    """The names in a folder that a checkpoint may have written."""
+    known = (_TRAINING, _COUNTS, _MERGES, _LOCK)
+    return [
+        name
+        for name in os.listdir(folder)
+        if name in known
+        or name.startswith(("counted-", "counting-"))
+        or (name.startswith(".") and name.endswith(".tmp"))
+    ]
+
+
+def _save_counts(path: Path, counts: Counts) -> None:
+    about = {name: getattr(counts, name) for name in _NUMBERS}
+    about["pattern"] = {"stages": counts.pattern.stages, "name": counts.pattern.name}
+    for name in ("sources", "samples", "weights"):
+        about[name] = [asdict(each) for each in getattr(counts, name)]
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    with atomic_write(path, force=True) as file:
+        np.savez(file, data=counts.data, offsets=counts.offsets, counts=counts.counts, about=text)
+
+
+_NUMBERS = (
+    "special_tokens",
+    "normalizer",
+    "max_pretoken_bytes",
+    "documents",
+    "bytes",
+    "characters",
+    "invalid_bytes",
+    "pretokens",
+    "pretokens_cut",
+    "power",
+)
+
+
+def _load_counts(path: Path) -> Counts:
+    with _arrays(path) as arrays:
+        about = json.loads(arrays["about"].tobytes())
+        pattern = about.pop("pattern")
+        about["pattern"] = Pattern(tuple(pattern["stages"]), pattern["name"])
+        about["special_tokens"] = tuple(about["special_tokens"])
+        about["sources"] = tuple(Source(**each) for each in about["sources"])
+        about["samples"] = tuple(Sample(**each) for each in about["samples"])
+        about["weights"] = tuple(Weight(**each) for each in about["weights"])
+        return Counts(arrays["data"], arrays["offsets"], arrays["counts"], **about)
+
+
+@contextlib.contextmanager
+def _arrays(path: Path) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            yield arrays
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> TrainingError:
+    return TrainingError(f"{path}: is damaged, and a training cannot go on from it; name another folder")
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "…"

@@ -1,0 +1,504 @@
+"""Count files: pretokens and their counts on disk, to be added up and trained from.
+
+What it does: writes counts as Parquet or as tab-separated text, each with a manifest that says how they came about, and
+reads both again, piece by piece, believing nothing: every row is checked, and so are the sums that the manifest names.
+What it does not: count (``counts.py``), find count files among other sources or weight them (``mixture.py``).
+
+Parquet: the columns ``pretoken`` (binary) and ``count`` (int64), sorted by the bytes; the manifest is the value of
+``bbpe-counts`` in the file's metadata. TSV: a line a pretoken, ``pretoken⟨TAB⟩count``, as sorted; a tab, newline,
+carriage return or backslash in a pretoken is written ``\\t``, ``\\n``, ``\\r``, ``\\\\``, and a byte that is no part of
+valid UTF-8 (or is zero) ``\\xHH``; the manifest is the first line, ``#bbpe-counts`` and JSON, which no other line can be
+taken for, because it has no tab. Files that other programs wrote may lack the manifest: then whoever reads them has to
+say the pattern.
+
+Where to read next: :func:`write_counts`, :func:`read_counts`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import IO, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+import bbpe
+from bbpe._count import PretokenCounter
+from bbpe.atomic import atomic_write
+from bbpe.corpus import Sample, Source
+from bbpe.counts import Counts, collected, without_pretokens
+from bbpe.errors import CorpusError, MissingExtraError, OutputError, TrainingError
+from bbpe.patterns import Pattern, get_pattern
+from bbpe.unicode import unicode_version
+
+__all__ = [
+    "SUFFIXES",
+    "Manifest",
+    "is_count_file",
+    "pattern_sha256",
+    "read_counts",
+    "read_manifest",
+    "write_counts",
+    "write_tsv",
+]
+
+Rows: TypeAlias = "tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]"
+"""Pretokens one after another, n + 1 offsets, n counts: as in :class:`bbpe.counts.Counts`, in any order."""
+
+SUFFIXES = (".parquet", ".tsv")
+"""What the name of a count file ends in."""
+
+_FORMAT = "bbpe-counts"
+_FORMAT_VERSION = 1
+_TSV_HEAD = b"#bbpe-counts "
+_ROWS = 1 << 19  # in a row group of Parquet, and in one piece of TSV
+_GROUP_BYTES = 1 << 28  # of pretokens in a row group: far from the 2 GB that its offsets can tell
+_MOST = 2**63 - 1
+_SUMS = ("documents", "bytes", "characters", "invalid_bytes", "pretokens", "pretokens_cut")
+
+
+# --- the manifest -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a count file says of itself.
+
+    Attributes:
+        about: The counts without the pretokens: how they were made, of what, and their sums.
+        distinct: How many distinct pretokens there are.
+        unicode: The version of the Unicode tables that the pattern was run with.
+        bbpe: The version of bbpe that wrote the file.
+    """
+
+    about: Counts
+    distinct: int
+    unicode: str
+    bbpe: str
+
+
+def pattern_sha256(pattern: Pattern) -> str:
+    """The sha256 of a pattern's stages as a JSON list, UTF-8, without spaces: in hex.
+
+    >>> pattern_sha256(get_pattern("gpt2"))[:16]
+    '78a78dce1d2b0edb'
+    """
+    text = json.dumps(list(pattern.stages), ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def manifest_json(counts: Counts) -> str:
+    """The manifest of counts, as one line of JSON."""
+    if counts.power or counts.weights:
+        raise ValueError("weighted counts are made where they are used, and not written")
+    pattern = counts.pattern
+    return json.dumps(
+        {
+            "format": _FORMAT,
+            "format_version": _FORMAT_VERSION,
+            "pattern": {"name": pattern.name, "stages": list(pattern.stages), "sha256": pattern_sha256(pattern)},
+            "special_tokens": list(counts.special_tokens),
+            "normalizer": counts.normalizer,
+            "max_pretoken_bytes": counts.max_pretoken_bytes,
+            "distinct_pretokens": len(counts),
+            **{name: getattr(counts, name) for name in _SUMS},
+            "sources": [asdict(source) for source in counts.sources],
+            "samples": [asdict(sample) for sample in counts.samples],
+            "versions": {"bbpe": bbpe.__version__, "unicode": unicode_version()},
+        },
+        ensure_ascii=False,
+    )
+
+
+def _parsed_manifest(text: bytes | str, path: str) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        CorpusError: It is damaged or of a later version.
+        TrainingError: The Unicode tables were others.
+    """
+    try:
+        record = json.loads(text)
+        version = record["format_version"]
+        if record["format"] != _FORMAT or version != _FORMAT_VERSION:
+            raise CorpusError(
+                f"{path}: its manifest is of {record['format']!r} version {version!r}; this bbpe reads "
+                f"{_FORMAT!r} version {_FORMAT_VERSION}"
+            )
+        pattern = Pattern(tuple(record["pattern"]["stages"]), record["pattern"]["name"])
+        if record["pattern"]["sha256"] != pattern_sha256(pattern):
+            raise CorpusError(f"{path}: its manifest is damaged: the pattern is not the one that its sha256 is of")
+        sums: dict[str, Any] = {name: _whole(record[name]) for name in _SUMS}
+        about = replace(
+            without_pretokens(pattern),
+            special_tokens=tuple(map(_text, record["special_tokens"])),
+            normalizer=None if record["normalizer"] is None else _text(record["normalizer"]),
+            max_pretoken_bytes=None if record["max_pretoken_bytes"] is None else _whole(record["max_pretoken_bytes"]),
+            sources=tuple(
+                Source(_text(each["path"]), _whole(each["bytes"]), _text(each["sha256"])) for each in record["sources"]
+            ),
+            samples=tuple(
+                Sample(**{name: _whole(value) for name, value in each.items()}) for each in record["samples"]
+            ),
+            **sums,
+        )
+        versions = record["versions"]
+        manifest = Manifest(
+            about, _whole(record["distinct_pretokens"]), _text(versions["unicode"]), _text(versions["bbpe"])
+        )
+    except CorpusError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CorpusError(f"{path}: its manifest is damaged ({type(error).__name__}: {error}); count again") from None
+    if manifest.unicode != unicode_version():
+        raise TrainingError(
+            f"{path}: was counted with Unicode {manifest.unicode} by bbpe {manifest.bbpe}, and this bbpe has Unicode "
+            f"{unicode_version()}: a few characters are of other classes; count again"
+        )
+    return manifest
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 2**64:
+        raise ValueError(f"{value!r} is no count")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no string")
+    return value
+
+
+def is_count_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is to be read as a count file.
+
+    Every ``.tsv`` is, and a Parquet file that has a manifest or the two columns of one. A Parquet file that cannot be
+    read is left to whoever reads it next, who says why.
+    """
+    name = os.fspath(path)
+    if name.lower().endswith(".tsv"):
+        return True
+    if not name.lower().endswith(".parquet") or not os.path.isfile(name):
+        return False
+    try:
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        return False
+    try:
+        schema = parquet.read_schema(name)
+    except (OSError, ValueError):  # ArrowInvalid is a ValueError
+        return False
+    return _FORMAT.encode() in (schema.metadata or {}) or set(schema.names) == {"pretoken", "count"}
+
+
+def read_manifest(path: str | os.PathLike[str]) -> Manifest | None:
+    """What a count file says of itself; None where another program wrote it.
+
+    Raises:
+        CorpusError: The file cannot be read, or its manifest is damaged.
+        MissingExtraError: It is Parquet, and pyarrow is not installed.
+        TrainingError: It was counted with other Unicode tables.
+    """
+    name = os.fspath(path)
+    with _opened(name) as file:
+        if name.lower().endswith(".parquet"):
+            with _arrow_errors(name):
+                metadata = _arrow(name)[1].ParquetFile(file).schema_arrow.metadata or {}
+            text = metadata.get(_FORMAT.encode())
+        else:
+            head = file.readline()
+            text = head[len(_TSV_HEAD) :] if head.startswith(_TSV_HEAD) else None
+        return None if text is None else _parsed_manifest(text, name)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_counts(path: str | os.PathLike[str], *, pattern: str | Sequence[str] | Pattern | None = None) -> Counts:
+    """Read a count file.
+
+    Args:
+        path: A ``.parquet`` or ``.tsv`` file.
+        pattern: What made the pretokens; needed where the file has no manifest, and otherwise compared with it.
+
+    Raises:
+        CorpusError: The file cannot be read, is damaged, or is not what its manifest says.
+        MissingExtraError: It is Parquet, and pyarrow is not installed.
+        TrainingError: It was made with another pattern or other Unicode tables, or does not say with which.
+    """
+    name = os.fspath(path)
+    manifest = read_manifest(name)
+    wanted = None if pattern is None else get_pattern(pattern)
+    if manifest is None:
+        if wanted is None:
+            raise TrainingError(f"{name}: does not say which pattern made its pretokens; name it (--pattern)")
+        about = without_pretokens(wanted)
+    else:
+        about = manifest.about
+        if wanted is not None and wanted != about.pattern:
+            raise TrainingError(f"{name}: was counted with the pattern {about.pattern}, not {wanted}; count again")
+    counter = PretokenCounter()
+    total = 0.0
+    with _opened(name) as file:
+        rows = _parquet_rows(file, name) if name.lower().endswith(".parquet") else _tsv_rows(file, name)
+        for data, offsets, counts in rows:
+            # The sum may not fit the integers that it would be made in.
+            total += float(np.diff(offsets).astype(np.float64) @ counts.astype(np.float64))
+            if total > _MOST / 2:
+                raise TrainingError(f"{name}: stands for {total:.4g} bytes, more than can be counted; scale it down")
+            counter.add(data, offsets, counts)
+    result = collected([counter], about)
+    if manifest is not None:
+        for what, said, found in (
+            ("distinct pretokens", manifest.distinct, len(result)),
+            ("pretokens", about.pretokens, result.pretokens),
+            ("bytes", about.bytes, result.bytes),
+            ("characters", about.characters, result.characters),
+            ("invalid bytes", about.invalid_bytes, result.invalid_bytes),
+        ):
+            if said != found:
+                raise CorpusError(
+                    f"{name}: its manifest says {said:,} {what}, and there are {found:,}: rows were lost or changed; "
+                    "fetch or count it again"
+                )
+    if not len(result):
+        raise CorpusError(f"{name}: no pretokens in it; give a count file that has some")
+    return result
+
+
+@contextlib.contextmanager
+def _opened(name: str) -> Iterator[IO[bytes]]:
+    try:
+        with open(name, "rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise CorpusError(f"{name}: no such file; check the path") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CorpusError(f"{name}: cannot be read: {reason}; check the file and its permissions") from error
+
+
+def _arrow(name: str) -> tuple[Any, Any]:
+    """``pyarrow`` and ``pyarrow.parquet``."""
+    try:
+        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise MissingExtraError(
+            f"{name}: count files of Parquet need pyarrow: pip install 'bbpe[parquet]'; or write a .tsv"
+        ) from None
+
+
+@contextlib.contextmanager
+def _arrow_errors(name: str) -> Iterator[None]:
+    arrow, _ = _arrow(name)
+    try:
+        yield
+    except (arrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CorpusError(f"{name}: corrupt or truncated Parquet: {reason}; fetch or count it again") from None
+
+
+def _parquet_rows(file: IO[bytes], name: str) -> Iterator[Rows]:
+    arrow, parquet = _arrow(name)
+    with _arrow_errors(name):
+        table = parquet.ParquetFile(file)
+        schema = table.schema_arrow
+        missing = [column for column in ("pretoken", "count") if column not in schema.names]
+        if missing:
+            raise CorpusError(f"{name}: no column {missing[0]!r}; a count file has pretoken and count")
+        kind, number = schema.field("pretoken").type, schema.field("count").type
+        types = arrow.types
+        if not (types.is_binary(kind) or types.is_large_binary(kind) or types.is_string(kind)):
+            raise CorpusError(f"{name}: column 'pretoken' is of type {kind}, not binary")
+        if not types.is_integer(number) or types.is_uint64(number):
+            raise CorpusError(f"{name}: column 'count' is of type {number}, not int64")
+        row = 0
+        for batch in table.iter_batches(batch_size=1 << 16, columns=["pretoken", "count"], use_threads=False):
+            pretokens, counted = batch.column(0), batch.column(1)
+            for column, values in (("pretoken", pretokens), ("count", counted)):
+                if values.null_count:
+                    at = row + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
+                    raise CorpusError(f"{name}: row {at}: {column} is null")
+            array = pretokens.cast(arrow.large_binary())
+            _, offsets_buffer, data_buffer = array.buffers()
+            offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+            data = np.frombuffer(data_buffer if data_buffer is not None else b"", dtype=np.uint8)
+            counts = counted.cast(arrow.int64()).to_numpy(zero_copy_only=False)
+            _check_rows(name, "row", row, offsets, counts)
+            yield data[offsets[0] : offsets[-1]], offsets - offsets[0], counts
+            row += len(counts)
+
+
+def _check_rows(
+    name: str, unit: str, first: int, offsets: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+) -> None:
+    wrong = np.flatnonzero((np.diff(offsets) == 0) | (counts < 1))
+    if len(wrong):
+        at = int(wrong[0])
+        what = "an empty pretoken" if offsets[at] == offsets[at + 1] else f"count {counts[at]}; it must be at least 1"
+        raise CorpusError(f"{name}: {unit} {first + at}: {what}")
+
+
+_UNESCAPED = {b"t": b"\t", b"n": b"\n", b"r": b"\r", b"\\": b"\\"}
+_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.|$)", re.DOTALL)
+_NUMBER = re.compile(rb"-?[0-9]{1,25}")
+
+
+def _tsv_rows(file: IO[bytes], name: str) -> Iterator[Rows]:
+    pretokens: list[bytes] = []
+    counts: list[int] = []
+    for number, line in enumerate(file, 1):
+        line = line.removesuffix(b"\n").removesuffix(b"\r")
+        if line.startswith(_TSV_HEAD) and b"\t" not in line:
+            if number > 1:
+                raise CorpusError(
+                    f"{name}:{number}: the manifest of another count file; train takes several files, so that they "
+                    "need not be joined"
+                )
+            continue
+        pretoken, tab, counted = line.rpartition(b"\t")
+        if not tab or b"\t" in pretoken or not _NUMBER.fullmatch(counted):
+            shown = line[:60].decode("utf-8", "replace")
+            raise CorpusError(
+                f"{name}:{number}: {shown!r} is not pretoken⟨TAB⟩count; a .tsv is read as a count file, name text .txt"
+            )
+        count = int(counted)
+        if not 1 <= count <= _MOST:
+            raise CorpusError(f"{name}:{number}: count {count}; it must be from 1 to 2**63 - 1")
+        if b"\\" in pretoken:
+            pretoken = _unescaped(pretoken, f"{name}:{number}")
+        if not pretoken:
+            raise CorpusError(f"{name}:{number}: an empty pretoken")
+        pretokens.append(pretoken)
+        counts.append(count)
+        if len(counts) == _ROWS:
+            yield _as_rows(pretokens, counts)
+            pretokens, counts = [], []
+    if counts:
+        yield _as_rows(pretokens, counts)
+
+
+def _unescaped(text: bytes, place: str) -> bytes:
+    def replaced(match: re.Match[bytes]) -> bytes:
+        escape: bytes = match[1]
+        if len(escape) == 3:
+            return bytes([int(escape[1:], 16)])
+        if escape not in _UNESCAPED:
+            shown = match[0].decode("utf-8", "replace")
+            raise CorpusError(f"{place}: {shown!r} is no escape; known are \\t \\n \\r \\\\ and \\xHH")
+        return _UNESCAPED[escape]
+
+    return _ESCAPE.sub(replaced, text)
+
+
+def _as_rows(pretokens: list[bytes], counts: list[int]) -> Rows:
+    offsets = np.zeros(len(pretokens) + 1, np.int64)
+    np.cumsum([len(pretoken) for pretoken in pretokens], out=offsets[1:])
+    return np.frombuffer(b"".join(pretokens), np.uint8), offsets, np.array(counts, np.int64)
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def write_counts(counts: Counts, path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Write a count file, all or nothing. Equal counts give equal bytes (of Parquet: with one version of pyarrow).
+
+    Args:
+        counts: What to write; not weighted.
+        path: Ends in ``.parquet`` or ``.tsv``.
+        force: Replace a file that exists.
+
+    Raises:
+        MissingExtraError: Parquet is wanted, and pyarrow is not installed.
+        OutputError: The name ends in something else, exists, or cannot be written.
+    """
+    kind = check_output(path, force=force)
+    with atomic_write(path, force=force) as file:
+        if kind == ".parquet":
+            _write_parquet(counts, file, os.fspath(path))
+        else:
+            write_tsv(counts, file)
+
+
+def check_output(path: str | os.PathLike[str], *, force: bool = False) -> Literal[".parquet", ".tsv"]:
+    """The kind of count file that a name asks for; to be called before the work that fills it.
+
+    Raises:
+        MissingExtraError: Parquet is wanted, and pyarrow is not installed.
+        OutputError: The name asks for none, or the file exists already (and ``force`` is false).
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix in SUFFIXES:
+        if os.path.exists(path) and not force:
+            raise OutputError(
+                f"{os.fspath(path)}: exists already; choose another name or pass force (--force) to replace it"
+            )
+        if suffix == ".tsv":
+            return ".tsv"
+        _arrow(os.fspath(path))
+        return ".parquet"
+    raise OutputError(f"{os.fspath(path)}: a count file is .parquet or .tsv; end its name in one of them")
+
+
+def _write_parquet(counts: Counts, file: IO[bytes], name: str) -> None:
+    arrow, parquet = _arrow(name)
+    schema = arrow.schema(
+        [arrow.field("pretoken", arrow.binary(), nullable=False), arrow.field("count", arrow.int64(), nullable=False)],
+        metadata={_FORMAT: manifest_json(counts)},
+    )
+    # No dictionary: no pretoken comes twice. Sorted strings share beginnings, which Zstandard finds.
+    with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=False) as writer:
+        first = 0
+        while first < len(counts):
+            offsets = counts.offsets
+            fits = int(np.searchsorted(offsets, offsets[first] + _GROUP_BYTES, side="right")) - 1
+            last = min(max(first + 1, fits), first + _ROWS, len(counts))
+            begin, end = int(offsets[first]), int(offsets[last])
+            pretokens = arrow.Array.from_buffers(
+                arrow.binary(),
+                last - first,
+                [
+                    None,
+                    arrow.py_buffer((offsets[first : last + 1] - begin).astype(np.int32)),
+                    arrow.py_buffer(counts.data[begin:end]),
+                ],
+            )
+            numbers = arrow.array(counts.counts[first:last])
+            writer.write_batch(arrow.RecordBatch.from_arrays([pretokens, numbers], schema=schema))
+            first = last
+
+
+_ESCAPED = {b"\t": b"\\t", b"\n": b"\\n", b"\r": b"\\r", b"\\": b"\\\\", b"\0": b"\\x00"}
+_TO_ESCAPE = re.compile(rb"[\t\n\r\\\x00]")
+
+
+def write_tsv(counts: Counts, file: IO[bytes]) -> None:
+    """Write counts as TSV into an open file."""
+    file.write(_TSV_HEAD + manifest_json(counts).encode() + b"\n")
+    lines: list[bytes] = []
+    for pretoken, count in counts.items():
+        lines.append(b"%b\t%d\n" % (_escaped(pretoken), count))
+        if len(lines) == 1 << 14:
+            file.write(b"".join(lines))
+            lines.clear()
+    file.write(b"".join(lines))
+
+
+def _escaped(pretoken: bytes) -> bytes:
+    text = _TO_ESCAPE.sub(lambda match: _ESCAPED[match[0]], pretoken)
+    if text.isascii():
+        return text
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return text.decode("utf-8", "backslashreplace").encode()
+    return text

@@ -1,0 +1,239 @@
+"""A training that is killed and begun again gives the same bytes as one that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bbpe import counts as counting
+from bbpe.checkpoints import Checkpoint, MergesKept
+from bbpe.corpus import Progress
+from bbpe.counts import count_pretokens
+from bbpe.errors import BbpeError, CorpusError, TrainingError
+from bbpe.training import train
+
+ROOT = Path(__file__).parent.parent
+TINY = ROOT / "corpora" / "tiny" / "train"
+
+
+class Died(Exception):
+    """What stands for the death of a process at a moment that a test chooses."""
+
+
+def record_of(tok: Any) -> str:
+    assert tok.training_record is not None
+    text: str = tok.training_record.to_json()
+    return text
+
+
+# --- in one process ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [0, 0.002, 30])
+@pytest.mark.parametrize("byte_order", ["value", "gpt2"])
+def test_with_and_without_a_folder_the_result_is_the_same(seconds: float, byte_order: Any, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"special_tokens": ["<s>"], "byte_order": byte_order, "max_token_bytes": 12}
+    wanted = train(TINY, 700, **options)
+    for _ in range(2):  # the second time everything is there
+        tok = train(TINY, 700, **options, resume=tmp_path / "kept", resume_seconds=seconds)
+        assert tok.vocabulary == wanted.vocabulary
+        assert record_of(tok) == record_of(wanted)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_killed_between_any_two_reports(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress is reported between chunks and between steps of merging: after each of them the process may end."""
+    monkeypatch.setattr(counting, "BLOCK_BYTES", 5000)
+    monkeypatch.setattr("bbpe.corpus.REPORT_SECONDS", 0)
+    monkeypatch.setattr("bbpe.training._REPORT_SECONDS", 0)
+    monkeypatch.setattr("bbpe.training._STEP", 2000)
+    rng = random.Random(seed)
+    options: dict[str, Any] = {"weights": {str(TINY): "1"}} if seed % 3 == 1 else {}
+    options |= {"sample": 60_000, "lines": True} if seed % 3 == 2 else {}
+    wanted = train(TINY, 600, threads=1, **options)
+    died = 0
+    while True:
+        left = rng.randrange(1, 80 if "sample" in options else 9)  # a sample is drawn in one life
+
+        def die(progress: Progress) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Died
+
+        try:
+            tok = train(TINY, 600, threads=1, progress=die, resume=tmp_path / "kept", resume_seconds=0, **options)
+            break
+        except Died:
+            died += 1
+            assert died < 200, "no progress from one death to the next"
+    assert died >= 1
+    assert tok.vocabulary == wanted.vocabulary
+    assert record_of(tok) == record_of(wanted)
+
+
+def test_learning_goes_on_after_any_number_of_merges(tmp_path: Path) -> None:
+    """Encoding with the first merges is the state that learning them made: for each prefix the rest is the same."""
+    counts = count_pretokens(TINY)
+    wanted = train(counts, 450)
+    for size in (*range(256, 300), 333, 449, 450):
+        folder = tmp_path / str(size)
+        train(TINY, size, resume=folder)
+        tok = train(TINY, 450, resume=folder)
+        assert tok.vocabulary == wanted.vocabulary
+        assert tok.training_record is not None
+        assert tok.training_record.curve == wanted.training_record.curve  # type: ignore[union-attr]
+
+
+def test_a_smaller_vocabulary_afterwards(tmp_path: Path) -> None:
+    train(TINY, 600, resume=tmp_path / "kept")
+    tok = train(TINY, 400, resume=tmp_path / "kept")
+    assert record_of(tok) == record_of(train(TINY, 400))
+
+
+def test_what_was_counted_is_not_counted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(TINY, 300, resume=tmp_path / "kept")
+
+    def fail(self: object, counter: object, chunk: object) -> None:
+        raise AssertionError("counted again")
+
+    monkeypatch.setattr(counting._Job, "count", fail)
+    assert len(train(TINY, 320, resume=tmp_path / "kept")) == 320
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"pattern": "gpt2"}, "pattern"),
+        ({"special_tokens": ["<s>"]}, "special_tokens"),
+        ({"min_count": 3}, "min_count"),
+        ({"lines": True}, "lines"),
+        ({"min_pretoken_count": 2}, "min_pretoken_count"),
+        ({"weights": {str(TINY): "1"}}, "weights"),
+    ],
+    ids=str,
+)
+def test_a_folder_of_another_training(options: dict[str, Any], what: str, tmp_path: Path) -> None:
+    train(TINY, 300, resume=tmp_path / "kept")
+    with pytest.raises(TrainingError, match=f"kept: was begun with another {what} "):
+        train(TINY, 300, resume=tmp_path / "kept", **options)
+
+
+def test_a_corpus_that_changed(tmp_path: Path) -> None:
+    corpus = tmp_path / "a.txt"
+    corpus.write_bytes((TINY / "zh.txt").read_bytes())
+    train(corpus, 300, resume=tmp_path / "kept")
+    corpus.write_bytes((TINY / "en.txt").read_bytes())
+    with pytest.raises(TrainingError, match="was begun with another corpus"):
+        train(corpus, 300, resume=tmp_path / "kept")
+
+
+def test_a_corpus_that_changed_and_looks_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same size and time, other bytes in what was counted already: the hash tells."""
+    monkeypatch.setattr(counting, "BLOCK_BYTES", 2000)
+    corpus = tmp_path / "a.txt"
+    data = (TINY / "zh.txt").read_bytes()
+    corpus.write_bytes(data)
+    times = os.stat(corpus)
+
+    def die(progress: Progress) -> None:
+        if progress.done > 5000:
+            raise Died
+
+    monkeypatch.setattr("bbpe.corpus.REPORT_SECONDS", 0)
+    with pytest.raises(Died):
+        train(corpus, 300, threads=1, progress=die, resume=tmp_path / "kept", resume_seconds=0)
+    corpus.write_bytes(b"X" + data[1:])
+    os.utime(corpus, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(CorpusError, match=r"a\.txt: has changed since its count was begun"):
+        train(corpus, 300, resume=tmp_path / "kept")
+
+
+def test_a_folder_with_other_files(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(TrainingError, match=r"holds other files \(mine\.txt\)"):
+        train(TINY, 300, resume=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_what_cannot_be_resumed(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="name files"):
+        train(["text"], 300, resume=tmp_path / "kept")
+    with pytest.raises(TrainingError, match="these are Counts already"):
+        train(count_pretokens(["text"]), 300, resume=tmp_path / "kept")
+    with pytest.raises(BbpeError, match="cannot be written"):
+        train(TINY, 300, resume=tmp_path / "no" / "such" / "folder")
+
+
+@pytest.mark.parametrize("name", ["counts.npz", "merges.npz", "training.json"])
+def test_damage_is_an_error(name: str, tmp_path: Path) -> None:
+    train(TINY, 300, resume=tmp_path / "kept")
+    path = tmp_path / "kept" / name
+    data = path.read_bytes()
+    for damaged in (data[: len(data) // 2], b"", data[: len(data) // 3] + b"?!?!" + data[len(data) // 3 + 4 :]):
+        path.write_bytes(damaged)
+        with pytest.raises(TrainingError, match=r"damaged|another"):
+            train(TINY, 320, resume=tmp_path / "kept")
+
+
+def test_merges_of_another_text_are_noticed(tmp_path: Path) -> None:
+    train(TINY / "zh.txt", 300, resume=tmp_path / "zh")
+    train(TINY / "en.txt", 300, resume=tmp_path / "en")
+    (tmp_path / "zh" / "merges.npz").replace(tmp_path / "en" / "merges.npz")
+    with pytest.raises(TrainingError, match="not learned from this text"):
+        train(TINY / "en.txt", 320, resume=tmp_path / "en")
+    empty = MergesKept.none()
+    assert len(empty.and_then(np.empty((0, 2), np.uint32), np.empty(0, np.int64), np.array([7]))) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+def test_two_at_once(tmp_path: Path) -> None:
+    with Checkpoint(tmp_path / "kept", 30), pytest.raises(TrainingError, match="another process"):
+        train(TINY, 300, resume=tmp_path / "kept")
+    assert len(train(TINY, 300, resume=tmp_path / "kept")) == 300
+
+
+# --- killed -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("seed", range(2))
+def test_kill_9_at_random_moments(seed: int, tmp_path: Path) -> None:
+    """The command line, killed three times at random moments; ``scripts/kill_training.py`` does it twenty times."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for path in TINY.iterdir():
+        (corpus / path.name).write_bytes(path.read_bytes() * 40)
+    command = [sys.executable, "-c", "from bbpe.cli import main; main()", "train", "corpus", "--vocab", "2000", "-q"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([*command, "-o", "whole"], check=True, cwd=tmp_path, env=environment, capture_output=True)
+    rng = random.Random(seed)
+    resumed = [*command, "-o", "out", "--resume", "kept", "--save-every", "0"]
+    for _ in range(3):
+        process = subprocess.Popen(
+            resumed, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(rng.uniform(0.1, 1.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if (tmp_path / "out").exists():
+            break
+    if not (tmp_path / "out").exists():
+        done = subprocess.run(resumed, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    for path in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes(), path.name
+    assert json.loads((tmp_path / "out" / "training.json").read_text())["merges"] == 1744
