@@ -19,8 +19,9 @@ t. The tables keep that one. Symbols are numbered by the rank of that merge, byt
 The one trap: the whole-pretoken rule speaks of pretokens. A segment that happens to be a token which its own merges
 do not reach is that token only where it is the whole pretoken. Such segments are never cached (``encode_unknown``).
 
-Reading order: ``merge_short`` and ``merge_symbols`` are the definition of encoding; from ``cut_stages`` on is the path that text takes. The
-Python side (``tokenizer.py``) has checked all arguments before it calls; ``reference.py`` says what must come out.
+Reading order: ``merge_short`` and ``merge_symbols`` are the definition of encoding; from ``cut_stages`` on is the path
+that text takes. The Python side (``tokenizer.py``) has checked all arguments before it calls; ``reference.py`` says what
+must come out.
 """
 
 import os
@@ -448,7 +449,8 @@ cdef inline bint is_in_long_cache(const segment_t* segment) noexcept nogil:
     """Whether the bucket of a short segment says that it was put into the long cache."""
     cdef const cache_slot* slot = segment.bucket
     cdef uint64_t high = segment.high | IN_LONG_CACHE
-    return (slot[0].low == segment.low and slot[0].high == high) or (slot[1].low == segment.low and slot[1].high == high)
+    return ((slot[0].low == segment.low and slot[0].high == high)
+            or (slot[1].low == segment.low and slot[1].high == high))
 
 
 cdef inline uint64_t low_key(const uint8_t* text, uint64_t length) noexcept nogil:
@@ -1299,7 +1301,8 @@ cdef class Encoder:
                 if length <= SHORT:
                     low = low_key(self.token_data.data() + starts[place], length)
                     high = high_key(self.token_data.data() + starts[place], length)
-                    remember(self.cache.data() + bucket_of(low, high, buckets - 1), low, high, self.token_ids.data() + place, 1)
+                    remember(self.cache.data() + bucket_of(low, high, buckets - 1), low, high,
+                             self.token_ids.data() + place, 1)
         return 0
 
     # ---- encoding ----

@@ -64,7 +64,7 @@ def command(
 
     \b
     Example:
-      bbpe convert cl100k_base cl100k/
+      bbpe convert tiny-2000 tiny-2000.gguf
     """
     from bbpe.conversion import Changes, convert
     from bbpe.formats.gguf_file import Roles

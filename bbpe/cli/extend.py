@@ -115,11 +115,15 @@ def command(
     embedding matrix.
 
     \b
-    Examples:
+    Published vocabularies:
       bbpe extend qwen2 zh/ --add 10k -o qwen2-zh --guard en.txt
       bbpe extend llama3 zh.txt --until-gain 20 --script Han -o llama3-zh
       bbpe extend cl100k_base --words words.tsv -o cl100k-words
       bbpe extend gpt2 --tokens-from chinese-llama-sp --script Han -o gpt2-zh
+
+    \b
+    Example:
+      bbpe extend tiny-2000 corpora/tiny/train/zh.txt --add 100 -o tiny-zh --guard corpora/tiny/eval/en.txt
     """
     from bbpe.extension import extend
 

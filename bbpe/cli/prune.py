@@ -41,7 +41,7 @@ def command(
 
     \b
     Example:
-      bbpe prune llama3 zh/ en/ --keep 100k -o llama3-100k
+      bbpe prune tiny-2000 corpora/tiny/train --keep 1k -o tiny-1000
     """
     from bbpe.extension import prune
 
