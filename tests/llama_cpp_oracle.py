@@ -62,7 +62,8 @@ class LlamaCpp:
     """The vocabulary of a GGUF file, in llama.cpp."""
 
     def __init__(self, path: Path) -> None:
-        self._functions = library()
+        self._model = None
+        self._functions = library()  # skips the test where llama.cpp is not there
         parameters = self._functions.llama_model_default_params()
         parameters.bytes[_VOCAB_ONLY] = 1
         _messages.clear()
@@ -72,11 +73,13 @@ class LlamaCpp:
         self._vocabulary = self._functions.llama_model_get_vocab(self._model)
 
     def __del__(self) -> None:
-        if getattr(self, "_model", None):
+        if self._model:
             self._functions.llama_model_free(self._model)
 
     def __getattr__(self, name: str) -> Any:
         """``bos``, ``eos``, ``pad``, ``n_tokens``, ``get_add_bos``, ``get_add_eos``."""
+        if name.startswith("_"):
+            raise AttributeError(name)
         return getattr(self._functions, f"llama_vocab_{name}")(self._vocabulary)
 
     def encode(self, text: str, *, template: bool = False, special: bool = False) -> list[int]:
