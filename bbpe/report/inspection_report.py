@@ -377,7 +377,7 @@ def _script_blocks(makeup: Makeup) -> tuple[Block, ...]:
         Figure(
             "lengths_figure",
             "Tokens by length",
-            "lines",
+            "histogram",
             "Length (1 to 32)",
             "Tokens",
             (
