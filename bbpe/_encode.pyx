@@ -20,8 +20,8 @@ The one trap: the whole-pretoken rule speaks of pretokens. A segment that happen
 do not reach is that token only where it is the whole pretoken. Such segments are never cached (``encode_unknown``).
 
 Reading order: ``merge_short`` and ``merge_symbols`` are the definition of encoding; from ``cut_stages`` on is the path
-that text takes. The Python side (``tokenizer.py``) has checked all arguments before it calls; ``reference.py`` says what
-must come out.
+that text takes. The Python side (``tokenizer.py``) has checked all arguments before it calls; ``reference.py`` says
+what must come out.
 """
 
 import os
