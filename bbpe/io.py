@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bbpe import catalogue
 from bbpe.atomic import atomic_directory as atomic_directory
@@ -27,8 +28,10 @@ from bbpe.formats.sidecar import Kind, sidecar_path, write_sidecar
 from bbpe.holdings import SIDECAR_FORMATS, TOKENIZER_JSON, check_copy, locate, parts
 from bbpe.patterns import Pattern, get_pattern
 from bbpe.tokenizer import Tokenizer
-from bbpe.training import TrainingRecord
 from bbpe.vocabulary import Template, Vocabulary
+
+if TYPE_CHECKING:
+    from bbpe.training import TrainingRecord
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
 TIKTOKEN = "vocab.tiktoken"
@@ -94,16 +97,13 @@ def load(
         if len(str(error)) <= _MAX_MESSAGE:
             raise
         raise FormatError(shortened(error)) from None  # it quotes what the file holds, which may be megabytes
-    tokenizer = _at_work(model, found.path)
-    if isinstance(tokenizer, Tokenizer) and found.folder is not None:
-        tokenizer = Tokenizer(tokenizer.vocabulary, training_record=_record_of(found.folder, tokenizer.vocabulary))
-    return tokenizer
+    return _at_work(model, found.path, found.folder)
 
 
-def _at_work(model: Vocabulary | EngineModel, path: Path) -> Tokenizer | EngineTokenizer:
-    """What encodes with the contents of a file."""
+def _at_work(model: Vocabulary | EngineModel, path: Path, folder: Path | None = None) -> Tokenizer | EngineTokenizer:
+    """What encodes with the contents of a file, and the record that its folder holds."""
     if isinstance(model, Vocabulary):
-        return Tokenizer(model)
+        return Tokenizer(model, training_record=None if folder is None else _record_of(folder, model))
     try:
         return EngineTokenizer(model)
     except FormatError as error:
@@ -115,6 +115,8 @@ def _record_of(folder: Path, vocabulary: Vocabulary) -> TrainingRecord | None:
     path = folder / TRAINING
     if not path.exists():
         return None
+    from bbpe.training import TrainingRecord  # here, since most folders have no record
+
     try:
         record = TrainingRecord.from_json(decode_utf8(read_bytes(path), path))
     except (FormatError, RecursionError):

@@ -36,7 +36,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bbpe.errors import FormatError
-from bbpe.training import as_merge_list
 from bbpe.vocabulary import Vocabulary
 
 MAX_WORK = 10**9  # the run on one token is quadratic in its length; published vocabularies need less than 10**8 in all
@@ -46,6 +45,8 @@ _NEVER_IN_UTF8 = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
 
 def listed_merges(vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:
     """The merges of a merge list; of a rank table, all splits by the rank of the result: the same encoder."""
+    from bbpe.training import as_merge_list  # here, since reading most formats needs no trainer
+
     merges = as_merge_list(vocabulary).merges
     assert merges is not None
     return merges

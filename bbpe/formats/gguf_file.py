@@ -39,7 +39,6 @@ from bbpe.formats.sentencepiece_model import BPE, UNIGRAM, Piece, engine_model, 
 from bbpe.formats.sidecar import build, special_tokens_from_caller
 from bbpe.formats.tokenizer_json import ids_of_pairs, ordinary_tokens, spelled_tokens
 from bbpe.patterns import Pattern, Pretokenizer
-from bbpe.training import as_merge_list
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
 MAGIC = b"GGUF"
@@ -544,6 +543,8 @@ def write(vocabulary: Vocabulary, path: Path, *, roles: Roles | None = None, mat
     ids = _role_ids(vocabulary, roles or Roles())
     texts, types = _spelled_with_fillers(vocabulary)
     spelled = {id: to_text(token) for id, token in vocabulary.tokens.items()}
+    from bbpe.training import as_merge_list  # here, since reading most formats needs no trainer
+
     listed = as_merge_list(vocabulary)
     if not listed.merges:
         raise FormatError("GGUF cannot say a vocabulary without merges: llama.cpp wants one at least")
