@@ -224,6 +224,27 @@ class CurvePoint:
     count: int
 
 
+def opened_record(text: str, name: str, format: str, version: int) -> dict[str, Any]:
+    """What a record that bbpe wrote as JSON says, without the format and version that it begins with.
+
+    Args:
+        text: The JSON.
+        name: What such a record is called in messages.
+        format: What its ``format`` has to be.
+        version: What its ``format_version`` has to be.
+
+    Raises:
+        FormatError: It is a record of something else, or of another version.
+    """
+    record: dict[str, Any] = json.loads(text)
+    if record.pop("format") != format:
+        raise FormatError(f"this JSON is no {name}: its format is not {format!r}")
+    found = record.pop("format_version")
+    if found != version:
+        raise FormatError(f"{name} of version {found!r}; this bbpe reads {version}")
+    return record
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
     """How a vocabulary came about: written as ``training.json``. The same training gives the same record, to the byte.
@@ -301,12 +322,7 @@ class TrainingRecord:
             FormatError: The text is something else.
         """
         try:
-            record = json.loads(text)
-            if record.pop("format") != _FORMAT:
-                raise FormatError(f"this JSON is no training record: its format is not {_FORMAT!r}")
-            version = record.pop("format_version")
-            if version != _FORMAT_VERSION:
-                raise FormatError(f"training record of version {version!r}; this bbpe reads {_FORMAT_VERSION}")
+            record = opened_record(text, "training record", _FORMAT, _FORMAT_VERSION)
             options = record.pop("options")
             options["pattern"] = Pattern(tuple(options["pattern"]["stages"]), options["pattern"]["name"])
             return cls(

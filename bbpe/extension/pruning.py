@@ -13,10 +13,9 @@ Ids change, for a matrix with fewer rows is the purpose; ``old_ids`` says which 
 from __future__ import annotations
 
 import heapq
-import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,10 +26,11 @@ from bbpe.corpus import Progress, Source, SourceLike, open_corpus
 from bbpe.counts import Counts, count_pretokens
 from bbpe.errors import FormatError, GuaranteeError, TrainingError
 from bbpe.extension.guarantees import _blocks, _once, made_by_merges
-from bbpe.extension.record import CorpusRow, laid_out
+from bbpe.extension.record import CorpusRow, as_plain, laid_out
 from bbpe.formats.equivalence import _Alone, _check_work
 from bbpe.io import PRUNING, Saved, load, save
 from bbpe.tokenizer import Tokenizer
+from bbpe.training import opened_record
 from bbpe.unicode import unicode_version
 from bbpe.vocabulary import Template, Vocabulary
 
@@ -86,12 +86,7 @@ class PruningReport:
         """The report as JSON text, ending in a newline."""
         record: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
         for each in fields(self):
-            value = getattr(self, each.name)
-            if isinstance(value, tuple):
-                value = [asdict(item) if hasattr(item, "__dataclass_fields__") else item for item in value]
-            elif hasattr(value, "__dataclass_fields__"):
-                value = asdict(value)
-            record[each.name] = value
+            record[each.name] = as_plain(getattr(self, each.name))
         return laid_out(record) + "\n"
 
     @classmethod
@@ -102,12 +97,7 @@ class PruningReport:
             FormatError: The text is something else.
         """
         try:
-            record = json.loads(text)
-            if record.pop("format") != FORMAT:
-                raise FormatError(f"this JSON is no record of a pruning: its format is not {FORMAT!r}")
-            version = record.pop("format_version")
-            if version != FORMAT_VERSION:
-                raise FormatError(f"record of a pruning of version {version!r}; this bbpe reads {FORMAT_VERSION}")
+            record = opened_record(text, "record of a pruning", FORMAT, FORMAT_VERSION)
             return cls(
                 sources=tuple(Source(**each) for each in record.pop("sources")),
                 corpus=CorpusRow(**record.pop("corpus")),

@@ -11,6 +11,7 @@ from bbpe.corpus import Source
 from bbpe.embeddings import EmbeddingPlan
 from bbpe.errors import BbpeError, FormatError
 from bbpe.extension.options import ExtensionOptions
+from bbpe.training import opened_record
 
 FORMAT = "bbpe-extension"
 FORMAT_VERSION = 1
@@ -235,10 +236,8 @@ class ExtensionReport:
                 value = [{**asdict(row), "tokens_per_character": row.tokens_per_character} for row in value]
             elif each.name == "price" and value is not None:
                 value = {**asdict(value), "share": value.share}
-            elif isinstance(value, tuple):
-                value = [asdict(item) if hasattr(item, "__dataclass_fields__") else item for item in value]
-            elif hasattr(value, "__dataclass_fields__"):
-                value = asdict(value)
+            else:
+                value = as_plain(value)
             record[each.name] = value
         return laid_out(record) + "\n"
 
@@ -250,12 +249,7 @@ class ExtensionReport:
             FormatError: The text is something else.
         """
         try:
-            record = json.loads(text)
-            if record.pop("format") != FORMAT:
-                raise FormatError(f"this JSON is no record of an extension: its format is not {FORMAT!r}")
-            version = record.pop("format_version")
-            if version != FORMAT_VERSION:
-                raise FormatError(f"record of an extension of version {version!r}; this bbpe reads {FORMAT_VERSION}")
+            record = opened_record(text, "record of an extension", FORMAT, FORMAT_VERSION)
             options = record.pop("options")
             for row in record["corpora"]:
                 del row["tokens_per_character"]
@@ -290,6 +284,13 @@ class ExtensionReport:
 def _tupled(record: Mapping[str, Any]) -> dict[str, Any]:
     """JSON's lists as tuples."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+
+
+def as_plain(value: Any) -> Any:
+    """A field of a report as JSON has it: dataclasses as objects, tuples as arrays."""
+    if isinstance(value, tuple):
+        return [as_plain(item) for item in value]
+    return asdict(value) if hasattr(value, "__dataclass_fields__") else value
 
 
 def laid_out(value: Any, depth: int = 0) -> str:
