@@ -77,6 +77,12 @@ cdef extern from *:
     #include <atomic>
     #include <vector>
     #include <queue>
+    #if defined(_MSC_VER)
+    #include <intrin.h>
+    static inline int count_trailing_zeros(uint64_t bits) { unsigned long at; _BitScanForward64(&at, bits); return at; }
+    #else
+    static inline int count_trailing_zeros(uint64_t bits) { return __builtin_ctzll(bits); }
+    #endif
     typedef std::priority_queue<uint64_t, std::vector<uint64_t>, std::greater<uint64_t>> lowest_first;
     """
     cdef cppclass lowest_first:
@@ -85,6 +91,7 @@ cdef extern from *:
         uint64_t top() nogil
         void pop() nogil
         void push(uint64_t) except +MemoryError nogil
+    int count_trailing_zeros(uint64_t bits) nogil
     cdef cppclass atomic_size "std::atomic<size_t>":
         size_t fetch_add(size_t) nogil
         void store(size_t) nogil
@@ -103,7 +110,7 @@ cdef enum:
     LONG = 46                # bytes of the longest key of the cache for long segments
     LONG_IDS = 20
     LONG_SLOTS = 1 << 13     # 1 MiB a thread
-    HEAP_FROM = 96           # symbols from which a heap beats a linear scan
+    LONG_FROM = 96           # symbols from which merging rank by rank, or by a heap, beats a linear scan
     MIN_BRIDGE_BITS = 17     # 16 KiB
     MAX_BRIDGE_BITS = 24     # 2 MiB
     BRIDGE_SPARSITY = 16     # bits for each bridge: more is more memory to wait for, fewer joins segments in vain
@@ -160,6 +167,21 @@ cdef struct long_slot:     # a segment of at most LONG bytes that is at most LON
     uint8_t text[LONG]
     token_id_t ids[LONG_IDS]
 
+cdef struct part_t:        # a symbol of a long segment
+    uint32_t symbol
+    uint32_t merge         # what it merges into with the next, or NO_MERGE
+    uint32_t following     # where the next begins, and the one before
+    uint32_t preceding
+
+cdef struct waiting_t:     # a place that waits for the turn of its merge
+    uint32_t place
+    uint32_t next          # the one that came after it to the same merge
+
+cdef struct queue_t:       # who waits for a merge; says nothing where its bit in `turns` is not set
+    uint32_t first
+    uint32_t last
+    uint32_t length
+
 cdef struct cutter_t:      # what cutting between characters of three bytes reads
     const uint64_t* bridges          # hash of two characters -> a token holds the end of one and the start of the other
     const uint16_t* edges            # character -> which of the lead sets, and << 8 which of the tail sets
@@ -190,6 +212,7 @@ cdef struct tables_t:      # all that encoding reads and never writes; shared by
     const uint8_t* reached           # place -> whether its bytes alone become it by merging
     bint all_reached                 # by merging
     bint ordered                     # every merge ranks after those that make its parts
+    uint32_t symbol_count
     uint64_t bucket_mask             # of the cache
     const automaton_t* stages[MAX_STAGES]
     int stage_count
@@ -222,7 +245,7 @@ cdef inline uint32_t merge_of(const tables_t* tables, uint32_t left, uint32_t ri
 cdef int merge_symbols(const tables_t* tables, int count, uint32_t* symbols, uint32_t* merges) noexcept nogil:
     """Merge symbols: the lowest rank first, the leftmost of equals, until none applies. How many there are then.
 
-    ``merges`` has the merge of each symbol with the next. Quadratic, so for fewer than HEAP_FROM.
+    ``merges`` has the merge of each symbol with the next. Quadratic, so for fewer than LONG_FROM.
     """
     cdef int i, at
     cdef uint32_t best
@@ -250,7 +273,7 @@ cdef int merge_symbols(const tables_t* tables, int count, uint32_t* symbols, uin
 
 cdef int merge_short(const tables_t* tables, const uint8_t* text, int count, uint32_t* symbols,
                      uint32_t* merges) noexcept nogil:
-    """Merge the bytes of a segment of fewer than HEAP_FROM. Writes the symbols and returns how many there are."""
+    """Merge the bytes of a segment of fewer than LONG_FROM. Writes the symbols and returns how many there are."""
     cdef int i
     for i in range(count):
         symbols[i] = text[i]
@@ -299,17 +322,112 @@ cdef int merge_characters(const tables_t* tables, const uint8_t* text, int lengt
 
 
 cdef size_t merge_long(const tables_t* tables, Workspace space, const uint8_t* text, size_t count) except? 0 nogil:
-    """The same for any length, in O(n log n): a heap of ``rank << 32 | place`` over a linked list of symbols.
+    """The same for any length. Symbols end up in ``space.symbols``; how many is returned."""
+    if count >= <size_t>0xFFFFFFFF // 3:
+        with gil:
+            raise MemoryError("a single pretoken of more than a gigabyte cannot be encoded")
+    space.symbols.reserve(count, 0)
+    if tables.ordered:
+        return merge_by_rank(tables, space, text, count)
+    return merge_by_heap(tables, space, text, count)
 
-    A heap entry is stale when its place is gone or merges at another rank by now. Symbols end up in ``space.symbols``.
+
+cdef size_t merge_by_rank(const tables_t* tables, Workspace space, const uint8_t* text, size_t count) except? 0 nogil:
+    """Merge rank after rank, in O(n), where every merge ranks after those that make its parts.
+
+    Then what a merge makes possible ranks after it, so once the turn of a rank has come nobody joins its queue any
+    more. A place that has merged otherwise by then is skipped. Places of a queue do not overlap unless the two parts
+    are the same; then the leftmost goes first.
+    """
+    cdef size_t i, k, length, used = 0, kept = 0
+    cdef size_t words = tables.symbol_count // 64 + 1
+    cdef uint32_t rank, at, after, before
+    cdef uint64_t turns
+    cdef bint in_order
+    cdef queue_t* queue
+    space.parts.reserve(count, 0)
+    space.waiting.reserve(3 * count, 0)   # one each at first, and two for each merge
+    if space.turns.capacity() < words:
+        space.turns.zero(words)
+        space.queues.reserve(64 * words, 0)
+    cdef part_t* parts = space.parts.data()
+    for i in range(count):
+        parts[i].symbol = text[i]
+        parts[i].following = <uint32_t>(i + 1)
+        parts[i].preceding = <uint32_t>(i - 1)
+        parts[i].merge = tables.byte_pairs[<size_t>text[i] << 8 | text[i + 1]] if i + 1 < count else NO_MERGE
+        used += wait_for_turn(space, parts[i].merge, <uint32_t>i, used)
+    for i in range(words):
+        while space.turns.data()[i] != 0:
+            turns = space.turns.data()[i]
+            rank = <uint32_t>(64 * i) + count_trailing_zeros(turns)
+            space.turns.data()[i] = turns & (turns - 1)
+            queue = space.queues.data() + rank
+            length = queue.length
+            space.places.reserve(length, 0)
+            at = queue.first
+            in_order = True
+            for k in range(length):
+                space.places.data()[k] = space.waiting.data()[at].place
+                in_order &= k == 0 or space.places.data()[k] > space.places.data()[k - 1]
+                at = space.waiting.data()[at].next
+            if not in_order:
+                sort(space.places.data(), space.places.data() + length)
+            for k in range(length):
+                if k + 8 < length:
+                    prefetch(parts + space.places.data()[k + 8])
+                at = space.places.data()[k]
+                if parts[at].merge != rank:
+                    continue
+                after = parts[at].following
+                parts[after].merge = NO_MERGE
+                after = parts[after].following
+                parts[at].symbol = rank
+                parts[at].following = after
+                parts[at].merge = NO_MERGE
+                if after < count:
+                    parts[after].preceding = at
+                    parts[at].merge = merge_of(tables, rank, parts[after].symbol)
+                    used += wait_for_turn(space, parts[at].merge, at, used)
+                if at > 0:
+                    before = parts[at].preceding
+                    parts[before].merge = merge_of(tables, parts[before].symbol, rank)
+                    used += wait_for_turn(space, parts[before].merge, before, used)
+    i = 0
+    while i < count:
+        space.symbols.data()[kept] = parts[i].symbol
+        kept += 1
+        i = parts[i].following
+    return kept
+
+
+cdef inline size_t wait_for_turn(Workspace space, uint32_t merge, uint32_t place, size_t used) noexcept nogil:
+    """Put a place into the queue of its merge, if it has one; how many were put."""
+    cdef queue_t* queue = space.queues.data() + merge
+    cdef uint64_t* turns = space.turns.data() + (merge >> 6)
+    cdef uint64_t bit = <uint64_t>1 << (merge & 63)
+    if merge == NO_MERGE:
+        return 0
+    space.waiting.data()[used].place = place
+    if turns[0] & bit:
+        space.waiting.data()[queue.last].next = <uint32_t>used
+        queue.length += 1
+    else:
+        turns[0] |= bit
+        queue.first = <uint32_t>used
+        queue.length = 1
+    queue.last = <uint32_t>used
+    return 1
+
+
+cdef size_t merge_by_heap(const tables_t* tables, Workspace space, const uint8_t* text, size_t count) except? 0 nogil:
+    """The same in O(n log n), for any table: a heap of ``rank << 32 | place`` over a linked list of symbols.
+
+    A heap entry is stale when its place is gone or merges at another rank by now.
     """
     cdef size_t i, kept
     cdef uint64_t entry
     cdef uint32_t at, after, left, merge
-    if count >= <size_t>0xFFFFFFFF:
-        with gil:
-            raise MemoryError("a single pretoken of 4 GiB or more cannot be encoded")
-    space.symbols.reserve(count, 0)
     space.merges.reserve(count, 0)
     space.links.reserve(2 * count, 0)
     cdef uint32_t* symbols = space.symbols.data()
@@ -388,8 +506,8 @@ cdef token_id_t* encode_unknown(const tables_t* tables, Workspace space, const s
     cdef const uint8_t* text = segment.text
     cdef size_t length = segment.length >> 1
     cdef bint whole = segment.length & 1
-    cdef uint32_t short_symbols[HEAP_FROM]
-    cdef uint32_t short_merges[HEAP_FROM]
+    cdef uint32_t short_symbols[LONG_FROM]
+    cdef uint32_t short_merges[LONG_FROM]
     cdef uint32_t* symbols = short_symbols
     cdef size_t count, i
     cdef uint32_t token = 0
@@ -410,7 +528,7 @@ cdef token_id_t* encode_unknown(const tables_t* tables, Workspace space, const s
     else:
         memorable = token == 0 or not tables.whole_pretoken
         count = 0
-        if length < HEAP_FROM:
+        if length < LONG_FROM:
             if tables.ordered and text[0] & 0xF0 == 0xE0:
                 count = merge_characters(tables, text, <int>length, symbols, short_merges)
             if count == 0:
@@ -785,6 +903,11 @@ cdef class Workspace:
     cdef Buffer[uint32_t] symbols
     cdef Buffer[uint32_t] merges
     cdef Buffer[uint32_t] links
+    cdef Buffer[part_t] parts
+    cdef Buffer[waiting_t] waiting
+    cdef Buffer[uint32_t] places
+    cdef Buffer[queue_t] queues    # merge -> who waits for it
+    cdef Buffer[uint64_t] turns    # merge -> whether anybody does; all 0 between calls
 
     def __cinit__(self, Encoder encoder):
         self.cache.copy(encoder.cache.data(), 2 * (encoder.tables.bucket_mask + 1))
@@ -801,6 +924,9 @@ cdef class Workspace:
             self.symbols.release()
             self.merges.release()
             self.links.release()
+            self.parts.release()
+            self.waiting.release()
+            self.places.release()
         return 0
 
 
@@ -1142,6 +1268,7 @@ cdef class Encoder:
             self.tables.pair_mask = size - 1
             self.tables.byte_pairs = self.byte_pairs.data()
             self.tables.ids = self.symbol_ids.data()
+            self.tables.symbol_count = symbol
             for i in range(1 << 16):
                 self.byte_pairs.data()[i] = merge_of(&self.tables, i >> 8, i & 0xFF)
         return 0

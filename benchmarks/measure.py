@@ -376,12 +376,18 @@ def _utf8_bytes(texts: Iterable[str]) -> int:
     return sum(len(text.encode()) for text in texts)
 
 
+OWN = (
+    *("options", "text", "cpu_seconds", "wall_seconds", "rss_before", "rss_peak", "rss_peak_of"),
+    *("digest", "call", "work_bytes"),
+)
+"""What the parts of a record do not share."""
+
+
 def _in_parts(options: argparse.Namespace, parts: dict[str, dict[str, Any]]) -> dict[str, object]:
     """One record for several measurements of a process: what they share, their sums, and what each has of its own."""
     records = list(parts.values())
     whole = dict(records[0])
-    own = "options text cpu_seconds wall_seconds rss_before rss_peak rss_peak_of digest call work_bytes".split()
-    whole["parts"] = {name: {field: record[field] for field in own} for name, record in parts.items()}
+    whole["parts"] = {name: {field: record[field] for field in OWN} for name, record in parts.items()}
     for field in ("cpu_seconds", "wall_seconds"):
         whole[field] = round(sum(record[field] for record in records), 6)
     whole["rss_peak"] = max(record["rss_peak"] for record in records)
