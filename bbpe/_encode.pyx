@@ -1706,7 +1706,7 @@ cdef class Encoder:
         return size
 
     cdef int _spell(self, const token_id_t* ids, size_t count, uint8_t* out, size_t room) except -1:
-        """Write the bytes of ids that are known to be of the vocabulary. Near the end of the room, no more than those."""
+        """Write the bytes of ids that are known to be the vocabulary's. Near the end of the room, no more than those."""
         cdef size_t i, length
         cdef uint32_t entry
         cdef const uint8_t* lengths = self.spelled_lengths.data()
