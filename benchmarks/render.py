@@ -15,11 +15,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from benchmarks.curves import Scale, curves, drawing
 from benchmarks.goals import BEST, GOALS, Goal
 from benchmarks.results import Cell, Record, Runs, Spread, cells, equality, ratio, read_results
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "README.md"
+DRAWING = HERE / "training.svg"
 MEGABYTE = 1_000_000
 FEWEST_ROUNDS = 5
 
@@ -258,6 +260,52 @@ def train(found: dict[str, Cell]) -> str:
     return "\n\n".join(parts) or "Not measured yet."
 
 
+def scale(found: dict[str, Cell]) -> str:
+    """Training on more text and to more tokens: a row for each library and cell, then the fitted exponents."""
+    rows = []
+    for cell in sorted(chosen(found, "scale"), key=lambda cell: _in_order(cell.name)):
+        size = Scale.of(cell.name)
+        for runs in (runs for runs in cell.runs if runs.records):
+            base = cell.bbpe
+            memory = ratio(base, runs, "rss_peak") if base is not None and runs is not base else None
+            loads = [record["moment"]["load"] for record in runs.records.values()]
+            rows.append(
+                [
+                    size.text,
+                    str(size.megabytes),
+                    f"{size.thousands},000",
+                    f"{label(runs)}, {size.pattern}",
+                    equality(runs, base),
+                    shown(runs.spread("cpu_seconds")),
+                    faster(runs, base),
+                    number(runs.spread("rss_peak").median / MEGABYTE),
+                    number(memory.median) if memory is not None else "–",
+                    number(max(loads)) if None not in loads else "–",
+                ]
+            )
+    head = ["text", "MB", "vocabulary", "library, pattern", "merges equal", "CPU s", "bbpe is as fast", "peak MB"]
+    head += ["bbpe's peak by its", "load"]
+    fitted = [
+        [
+            curve.library,
+            curve.text,
+            what,
+            f"{curve.exponent:.2f}",
+            f"{number(curve.points[0][0])} to {number(curve.points[-1][0])}",
+        ]
+        for by, what in (("megabytes", "MB of text"), ("thousands", "thousands of tokens"))
+        for curve in curves(found, by=by)
+        if curve.exponent is not None
+    ]
+    table = markdown(["library", "text", "grows with", "exponent", "from"], fitted)
+    return markdown(head, rows) + "\n\n" + table
+
+
+def _in_order(name: str) -> tuple[bool, bool, int, int, str]:
+    size = Scale.of(name)
+    return size.text != "zh", size.text == "mixed", size.megabytes, size.thousands, size.pattern + size.ties
+
+
 def encode(found: dict[str, Cell]) -> str:
     """Cold, steady and hot beside one another, a table for each text and vocabulary."""
     states = ("cold", "steady", "hot")
@@ -419,6 +467,7 @@ BLOCKS: dict[str, Callable[[dict[str, Cell]], str]] = {
     "glance": glance,
     "goals": goals,
     "train": train,
+    "scale": scale,
     "encode": encode,
     "shapes": shapes,
     "hard": hard,
@@ -460,12 +509,12 @@ def main() -> None:
             print(f"## {name}\n\n{block(found)}\n")
         return
     page = PAGE.read_text(encoding="utf-8")
-    new = filled(page, found)
-    if options.check:
-        if new != page:
-            sys.exit(f"{PAGE} is not what the results say; run python -m benchmarks.render")
-    else:
-        PAGE.write_text(new, encoding="utf-8")
+    new = {PAGE: filled(page, found), DRAWING: drawing(found)}
+    for path, text in new.items():
+        if not options.check:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            sys.exit(f"{path} is not what the results say; run python -m benchmarks.render")
 
 
 if __name__ == "__main__":

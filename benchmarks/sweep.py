@@ -133,6 +133,10 @@ SCALES = {
 }
 """What training is measured on: corpora and megabytes of each; of a mixture, of each of its two."""
 
+CURVE_SIZES = (1, 3)
+CURVE_VOCABULARIES = (4_000, 8_000, 16_000, 64_000, 200_000)
+"""Further points of the curves: with the quickest libraries alone, sizes at 32,000 tokens, vocabularies at 30 MB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -273,14 +277,19 @@ def _training(short: str, corpus: str, sizes: Sizes) -> Iterator[Cell]:
 
 def _scaling(sizes: Sizes) -> Iterator[Cell]:
     """Training on more text and to more tokens. The slowest libraries take minutes: `--library` leaves them out."""
+    quickest = (("gpt2", "gpt2", ("bbpe", "gigabpe")),)
     for short, (corpus, amounts) in SCALES.items():
-        for amount in (amount for amount in amounts if amount in sizes.scales):
-            for vocab_size in sizes.scale_vocabularies:
-                part = str(Part("first", amount * MEGABYTE))
-                base = ("--corpus", corpus, "--part", part, "--vocab-size", str(vocab_size))
-                for pattern, ties, libraries in TRAINERS:
-                    name = f"scale/{short}/{amount * (1 + corpus.count('+'))}MB/{vocab_size // 1000}k/{pattern}/{ties}"
-                    yield _cell(name, "train", libraries, (*base, "--pattern", pattern, "--ties", ties))
+        amounts = tuple(amount for amount in amounts if amount in sizes.scales)
+        wanted = [(amount, vocab_size, TRAINERS) for amount in amounts for vocab_size in sizes.scale_vocabularies]
+        if short != "mixed" and wanted:
+            wanted += [(amount, 32_000, quickest) for amount in CURVE_SIZES]
+            wanted += [(30, vocab_size, quickest) for vocab_size in CURVE_VOCABULARIES]
+        for amount, vocab_size, trainers in wanted:
+            part = str(Part("first", amount * MEGABYTE))
+            base = ("--corpus", corpus, "--part", part, "--vocab-size", str(vocab_size))
+            for pattern, ties, libraries in trainers:
+                name = f"scale/{short}/{amount * (1 + corpus.count('+'))}MB/{vocab_size // 1000}k/{pattern}/{ties}"
+                yield _cell(name, "train", libraries, (*base, "--pattern", pattern, "--ties", ties))
 
 
 class Sweep:
