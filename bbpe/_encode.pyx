@@ -906,7 +906,10 @@ cdef document_t as_document(object text) except *:
 
 
 cdef class Workspace:
-    """What one thread needs to encode: up to 9 MiB of caches, and room for the text at hand and its ids."""
+    """What one thread needs to encode: up to 9 MiB of caches, and room for the text at hand and its ids.
+
+    A segment of ``LONG_FROM`` bytes or more asks for 12 bytes a token of the vocabulary besides, which stay.
+    """
 
     cdef Buffer[cache_slot] cache
     cdef Buffer[long_slot] long_cache

@@ -247,9 +247,8 @@ def measure_memory(options: argparse.Namespace) -> dict[str, object]:
     text = cut_slice(options.corpus, options.part)
     documents = text.documents()
     encoder = PEERS[options.library].load(options.vocabulary)
-    _greet(encoder, 1)
 
-    def run() -> None:
+    def run() -> None:  # with its first call, which is when some make their caches
         for begin in range(0, len(documents), 100):
             encoder.batch(documents[begin : begin + 100], 1)
 
