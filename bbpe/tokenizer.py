@@ -33,6 +33,9 @@ Allowed: TypeAlias = Collection[str] | Literal["all"]
 IdArray: TypeAlias = npt.NDArray[np.uint32]
 
 
+_UINT32 = np.dtype(np.uint32)
+
+
 class Piece(NamedTuple):
     """A stretch of a text: plain, or one special token (with the white space that it takes)."""
 
@@ -303,19 +306,15 @@ class Tokenizer:
         Raises:
             EncodeError: An id that is not in the vocabulary; with its position.
         """
-        return self.decode_bytes(ids).decode("utf-8", errors)
+        if isinstance(ids, np.ndarray):
+            return self._encoder.text_of_array(_id_array(ids), errors)
+        return self._encoder.text_of_list(ids if type(ids) is list else _id_list(ids), errors)
 
     def decode_bytes(self, ids: Sequence[int] | npt.NDArray[Any]) -> bytes:
         """The bytes of some ids: the exact inverse of encoding where there is no normalizer."""
         if isinstance(ids, np.ndarray):
             return self._encoder.decode_array(_id_array(ids))
-        if (
-            isinstance(ids, (str, bytes, bytearray, memoryview))
-            or not isinstance(ids, Iterable)
-            or isinstance(ids, Mapping)
-        ):
-            raise TypeError(f"ids are a sequence of integers, not {type(ids).__name__}")
-        return self._encoder.decode_list(ids if type(ids) is list else list(ids))
+        return self._encoder.decode_list(ids if type(ids) is list else _id_list(ids))
 
     def decoder(self, errors: str = "replace") -> Decoder:
         """A streaming decoder, for ids that come one at a time."""
@@ -478,7 +477,8 @@ def build_encoder(vocabulary: Vocabulary, pretokenizer: Pretokenizer, *, whole_p
         merges = np.empty((len(vocabulary.merges), 3), dtype=np.uint32)
         if vocabulary.merges:
             merges[:, :2] = vocabulary.merges
-        merges[:, 2] = [vocabulary.ids[tokens[left] + tokens[right]] for left, right in vocabulary.merges]
+        result = vocabulary.ids
+        merges[:, 2] = [result[tokens[left] + tokens[right]] for left, right in vocabulary.merges]
         if places is not None:
             merges = np.array([[places[id] for id in row] for row in merges.tolist()], dtype=np.uint32).reshape(-1, 3)
     else:
@@ -561,8 +561,8 @@ def _id_array(ids: npt.NDArray[Any]) -> IdArray:
     """The array as contiguous uint32, refused rather than wrapped."""
     if ids.ndim != 1:
         raise ValueError(f"ids have one dimension; the array has shape {ids.shape}")
-    if ids.dtype == np.uint32:
-        return np.ascontiguousarray(ids)
+    if ids.dtype is _UINT32 or ids.dtype == np.uint32:
+        return ids if ids.flags.c_contiguous else np.ascontiguousarray(ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"ids are integers; the array has dtype {ids.dtype}")
     if len(ids):
@@ -571,6 +571,17 @@ def _id_array(ids: npt.NDArray[Any]) -> IdArray:
             place = int(np.argmax(bad))
             raise EncodeError(f"id {ids[place]} at position {place} is not an id of this vocabulary")
     return ids.astype(np.uint32)
+
+
+def _id_list(ids: object) -> list[Any]:
+    """Any other sequence of integers as a list; each is checked where it is read."""
+    if (
+        isinstance(ids, (str, bytes, bytearray, memoryview))
+        or not isinstance(ids, Iterable)
+        or isinstance(ids, Mapping)
+    ):
+        raise TypeError(f"ids are a sequence of integers, not {type(ids).__name__}")
+    return list(ids)
 
 
 @functools.lru_cache(maxsize=64)
