@@ -839,7 +839,7 @@ cdef int mark_pretokens(const tables_t* tables, int stage, const text_t* origin,
 
 cdef const uint8_t* find_pretokens(const tables_t* tables, Workspace space, const text_t* text,
                                    uint64_t count) except NULL nogil:
-    """A flag for each unit of a text, and for its end: whether a pretoken begins or ends there. Then 64 zeros."""
+    """For each unit of a text, and for its end, in the lowest bit: whether a pretoken begins or ends. Then 64 zeros."""
     cdef uint8_t* flags
     space.flags.reserve(count + 65, 0)
     flags = space.flags.data()
@@ -921,7 +921,7 @@ cdef int encode_units(const tables_t* tables, Workspace space, const uint16_t* u
             tail.place = numbers[k]
             at = starts[tail.place]
             tail.text = <const uint8_t*>(units + at)
-            tail.length = (base + k - at) << 1 | (flags[at] & flags[base + k])
+            tail.length = (base + k - at) << 1 | (flags[at] & flags[base + k] & 1)
             tail += 1
         if waiting > QUEUE - 64:
             starts[0] = starts[waiting]
