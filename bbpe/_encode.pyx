@@ -642,30 +642,39 @@ cdef inline token_id_t* copy_answers(const cache_slot** answer, const cache_slot
     return out
 
 
+cdef inline void ask_for(const tables_t* tables, Workspace space, segment_t* segment) noexcept nogil:
+    """Find out where the answer of a segment may be, and ask for that memory."""
+    cdef uint64_t length = segment.length >> 1
+    if length <= SHORT:
+        segment.low = low_key(segment.text, length)
+        segment.high = high_key(segment.text, length)
+        segment.bucket = space.cache.data() + bucket_of(segment.low, segment.high, tables.bucket_mask)
+        prefetch(segment.bucket)
+    else:
+        segment.low = NO_KEY
+        segment.high = NO_KEY
+        segment.bucket = tables.characters
+
+
 cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
     """Encode the segments that wait in the queue, in order, and those between them whose answers are known already.
 
     First the memory where the answers may be is asked for, then they are read.
     """
     cdef segment_t* segment = space.queue
+    while segment < tail:
+        ask_for(tables, space, segment)
+        segment += 1
+    return read_answers(tables, space, tail)
+
+
+cdef int read_answers(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
+    """The second half of ``encode_queue``."""
+    cdef segment_t* segment = space.queue
     cdef const cache_slot* slot
     cdef const cache_slot** answers = space.answers
     cdef token_id_t* out = space.out
-    cdef uint64_t bucket_mask = tables.bucket_mask
-    cdef uint64_t length, done = 0
-    while segment < tail:
-        length = segment.length >> 1
-        if length <= SHORT:
-            segment.low = low_key(segment.text, length)
-            segment.high = high_key(segment.text, length)
-            segment.bucket = space.cache.data() + bucket_of(segment.low, segment.high, bucket_mask)
-            prefetch(segment.bucket)
-        else:
-            segment.low = NO_KEY
-            segment.high = NO_KEY
-            segment.bucket = tables.characters
-        segment += 1
-    segment = space.queue
+    cdef uint64_t done = 0
     if <uint64_t>(tail - segment) == space.waiting:
         while segment < tail:
             slot = segment.bucket
@@ -853,7 +862,7 @@ cdef int encode_ascii(const tables_t* tables, Workspace space, const uint8_t* te
     """Encode text that is all ASCII: every pretoken is a segment."""
     cdef const uint8_t* flags = find_pretokens(tables, space, text, count)
     cdef segment_t* tail = space.queue
-    cdef segment_t* full = &space.queue[QUEUE - 64]
+    cdef segment_t* full = &space.queue[64]
     cdef const uint8_t* segment = text
     cdef const uint8_t* at
     cdef uint64_t base, cuts
@@ -866,14 +875,15 @@ cdef int encode_ascii(const tables_t* tables, Workspace space, const uint8_t* te
             cuts &= cuts - 1
             tail.text = segment
             tail.length = <uint64_t>(at - segment) << 1 | 1
+            ask_for(tables, space, tail)
             tail += 1
             segment = at
         if tail > full:
             space.waiting = tail - space.queue
-            encode_queue(tables, space, tail)
+            read_answers(tables, space, tail)
             tail = space.queue
     space.waiting = tail - space.queue
-    return encode_queue(tables, space, tail)
+    return read_answers(tables, space, tail)
 
 
 cdef int encode_units(const tables_t* tables, Workspace space, const uint16_t* units, uint64_t count) except -1 nogil:
