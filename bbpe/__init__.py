@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bbpe.adapters.tiktoken_encoding import TiktokenEncoding, as_tiktoken
     from bbpe.analysis.comparison import Comparison, compare
     from bbpe.analysis.inspection import inspect
     from bbpe.checkpoint import prune_checkpoint, rewrite_checkpoint
@@ -45,10 +46,12 @@ __all__ = [
     "PruningReport",
     "SpecialToken",
     "Template",
+    "TiktokenEncoding",
     "Tokenizer",
     "TrainingOptions",
     "TrainingRecord",
     "Vocabulary",
+    "as_tiktoken",
     "compare",
     "convert",
     "count_pretokens",
@@ -84,10 +87,12 @@ _HOMES = {
     "PruningReport": "extension",
     "SpecialToken": "vocabulary",
     "Template": "vocabulary",
+    "TiktokenEncoding": "adapters.tiktoken_encoding",
     "Tokenizer": "tokenizer",
     "TrainingOptions": "training",
     "TrainingRecord": "training",
     "Vocabulary": "vocabulary",
+    "as_tiktoken": "adapters.tiktoken_encoding",
     "compare": "analysis.comparison",
     "convert": "conversion",
     "count_pretokens": "counts",
