@@ -112,11 +112,12 @@ def _read_shards(
     if manifest["tokenizer"]["sha256"] != tokenizer_sha256(tokenizer):
         name = manifest["tokenizer"].get("name") or "another one"
         raise EncodeError(f"{folder}: encoded with another tokenizer ({name}); decode with that one")
+    options = manifest["options"]
+    dtype: IdType = options["dtype"] or "auto"
     meter = _Meter(progress, sum(shard.file_bytes for shard in shards))
     for shard in shards:
         pending: _Run | None = None
-        dtype: IdType = manifest["dtype"] or "auto"
-        for run in _read_file(folder / shard.file, manifest["format"], tokenizer, dtype, last, meter):
+        for run in _read_file(folder / shard.file, options["format"], tokenizer, dtype, last, meter):
             if pending is not None:
                 yield pending
             pending = run
@@ -225,7 +226,7 @@ class _Reader:
     """Reads a file of ids in blocks."""
 
     def __init__(self, file: IO[bytes], name: str, size: int | None, meter: _Meter) -> None:
-        self.file = file
+        self._file = file
         self.name = name
         self.size = size
         self._meter = meter
@@ -233,7 +234,7 @@ class _Reader:
     def read(self, size: int = BLOCK_BYTES) -> bytes:
         """At most ``size`` bytes; none at the end."""
         try:
-            data = self.file.read(size)
+            data = self._file.read(size)
         except OSError as error:
             raise CorpusError(f"{self.name}: cannot be read: {error.strerror or error}; check the file") from None
         self._meter.add(len(data))
@@ -370,9 +371,9 @@ def _read_numbers(reader: _Reader, dtype: np.dtype[Any] | None, path: Path | Non
 
 def _npy_header(reader: _Reader) -> tuple[np.dtype[Any], int]:
     try:
-        version = np.lib.format.read_magic(reader.file)
+        version = np.lib.format.read_magic(reader)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(reader.file)
+        shape, _, dtype = read(reader)
     except (ValueError, OSError) as error:
         raise CorpusError(f"{reader.name}: no .npy file, or a truncated one: {error}") from None
     if len(shape) != 1 or dtype.kind not in "iu":

@@ -21,6 +21,7 @@ from bbpe._count import count_characters
 from bbpe.bulk.cutting import Cutter, parts_of
 from bbpe.bulk.id_files import (
     FORMATS,
+    SUFFIXES,
     Encoded,
     IdFile,
     IdFormat,
@@ -311,6 +312,10 @@ def _checked_format(
             raise FormatError("shards cannot be written to a stream: name a folder as the output")
         if type(shard_bytes) is not int or shard_bytes < 1:
             raise ValueError(f"shard_bytes is a positive integer or None, not {shard_bytes!r}")
+        if isinstance(output, (str, os.PathLike)) and Path(output).suffix.lower() in SUFFIXES:
+            raise FormatError(
+                f"{os.fspath(output)}: shards are a folder: name it without a suffix, and name the format"
+            )
     if format is None:
         if shard_bytes is not None:
             return "npy"

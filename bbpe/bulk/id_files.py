@@ -22,6 +22,7 @@ from bbpe.tokenizer import Tokenizer
 
 __all__ = [
     "FORMATS",
+    "SUFFIXES",
     "SUMS",
     "Encoded",
     "IdFile",
@@ -39,7 +40,7 @@ IdFormat: TypeAlias = Literal["ids", "json", "npy", "bin"]
 IdType: TypeAlias = Literal["auto", "uint16", "uint32"]
 
 FORMATS: tuple[IdFormat, ...] = ("ids", "json", "npy", "bin")
-_FORMAT_OF_SUFFIX: dict[str, IdFormat] = {
+SUFFIXES: dict[str, IdFormat] = {
     ".npy": "npy",
     ".bin": "bin",
     ".json": "json",
@@ -63,10 +64,10 @@ def id_format(path: str | os.PathLike[str]) -> IdFormat:
     'npy'
     """
     suffix = Path(path).suffix.lower()
-    if suffix not in _FORMAT_OF_SUFFIX:
-        known = ", ".join(_FORMAT_OF_SUFFIX)
+    if suffix not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
         raise FormatError(f"{os.fspath(path)}: which format of ids? End the name in {known}, or name the format")
-    return _FORMAT_OF_SUFFIX[suffix]
+    return SUFFIXES[suffix]
 
 
 def index_path(path: str | os.PathLike[str]) -> Path:

@@ -231,7 +231,8 @@ class ShardFolder:
                 {
                     "format": _FORMAT,
                     "format_version": _FORMAT_VERSION,
-                    **self._job,
+                    "tokenizer": self._job["tokenizer"],
+                    "options": {name: value for name, value in self._job.items() if name != "tokenizer"},
                     "corpus": [asdict(source) for source in self._corpus.sources],
                     **self.sums,
                     "shards": [asdict(shard) for shard in self._finished],
@@ -388,9 +389,10 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], list[Shard]]:
             raise CorpusError(f"{path}: written by another version of bbpe; encode again")
         shards = [Shard(**each) for each in record["shards"]]
         names = [shard.file for shard in shards]
-        if not all(isinstance(name, str) and _SHARD_NAME.fullmatch(name) for name in names):
-            raise KeyError("file")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        known = record["options"].keys() >= {"format", "dtype"} and isinstance(record["tokenizer"]["sha256"], str)
+        if not known or not all(isinstance(name, str) and _SHARD_NAME.fullmatch(name) for name in names):
+            raise KeyError("options, tokenizer or shards")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, CorpusError):
             raise
         raise CorpusError(f"{path}: is damaged; encode again") from None
