@@ -160,7 +160,7 @@ def test_killed_between_any_two_shards(
     plain_write = ShardFolder.write
     seen: dict[str, tuple[int, int]] = {}
     died = 0
-    for life in (*(rng.randrange(15, 45) for _ in range(3)), 10**9):
+    for life in (*(rng.randrange(8, 22) for _ in range(3)), 10**9):
         left = life  # batches
 
         def write(self: ShardFolder, *arguments: Any) -> None:
