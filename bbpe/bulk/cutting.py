@@ -1,7 +1,7 @@
 """Where a document may be cut in two, so that one of any size is encoded in bounded memory.
 
 What it does: finds a place near the end of what has arrived of a document such that the ids of both sides, one after
-the other, are those of the whole (:class:`Cutter`), and hands on documents whole or in such parts (:func:`parts_of`).
+the other, are those of the whole (:class:`Cutter`), and hands on documents whole or in such parts (:func:`texts_of`).
 What it does not: encode, or read files. Where no such place is known (a pattern that runs on ``regex``) a document is
 handed on whole.
 """
@@ -9,6 +9,7 @@ handed on whole.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,8 +18,9 @@ from bbpe.corpus import BLOCK_BYTES, Block
 from bbpe.patterns import Pretokenizer
 from bbpe.tokenizer import Allowed, Tokenizer
 
-__all__ = ["Cutter", "parts_of"]
+__all__ = ["Cutter", "Texts", "parts_of", "texts_of"]
 
+_RUN_DOCUMENTS = 1 << 14  # at most so many documents in a run, however short they are
 _WINDOW = 1 << 16  # how far back from the end of a block a place to cut is looked for
 
 
@@ -104,8 +106,23 @@ def _inert(window: bytes, before: int, cut: int) -> bool:
     return all_inert(span + bytes(PADDING), np.zeros(1, np.int64), np.array([len(span)], np.int64))
 
 
-def parts_of(blocks: Iterable[Block], cutter: Cutter, offset: int = 0) -> Iterator[tuple[bytes, bool, int]]:
-    """Each document of a stream whole or in parts: the text, whether it is the document's last, its offset in it.
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Documents one after another, each whole but for the first and the last.
+
+    Attributes:
+        parts: The texts; at least one.
+        complete: Whether the last is the end of its document.
+        offset: Where in its document the first begins, in bytes.
+    """
+
+    parts: list[bytes]
+    complete: bool
+    offset: int
+
+
+def texts_of(blocks: Iterable[Block], cutter: Cutter, offset: int = 0) -> Iterator[Texts]:
+    """The documents of a stream, in runs of about a block; what is larger comes in parts where it may be cut.
 
     Args:
         blocks: The stream.
@@ -116,25 +133,38 @@ def parts_of(blocks: Iterable[Block], cutter: Cutter, offset: int = 0) -> Iterat
     size = 0
     wanted = BLOCK_BYTES
     for block in blocks:
-        view = memoryview(block.data)
-        last = len(block.starts) - 1
-        for index, (start, end) in enumerate(zip(block.starts.tolist(), block.ends.tolist(), strict=True)):
-            text = view[start:end]
-            if index < last or block.complete:
-                yield b"".join((*pending, text)), True, offset
-                pending, size, offset, wanted = [], 0, 0, BLOCK_BYTES
-                continue
-            pending.append(text)
-            size += len(text)
-            if size < wanted or not cutter.usable:
-                continue
-            data = b"".join(pending)
-            cut = cutter.find(data)
-            if cut:
-                yield data[:cut], False, offset
-                offset += cut
-                wanted = BLOCK_BYTES
-            else:
-                wanted = 2 * size  # so a text without any place to cut is copied a few times, not once a block
-            pending = [data[cut:]]
-            size -= cut
+        data = bytes(block.data)
+        starts, ends = block.starts.tolist(), block.ends.tolist()
+        ended = len(starts) - (not block.complete)
+        for first in range(0, ended, _RUN_DOCUMENTS):
+            last = min(first + _RUN_DOCUMENTS, ended)
+            parts = [data[start:end] for start, end in zip(starts[first:last], ends[first:last], strict=True)]
+            if pending:
+                parts[0] = b"".join((*pending, parts[0]))
+                pending, size, wanted = [], 0, BLOCK_BYTES
+            yield Texts(parts, True, offset)
+            offset = 0
+        if block.complete:
+            continue
+        pending.append(memoryview(data)[starts[-1] : ends[-1]])
+        size += ends[-1] - starts[-1]
+        if size < wanted or not cutter.usable:
+            continue
+        text = b"".join(pending)
+        cut = cutter.find(text)
+        if cut:
+            yield Texts([text[:cut]], False, offset)
+            offset += cut
+            wanted = BLOCK_BYTES
+        else:
+            wanted = 2 * size  # so a text without any place to cut is copied a few times, not once a block
+        pending = [text[cut:]]
+        size -= cut
+
+
+def parts_of(blocks: Iterable[Block], cutter: Cutter) -> Iterator[tuple[bytes, bool]]:
+    """Each document of a stream whole or in parts: the text, and whether it is the document's last."""
+    for texts in texts_of(blocks, cutter):
+        last = len(texts.parts) - 1
+        for index, part in enumerate(texts.parts):
+            yield part, index < last or texts.complete

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import numpy as np
 
-from bbpe._count import count_characters
-from bbpe.bulk.cutting import Cutter, parts_of
+from bbpe.bulk.cutting import Cutter, texts_of
 from bbpe.bulk.id_files import (
     FORMATS,
     SUFFIXES,
@@ -40,7 +41,7 @@ from bbpe.tokenizer import Allowed, Tokenizer
 
 __all__ = ["EncodedCorpus", "encode_corpus", "own_encoder"]
 
-_BATCH_DOCUMENTS = 1 << 14  # at most so many documents in a batch, however short they are
+_BATCH_DOCUMENTS = 1 << 14  # a batch with so many documents is full, however short they are
 _Render: TypeAlias = "Numbers | Lines"
 
 
@@ -177,19 +178,25 @@ class _Batch:
         parts: The texts; a document too large for one batch is several.
         final: Whether each part is the last of its document.
         begins: Whether the first part begins a document.
-        begun: Where each part begins: stream, number of its document in it, offset in bytes in that.
+        runs: Where parts begin: number of a part, its stream, number of its document in that, offset in bytes in that.
+            Up to the next of these, each part is the document after the one before it.
         read: How far each of its streams had been read: bytes taken from disk, and their sha256.
     """
 
     parts: list[bytes] = field(default_factory=list)
     final: list[bool] = field(default_factory=list)
     begins: bool = True
-    begun: list[tuple[int, int, int]] = field(default_factory=list)
+    runs: list[tuple[int, int, int, int]] = field(default_factory=list)
     read: dict[int, tuple[int, str]] = field(default_factory=dict)
+
+    def begun(self, index: int) -> tuple[int, int, int]:
+        """Where a part begins: stream, number of its document in it, offset in bytes in that."""
+        first, stream, number, offset = self.runs[bisect_right(self.runs, index, key=itemgetter(0)) - 1]
+        return stream, number + index - first, offset if index == first else 0
 
     def place_after(self, index: int) -> Place:
         """Where the text after a part begins."""
-        stream, number, offset = self.begun[index]
+        stream, number, offset = self.begun(index)
         if self.final[index]:
             return Place(stream, number + 1, 0, *self.read[stream])
         return Place(stream, number, offset + len(self.parts[index]), *self.read[stream])
@@ -218,17 +225,15 @@ class _Encoding:
         if self._last is not None:
             ids = np.insert(ids, offsets[1:][final], self._last)
             offsets[1:] += np.cumsum(final)
-        counted = np.array([count_characters(part) for part in batch.parts], dtype=np.int64)
-        sizes = np.array([len(part) for part in batch.parts], dtype=np.int64)
-        payload = self._render(ids, offsets, final, batch.begins)
-        return Encoded(payload, offsets, final, sizes, counted[:, 0], counted[:, 1])
+        return Encoded(self._render(ids, offsets, final, batch.begins), offsets, final, batch.parts)
 
     def _placed(self, batch: _Batch) -> EncodeError:
         """The error of a batch, with the document it is in."""
-        for part, (stream, number, offset) in zip(batch.parts, batch.begun, strict=True):
+        for index, part in enumerate(batch.parts):
             try:
                 self._tokenizer.encode_bytes(part, allowed_special=self._allowed)
             except EncodeError as error:
+                stream, number, offset = batch.begun(index)
                 behind = f", after byte {offset:,}" if offset else ""
                 return EncodeError(f"{self._corpus.streams[stream].name}: document {number:,}{behind}: {error}")
         raise AssertionError("a batch cannot be encoded, but each of its parts can")
@@ -253,16 +258,18 @@ def _batches(corpus: Corpus, job: _Encoding, begin: Place | None = None) -> Iter
             number, offset = begin.documents, begin.offset
             blocks = after(stream, begin)
             batch = _Batch(begins=not offset)
-        for part, is_last, at in parts_of(blocks, job.cutter, offset):
-            batch.parts.append(part)
-            batch.final.append(is_last)
-            batch.begun.append((index, number, at))
-            number += is_last
-            size += len(part)
+        for texts in texts_of(blocks, job.cutter, offset):
+            parts = texts.parts
+            batch.runs.append((len(batch.parts), index, number, texts.offset))
+            batch.parts.extend(parts)
+            batch.final.extend([True] * len(parts))
+            batch.final[-1] = texts.complete
+            number += len(parts) - (not texts.complete)
+            size += sum(map(len, parts))
             if size >= BLOCK_BYTES or len(batch.parts) >= _BATCH_DOCUMENTS:
                 batch.read[index] = (stream.bytes_read, stream.prefix_sha256)
                 yield batch
-                batch = _Batch(begins=is_last)
+                batch = _Batch(begins=texts.complete)
                 size = 0
         batch.read[index] = (stream.bytes_read, stream.prefix_sha256)
     if batch.parts:

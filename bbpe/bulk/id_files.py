@@ -16,6 +16,7 @@ from typing import IO, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bbpe._count import count_characters
 from bbpe.atomic import atomic_write
 from bbpe.errors import EncodeError, FormatError
 from bbpe.tokenizer import Tokenizer
@@ -83,32 +84,37 @@ class Encoded:
         payload: The bytes to write.
         offsets: Where the ids of each text begin, and where the last ends, counted in ids: int64 of shape (texts + 1,).
         final: Whether each text is the last of its document: bool of shape (texts,).
-        bytes: Bytes of each text: int64 of shape (texts,).
-        characters: Its characters, each invalid byte being one.
-        invalid_bytes: Its bytes that are no part of valid UTF-8.
+        texts: The texts.
     """
 
     payload: bytes | memoryview
     offsets: npt.NDArray[np.int64]
     final: npt.NDArray[np.bool_]
-    bytes: npt.NDArray[np.int64]
-    characters: npt.NDArray[np.int64]
-    invalid_bytes: npt.NDArray[np.int64]
+    texts: list[bytes]
 
     def __len__(self) -> int:
         return len(self.final)
 
     def part(self, first: int, last: int, payload: memoryview) -> Encoded:
         """The texts from ``first`` up to ``last``, of which ``payload`` is."""
+        if (first, last) == (0, len(self)):
+            return self
         chosen = slice(first, last)
-        return Encoded(
-            payload,
-            self.offsets[first : last + 1] - self.offsets[first],
-            self.final[chosen],
-            self.bytes[chosen],
-            self.characters[chosen],
-            self.invalid_bytes[chosen],
+        offsets = self.offsets[first : last + 1] - self.offsets[first]
+        return Encoded(payload, offsets, self.final[chosen], self.texts[chosen])
+
+    def sums(self) -> dict[str, int]:
+        """What is added up: see :class:`IdFile`."""
+        # Joined by a newline, which no character of either text reaches across.
+        characters, invalid = count_characters(b"\n".join(self.texts))
+        counts = (
+            int(np.count_nonzero(self.final)),
+            int(self.offsets[-1]),
+            sum(map(len, self.texts)),
+            characters - len(self) + 1,
+            invalid,
         )
+        return dict(zip(SUMS, counts, strict=True))
 
 
 class IdFile:
@@ -167,10 +173,8 @@ class IdFile:
         else:
             self._out.write(texts.payload)
         self._inside = not texts.final[-1]
-        self.sums["documents"] += len(ends)
-        self.sums["ids"] += int(texts.offsets[-1])
-        for name in ("bytes", "characters", "invalid_bytes"):
-            self.sums[name] += int(getattr(texts, name).sum())
+        for name, value in texts.sums().items():
+            self.sums[name] += value
         self.payload_bytes += len(texts.payload)
 
     @property

@@ -344,7 +344,7 @@ def _blocks(stream: Stream, tokenizer: Tokenizer) -> Iterator[tuple[list[bytes],
     texts: list[bytes] = []
     final: list[bool] = []
     size = 0
-    for text, is_last, _ in parts_of(stream, Cutter(tokenizer, ())):
+    for text, is_last in parts_of(stream, Cutter(tokenizer, ())):
         texts.append(text)
         final.append(is_last)
         size += len(text)
