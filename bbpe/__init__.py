@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bbpe.adapters.fast_tokenizer import FastTokenizer, as_transformers
     from bbpe.adapters.tiktoken_encoding import TiktokenEncoding, as_tiktoken
     from bbpe.analysis.comparison import Comparison, compare
     from bbpe.analysis.inspection import inspect
@@ -40,6 +41,7 @@ __all__ = [
     "EngineTokenizer",
     "Extension",
     "ExtensionReport",
+    "FastTokenizer",
     "Pattern",
     "Progress",
     "Pruning",
@@ -52,6 +54,7 @@ __all__ = [
     "TrainingRecord",
     "Vocabulary",
     "as_tiktoken",
+    "as_transformers",
     "compare",
     "convert",
     "count_pretokens",
@@ -81,6 +84,7 @@ _HOMES = {
     "EngineTokenizer": "engines",
     "Extension": "extension",
     "ExtensionReport": "extension",
+    "FastTokenizer": "adapters.fast_tokenizer",
     "Pattern": "patterns",
     "Progress": "corpus",
     "Pruning": "extension",
@@ -93,6 +97,7 @@ _HOMES = {
     "TrainingRecord": "training",
     "Vocabulary": "vocabulary",
     "as_tiktoken": "adapters.tiktoken_encoding",
+    "as_transformers": "adapters.fast_tokenizer",
     "compare": "analysis.comparison",
     "convert": "conversion",
     "count_pretokens": "counts",

@@ -14,9 +14,7 @@ Compared with tiktoken call by call in ``tests/test_adapter_tiktoken.py``. Where
 
 from __future__ import annotations
 
-import functools
 import os
-import re
 from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Literal, NoReturn
@@ -24,6 +22,7 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from bbpe.adapters.special_search import first_of
 from bbpe.adapters.tiktoken_unstable import completions
 from bbpe.engines import EngineTokenizer
 from bbpe.errors import EncodeError, FormatError, MissingByteError
@@ -349,29 +348,11 @@ def _check_threads(num_threads: int) -> None:
 
 def _check(text: str, disallowed: frozenset[str]) -> None:
     """Refuse a text that holds a disallowed special token; the leftmost, and of those the longest, is named."""
-    if not disallowed:
-        return
-    search, common = _search(disallowed)
     if not isinstance(text, str):
         raise TypeError(f"text is str, not {type(text).__name__}")
-    # Most special tokens of a vocabulary begin alike, and looking for that is ten times as fast as the expression.
-    if common in text and (match := search(text)):
-        _refuse(match.group())
-
-
-@functools.lru_cache(maxsize=128)
-def _search(contents: frozenset[str]) -> tuple[Any, str]:
-    """A search for any of these strings, and what all of them begin with."""
-    ordered = sorted(contents, key=lambda content: (-len(content), content))
-    return re.compile("|".join(map(re.escape, ordered))).search, _common_beginning(ordered)
-
-
-def _common_beginning(contents: list[str]) -> str:
-    first, last = min(contents), max(contents)
-    size = 0
-    while size < len(first) and size < len(last) and first[size] == last[size]:
-        size += 1
-    return first[:size]
+    found = first_of(disallowed, text)
+    if found is not None:
+        _refuse(found)
 
 
 def _refuse(token: str) -> NoReturn:
