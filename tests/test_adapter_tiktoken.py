@@ -40,7 +40,7 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["tiny", "cl100k_base", "o200k_base"])
+@pytest.fixture(scope="module", params=["tiny", "o200k_base"])
 def pair(request: pytest.FixtureRequest) -> tuple[tiktoken.Encoding, TiktokenEncoding]:
     """tiktoken and bbpe with one vocabulary."""
     if request.param == "tiny":

@@ -354,7 +354,7 @@ def test_without_a_mask_token_the_collator_says_so(folders: dict[str, Path]) -> 
 # --- published vocabularies -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["qwen2", "glm-4.6", "gpt-neox-20b"])
+@pytest.mark.parametrize("name", ["qwen2", "gpt-neox-20b"])
 def test_published_files(name: str, bbpe_home: Path, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     from bbpe.formats.files import read_bytes
