@@ -225,7 +225,7 @@ class _Encoding:
         if self._last is not None:
             ids = np.insert(ids, offsets[1:][final], self._last)
             offsets[1:] += np.cumsum(final)
-        return Encoded(self._render(ids, offsets, final, batch.begins), offsets, final, batch.parts)
+        return Encoded.of(self._render(ids, offsets, final, batch.begins), offsets, final, batch.parts)
 
     def _placed(self, batch: _Batch) -> EncodeError:
         """The error of a batch, with the document it is in."""

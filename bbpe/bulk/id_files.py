@@ -85,12 +85,29 @@ class Encoded:
         offsets: Where the ids of each text begin, and where the last ends, counted in ids: int64 of shape (texts + 1,).
         final: Whether each text is the last of its document: bool of shape (texts,).
         texts: The texts.
+        sums: What is added up: see :class:`IdFile`.
     """
 
     payload: bytes | memoryview
     offsets: npt.NDArray[np.int64]
     final: npt.NDArray[np.bool_]
     texts: list[bytes]
+    sums: dict[str, int]
+
+    @classmethod
+    def of(
+        cls,
+        payload: bytes | memoryview,
+        offsets: npt.NDArray[np.int64],
+        final: npt.NDArray[np.bool_],
+        texts: list[bytes],
+    ) -> Encoded:
+        """With the sums, which are made here: in the thread that encodes, not in the one that writes."""
+        # Joined by a newline, which no character of either text reaches across.
+        characters, invalid = count_characters(b"\n".join(texts))
+        documents, ids, size = int(np.count_nonzero(final)), int(offsets[-1]), sum(map(len, texts))
+        counts = (documents, ids, size, characters - len(texts) + 1, invalid)
+        return cls(payload, offsets, final, texts, dict(zip(SUMS, counts, strict=True)))
 
     def __len__(self) -> int:
         return len(self.final)
@@ -101,20 +118,7 @@ class Encoded:
             return self
         chosen = slice(first, last)
         offsets = self.offsets[first : last + 1] - self.offsets[first]
-        return Encoded(payload, offsets, self.final[chosen], self.texts[chosen])
-
-    def sums(self) -> dict[str, int]:
-        """What is added up: see :class:`IdFile`."""
-        # Joined by a newline, which no character of either text reaches across.
-        characters, invalid = count_characters(b"\n".join(self.texts))
-        counts = (
-            int(np.count_nonzero(self.final)),
-            int(self.offsets[-1]),
-            sum(map(len, self.texts)),
-            characters - len(self) + 1,
-            invalid,
-        )
-        return dict(zip(SUMS, counts, strict=True))
+        return Encoded.of(payload, offsets, self.final[chosen], self.texts[chosen])
 
 
 class IdFile:
@@ -173,7 +177,7 @@ class IdFile:
         else:
             self._out.write(texts.payload)
         self._inside = not texts.final[-1]
-        for name, value in texts.sums().items():
+        for name, value in texts.sums.items():
             self.sums[name] += value
         self.payload_bytes += len(texts.payload)
 
