@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bbpe.atomic import take_name
 from bbpe.bulk import IdFormat, cutting, decode_ids, encode_corpus, encoding, index_path
 from bbpe.bulk.shards import MANIFEST, ShardFolder, read_manifest, tokenizer_sha256
 from bbpe.corpus import Progress
@@ -178,7 +179,7 @@ def test_killed_between_any_two_shards(
             died += 1
             partial = tmp_path / "out.partial"
             assert not (tmp_path / "out").exists()
-            now = {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in partial.glob("shard*")}
+            now = {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in partial.glob("shards/shard-*")}
             assert seen.items() <= now.items()
             seen = now
     assert died >= 2
@@ -246,6 +247,29 @@ def test_killed_before_the_folder_takes_its_name(
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+def test_killed_after_the_folder_took_its_name(
+    tokenizer: Tokenizer, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left beside the finished folder is in nobody's way, and gone after the next run."""
+
+    def die(*arguments: Any) -> None:
+        take_name(*arguments)
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bbpe.bulk.shards.take_name", die)
+        with pytest.raises(Died):
+            encode_corpus(tokenizer, corpus, tmp_path / "out", shard_bytes=1500)
+    encode_corpus(tokenizer, corpus, tmp_path / "whole", shard_bytes=1500)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    with pytest.raises(OutputError, match="exists already"):
+        encode_corpus(tokenizer, corpus, tmp_path / "out", shard_bytes=1500)
+    (tmp_path / "out").rename(tmp_path / "moved")
+    assert encode_corpus(tokenizer, corpus, tmp_path / "out", shard_bytes=1500).shards_kept == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert not (tmp_path / "out.partial").exists()
+
+
 def test_standard_input_is_gone_on_with(tokenizer: Tokenizer, tmp_path: Path) -> None:
     """What it gave before is passed over, and its hash compared."""
     text = b"".join(line + b"\n" for line in (TINY / "train" / "zh.txt").read_bytes().splitlines())
@@ -305,14 +329,15 @@ def test_kill_9_at_random_moments(seed: int, tokenizer: Tokenizer, tmp_path: Pat
         time.sleep(rng.uniform(0.3, 1.0) * seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        folder = tmp_path / ("out" if (tmp_path / "out").exists() else "out.partial")
+        whole = (tmp_path / "out").exists()
+        folder = tmp_path / ("out" if whole else "out.partial/shards")
         if folder.exists():
-            recorded = folder / ("progress.json" if folder.name == "out.partial" else MANIFEST)
+            recorded = folder / MANIFEST if whole else folder.parent / "progress.json"
             names = [s["file"] for s in json.loads(recorded.read_text())["shards"]] if recorded.exists() else []
             now = {name: ((folder / name).stat().st_ino, (folder / name).stat().st_mtime_ns) for name in names}
             assert seen.items() <= now.items(), "a finished shard was written again"
             seen = now
-        if folder.name == "out":
+        if whole:
             break
     if not (tmp_path / "out").exists():
         done = subprocess.run([*command, "-o", "out"], cwd=tmp_path, env=environment, capture_output=True, check=False)
@@ -320,12 +345,7 @@ def test_kill_9_at_random_moments(seed: int, tokenizer: Tokenizer, tmp_path: Pat
         for name, facts in seen.items():
             status = (tmp_path / "out" / name).stat()
             assert (status.st_ino, status.st_mtime_ns) == facts
-    left = {
-        name: data
-        for name, data in contents(tmp_path / "out").items()
-        if name not in ("job.json", "progress.json", "lock")
-    }
-    assert left == contents(tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
@@ -334,7 +354,7 @@ def test_kill_9_at_random_moments(seed: int, tokenizer: Tokenizer, tmp_path: Pat
 def test_another_job_is_refused(tokenizer: Tokenizer, corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     interrupted(tokenizer, corpus, out)
-    before = contents(tmp_path / "out.partial")
+    before = contents(tmp_path / "out.partial" / "shards")
     other = train(TINY / "train", 1100, special_tokens=[END])
     with pytest.raises(OutputError, match=r"out: its shards in .*out\.partial were begun with another tokenizer"):
         encode_corpus(other, corpus, out, shard_bytes=1500)
@@ -350,7 +370,7 @@ def test_another_job_is_refused(tokenizer: Tokenizer, corpus: Path, tmp_path: Pa
     ):
         with pytest.raises(OutputError, match=f"were begun with another {what} "):
             encode_corpus(tokenizer, corpus, out, **{"shard_bytes": 1500, **options})  # type: ignore[arg-type]
-    assert contents(tmp_path / "out.partial") == before
+    assert contents(tmp_path / "out.partial" / "shards") == before
     encode_corpus(other, corpus, out, shard_bytes=1500, force=True)
     encode_corpus(other, corpus, tmp_path / "fresh", shard_bytes=1500)
     assert contents(out) == contents(tmp_path / "fresh")
@@ -450,7 +470,7 @@ def test_what_stands_there_is_not_lost(tokenizer: Tokenizer, corpus: Path, tmp_p
 @pytest.mark.parametrize("name", ["job.json", "progress.json", "shard-00001.npy"])
 def test_damage_is_an_error(tokenizer: Tokenizer, corpus: Path, tmp_path: Path, name: str) -> None:
     interrupted(tokenizer, corpus, tmp_path / "out", after=20)
-    path = tmp_path / "out.partial" / name
+    path = tmp_path / "out.partial" / ("shards" if name.startswith("shard") else "") / name
     for damaged in (b"", b"{}", path.read_bytes()[:-10]):
         path.write_bytes(damaged)
         with pytest.raises(OutputError, match=r"damaged|is not the shard|were begun with another"):

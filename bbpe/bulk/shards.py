@@ -1,11 +1,11 @@
 """A folder of shards: the ids of a large corpus in files of a bounded size, which survive the death of the process.
 
-While it is made the folder is called ``<name>.partial``. It holds ``shard-00000.npy`` (``.bin``, ``.ids``, ``.json``)
-and so on with their indexes, each under its name only when it is whole; ``job.json``, what the ids depend on besides
-the corpus (the tokenizer's hash, the options); and ``progress.json``, which shards are finished, where in the corpus
-they end, and the files that they have passed. A process may be killed at any moment: the next one that is given the
-same job goes on behind the last finished shard, and one that is given another job is refused. In the end
-``manifest.json`` is written and the folder takes its name.
+While it is made, ``<name>.partial`` stands beside where it will be. There ``shards`` holds ``shard-00000.npy`` (``.bin``,
+``.ids``, ``.json``) and so on with their indexes, each under its name only when it is whole; ``job.json`` says what the
+ids depend on besides the corpus (the tokenizer's hash, the options); and ``progress.json`` which shards are finished,
+where in the corpus they end, and the files that they have passed. A process may be killed at any moment: the next one
+that is given the same job goes on behind the last finished shard, and one that is given another job is refused. In the
+end ``manifest.json`` is written and ``shards`` takes the folder's name.
 
 The shards of one corpus, one after the other, are the bytes of a single file; where a shard ends follows from the
 documents and from ``shard_bytes`` alone. In the manifest ``documents`` counts the documents that end in a shard, and
@@ -20,6 +20,7 @@ the encoding goes on, and the result is that of the corpus as it then is.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -50,7 +51,7 @@ from bbpe.tokenizer import Tokenizer
 __all__ = ["MANIFEST", "Place", "Shard", "ShardFolder", "after", "read_manifest", "tokenizer_sha256"]
 
 MANIFEST = "manifest.json"
-_JOB, _PROGRESS, _LOCK = "job.json", "progress.json", "lock"
+_SHARDS, _JOB, _PROGRESS, _LOCK = "shards", "job.json", "progress.json", "lock"
 _FORMAT = "bbpe-shards"
 _FORMAT_VERSION = 1
 _SHARD_NAME = re.compile(r"shard-[0-9]{5,}\.(npy|bin|ids|json)(\.index\.npy)?")
@@ -132,7 +133,8 @@ class ShardFolder:
     ) -> None:
         self._target = target
         final = Path(os.path.realpath(target))
-        self._folder = final.with_name(final.name + ".partial")
+        self._state = final.with_name(final.name + ".partial")
+        self._folder = self._state / _SHARDS
         self._corpus = corpus
         self._job = {
             "tokenizer": {"name": tokenizer.vocabulary.name, "sha256": tokenizer_sha256(tokenizer)},
@@ -152,17 +154,21 @@ class ShardFolder:
 
     def __enter__(self) -> ShardFolder:
         with output_errors(self._target):
-            refuse_existing_folder(self._target, self._force, self._replaceable(self._target))
-            refuse_existing_folder(self._folder, True, self._replaceable(self._folder))
-            self._folder.mkdir(exist_ok=True)
-            self._lock = locked(self._folder / _LOCK)
+            refuse_existing_folder(self._target, self._force, _shard_names(self._target, MANIFEST))
+            refuse_existing_folder(self._state, True, _state_names(self._state))
+            self._state.mkdir(exist_ok=True)
+            self._lock = locked(self._state / _LOCK)
         if self._lock is None:
-            raise OutputError(f"{self._folder}: another process is writing there; let it end, or name another folder")
+            raise OutputError(f"{self._state}: another process is writing there; let it end, or name another folder")
         try:
-            with output_errors(self._folder):
+            with output_errors(self._state):
+                refuse_existing_folder(self._folder, True, _shard_names(self._folder))
+                # An iterable does not say whether it is the same again. Without shards, the folder took its name.
+                if self._force or not self._corpus.files or not self._folder.exists():
+                    self._remove_state()
+                self._folder.mkdir(exist_ok=True)
+                remove_temporaries(self._state)
                 remove_temporaries(self._folder)
-                if self._force or not self._corpus.files:  # an iterable does not say whether it is the same again
-                    self._remove_shards()
             self._go_on()
         except BaseException:
             self._lock.close()
@@ -174,16 +180,15 @@ class ShardFolder:
             if self._file is not None:
                 self._file.__exit__(*exception)
         finally:
+            if not self._finished and self._folder.exists():  # nothing to go on with
+                self._remove_state()
+                self._remove_lock()
             if self._lock is not None:
                 self._lock.close()
-            if not self._finished and self._folder.exists():  # nothing to go on with
-                self._remove_shards()
-                (self._folder / _LOCK).unlink(missing_ok=True)
-                self._folder.rmdir()
 
     def _go_on(self) -> None:
         """Take up what an earlier process finished, if this is the same job."""
-        job, progress = self._folder / _JOB, self._folder / _PROGRESS
+        job, progress = self._state / _JOB, self._state / _PROGRESS
         asked = json.loads(json.dumps(self._job))
         if not job.exists() or not progress.exists():
             _write_json(job, asked)
@@ -217,7 +222,7 @@ class ShardFolder:
 
     def _other(self, what: str) -> OutputError:
         return OutputError(
-            f"{self._target}: its shards in {self._folder} were begun with {what}; repeat that, name another folder, or "
+            f"{self._target}: its shards in {self._state} were begun with {what}; repeat that, name another folder, or "
             "pass force (--force) to begin anew"
         )
 
@@ -238,12 +243,9 @@ class ShardFolder:
                     "shards": [asdict(shard) for shard in self._finished],
                 },
             )
-            if self._lock is not None:
-                self._lock.close()
-            take_name(self._folder, self._target, self._force, self._replaceable(self._target))
-            for name in (_JOB, _PROGRESS, _LOCK):
-                (self._target / name).unlink(missing_ok=True)
-            shutil.rmtree(self._folder, ignore_errors=True)  # what was replaced
+            take_name(self._folder, self._target, self._force, _shard_names(self._target, MANIFEST))
+            self._remove_state()  # and what was replaced, which is there now
+            self._remove_lock()
         shards = [self._target / shard.file for shard in self._finished]
         indexes = [] if self._dtype is None else [index_path(path) for path in shards]
         self.files = (*shards, *indexes, self._target / MANIFEST)
@@ -290,7 +292,7 @@ class ShardFolder:
             if stream.source is not None
         ]
         shards = [asdict(shard) for shard in self._finished]
-        _write_json(self._folder / _PROGRESS, {"shards": shards, "place": asdict(place), "passed": passed})
+        _write_json(self._state / _PROGRESS, {"shards": shards, "place": asdict(place), "passed": passed})
 
     @property
     def sums(self) -> dict[str, int]:
@@ -305,20 +307,35 @@ class ShardFolder:
 
     # ---- files ----
 
-    def _replaceable(self, folder: Path) -> set[str]:
-        """The names in a folder that an encoding may have written."""
-        if not folder.is_dir():
-            return set()
-        names = os.listdir(folder)
-        if not {MANIFEST, _JOB, _LOCK}.intersection(names):
-            return set()
-        own = (MANIFEST, _JOB, _PROGRESS, _LOCK)
-        return {name for name in names if name in own or _SHARD_NAME.fullmatch(name) or _is_temporary(name)}
+    def _remove_state(self) -> None:
+        """Remove everything but the lock."""
+        for name in (_PROGRESS, _JOB):
+            (self._state / name).unlink(missing_ok=True)
+        if self._folder.exists():
+            shutil.rmtree(self._folder)
 
-    def _remove_shards(self) -> None:
-        for name in os.listdir(self._folder):
-            if name != _LOCK:
-                (self._folder / name).unlink()
+    def _remove_lock(self) -> None:
+        # While it is held, so that nobody locks a file that is gone; Windows removes no open one.
+        for _ in range(2):
+            with contextlib.suppress(OSError):
+                (self._state / _LOCK).unlink(missing_ok=True)
+                self._state.rmdir()
+            if self._lock is not None:
+                self._lock.close()
+
+
+def _shard_names(folder: Path, marker: str | None = None) -> set[str]:
+    """The names in a folder that an encoding may have written; none where there is no ``marker`` among them."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    if marker is not None and marker not in names:
+        return set()
+    return {name for name in names if name == MANIFEST or _SHARD_NAME.fullmatch(name) or _is_temporary(name)}
+
+
+def _state_names(folder: Path) -> set[str]:
+    """The names in a folder that the making of one may have written beside the shards."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return {name for name in names if name in (_SHARDS, _JOB, _PROGRESS, _LOCK) or _is_temporary(name)}
 
 
 def after(stream: Stream, place: Place) -> Iterator[Block]:

@@ -83,8 +83,8 @@ def command(
     A text file is one document, or one a line with --lines. Files of any size are encoded on all processors in bounded
     memory; the output is the same with any number of threads.
 
-    With --shard-size OUT is a folder of such files, with a manifest. Until all is written it is called OUT.partial;
-    after a kill, give the same command again, and it goes on behind the last whole shard.
+    With --shard-size OUT is a folder of such files, with a manifest. Until all is written, OUT.partial stands there in
+    its place; after a kill, give the same command again, and it goes on behind the last whole shard.
 
     \b
     Examples:
