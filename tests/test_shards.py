@@ -354,6 +354,8 @@ def test_kill_9_at_random_moments(seed: int, tokenizer: Tokenizer, tmp_path: Pat
 def test_another_job_is_refused(tokenizer: Tokenizer, corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     interrupted(tokenizer, corpus, out)
+    with pytest.raises(CorpusError, match="out: its encoding is not finished"):
+        decode_ids(tokenizer, out, io.BytesIO())
     before = contents(tmp_path / "out.partial" / "shards")
     other = train(TINY / "train", 1100, special_tokens=[END])
     with pytest.raises(OutputError, match=r"out: its shards in .*out\.partial were begun with another tokenizer"):

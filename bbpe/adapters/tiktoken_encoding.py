@@ -27,9 +27,11 @@ from bbpe.adapters.tiktoken_unstable import completions
 from bbpe.engines import EngineTokenizer
 from bbpe.errors import EncodeError, FormatError, MissingByteError
 from bbpe.io import load
-from bbpe.tokenizer import Tokenizer
+from bbpe.tokenizer import Allowed, Tokenizer
 
 __all__ = ["TiktokenEncoding", "as_tiktoken"]
+
+_NOTHING: frozenset[str] = frozenset()
 
 
 def as_tiktoken(
@@ -74,6 +76,7 @@ class TiktokenEncoding:
         self.max_token_value = tokenizer.id_space - 1
         self._tokenizer = tokenizer
         self._special_tokens = tokenizer.special_tokens
+        self._special_contents = frozenset(self._special_tokens)
         self._special_token_values = frozenset(self._special_tokens.values())
 
     def __repr__(self) -> str:
@@ -141,7 +144,7 @@ class TiktokenEncoding:
 
     def encode_ordinary_batch(self, text: list[str], *, num_threads: int = 8) -> list[list[int]]:
         """The ids of every text, special tokens being plain text."""
-        return self._encode_batch(list(text), num_threads, frozenset())
+        return self._encode_batch(list(text), num_threads, ())
 
     def encode_batch(
         self,
@@ -302,18 +305,20 @@ class TiktokenEncoding:
         self, allowed: Literal["all"] | AbstractSet[str], disallowed: Literal["all"] | Collection[str]
     ) -> tuple[AbstractSet[str], frozenset[str]]:
         """Both arguments as sets."""
-        allowed_set: AbstractSet[str] = self._special_tokens.keys() if allowed == "all" else allowed
+        if disallowed == "all" and not allowed:
+            return _NOTHING, self._special_contents  # the defaults: nothing to compute for a short text
+        allowed_set: AbstractSet[str] = self._special_contents if allowed == "all" else allowed
         if disallowed == "all":
             return allowed_set, frozenset(self.special_tokens_set - allowed_set)
         return allowed_set, frozenset(disallowed)
 
-    def _known(self, allowed: AbstractSet[str]) -> frozenset[str]:
+    def _known(self, allowed: AbstractSet[str]) -> Allowed:
         """The allowed special tokens that there are: tiktoken passes over others."""
         if not isinstance(allowed, AbstractSet):
             raise TypeError(f"allowed_special is a set of special tokens or 'all', not {allowed!r}")
-        return frozenset(allowed & self._special_tokens.keys()) if allowed else frozenset()
+        return frozenset(allowed & self._special_contents) or ()
 
-    def _encode_batch(self, texts: list[str], num_threads: int, allowed: frozenset[str]) -> list[list[int]]:
+    def _encode_batch(self, texts: list[str], num_threads: int, allowed: Allowed) -> list[list[int]]:
         _check_threads(num_threads)
         threads = min(num_threads, os.cpu_count() or 1)
         try:

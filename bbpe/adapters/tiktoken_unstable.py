@@ -12,7 +12,7 @@ before it encoded as they then come out.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -20,12 +20,12 @@ from bbpe import unicode
 from bbpe._encode import Encoder
 from bbpe.errors import FormatError
 from bbpe.patterns import Pretokenizer
-from bbpe.tokenizer import Tokenizer, build_encoder
+from bbpe.tokenizer import Allowed, Tokenizer, build_encoder
 
 _BLANKS = b" \n\t"
 
 
-def completions(tokenizer: Tokenizer, text: str, allowed: Collection[str]) -> tuple[list[int], list[list[int]]]:
+def completions(tokenizer: Tokenizer, text: str, allowed: Allowed) -> tuple[list[int], list[list[int]]]:
     """The ids that more text cannot change, and the ways in which the rest may be covered, in ascending order.
 
     Args:

@@ -93,6 +93,10 @@ def decode_ids(
         if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
             runs = _read_shards(tokenizer, Path(source), last, progress)
         elif isinstance(source, (str, os.PathLike)):
+            if not Path(source).exists() and Path(f"{os.fspath(source)}.partial").is_dir():
+                raise CorpusError(
+                    f"{os.fspath(source)}: its encoding is not finished; give the same encode command again"
+                )
             runs = _read_file(Path(source), format or id_format(source), tokenizer, dtype, last, _Meter(progress))
         else:
             reader = _Reader(source, "standard input", None, _Meter(progress))
