@@ -87,7 +87,7 @@ def command(
     its place; after a kill, give the same command again, and it goes on behind the last whole shard.
 
     \b
-    Examples:
+    Example:
       bbpe encode corpora/tiny/eval -t tiny-2000 -o ids.npy
       bbpe encode corpora/tiny/eval -t tiny-2000 -o ids --shard-size 1GB
     """
