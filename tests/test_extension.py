@@ -231,7 +231,7 @@ def test_documents_are_counted_one_by_one(base: Tokenizer) -> None:
 
 
 def test_a_document_in_several_parts_is_one_document(base: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bbpe.bulk.BLOCK_BYTES", 4096)
+    monkeypatch.setattr("bbpe.bulk.cutting.BLOCK_BYTES", 4096)
     monkeypatch.setattr("bbpe.extension.guarantees._BLOCK_BYTES", 4096)
     small = bbpe.extend(base, [ZH, EN], add=50)
     monkeypatch.undo()

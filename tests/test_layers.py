@@ -39,6 +39,7 @@ LAYERS = [
     ["holdings"],
     ["io"],
     ["downloads"],
+    ["adapters"],
     ["bulk", "conversion"],
     ["embeddings"],
     ["extension"],

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bbpe.bulk import _Cutter, _parts
+from bbpe.bulk.cutting import Cutter, parts_of
 from bbpe.corpus import Corpus, Progress, Reporter, Source, SourceLike, Stream, open_corpus
 from bbpe.counts import Counts
 from bbpe.embeddings import EmbeddingPlan
@@ -344,7 +344,7 @@ def _blocks(stream: Stream, tokenizer: Tokenizer) -> Iterator[tuple[list[bytes],
     texts: list[bytes] = []
     final: list[bool] = []
     size = 0
-    for text, is_last, _ in _parts(stream, _Cutter(tokenizer, ())):
+    for text, is_last in parts_of(stream, Cutter(tokenizer, ())):
         texts.append(text)
         final.append(is_last)
         size += len(text)
