@@ -36,8 +36,6 @@ inline uint8_t* put_character(uint32_t code, uint8_t* out) noexcept {
     return out;
 }
 
-inline bool is_surrogate(uint32_t code) noexcept { return (code & 0xFFFFF800u) == 0xD800; }
-
 // Writes a document to room for `most_bytes`; its end, or null where it holds a lone surrogate.
 inline uint8_t* write_utf8(const Units& document, uint8_t* out) noexcept {
     const size_t length = document.length;
@@ -67,7 +65,7 @@ inline uint8_t* write_utf8(const Units& document, uint8_t* out) noexcept {
             if (code < 0x80) {
                 run = ascii_units(units + i, length - i, out);
                 out += run;
-            } else if (is_three(code)) {
+            } else if (code >= 0x800 && !is_surrogate(code)) {
                 run = three_byte_units(units + i, length - i, out);
                 out += 3 * run;
             } else if (is_surrogate(code)) {
