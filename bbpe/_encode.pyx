@@ -1803,8 +1803,8 @@ cdef class Encoder:
     def decode_list(self, list ids):
         """The bytes of a list of ids, each an int."""
         cdef Buffer[token_id_t] numbers
-        read_ids(ids, numbers)
-        return self._bytes(numbers.data(), PyList_GET_SIZE(ids))
+        cdef Py_ssize_t count = read_ids(ids, numbers)
+        return self._bytes(numbers.data(), count)
 
     def text_of_array(self, ids, str errors):
         """The text of an array of ids; bytes that are no valid UTF-8 as ``bytes.decode`` treats them."""
@@ -1818,8 +1818,8 @@ cdef class Encoder:
     def text_of_list(self, list ids, str errors):
         """The text of a list of ids, each an int."""
         cdef Buffer[token_id_t] numbers
-        read_ids(ids, numbers)
-        return self._text(numbers.data(), PyList_GET_SIZE(ids), errors)
+        cdef Py_ssize_t count = read_ids(ids, numbers)
+        return self._text(numbers.data(), count, errors)
 
     cdef bytes _bytes(self, const token_id_t* ids, size_t count):
         cdef size_t size = self._size(ids, count)
@@ -1892,18 +1892,20 @@ cdef class Encoder:
         return 0
 
 
-cdef int read_ids(list ids, Buffer[token_id_t]& numbers) except -1:
-    """The numbers of a list of ints.
+cdef Py_ssize_t read_ids(list ids, Buffer[token_id_t]& numbers) except -1:
+    """The numbers of a list of ints; how many.
 
     Raises:
         TypeError: Something else stands in it.
         EncodeError: A number is no id of any vocabulary.
     """
-    cdef size_t i, count = PyList_GET_SIZE(ids)
+    cdef Py_ssize_t i, count = PyList_GET_SIZE(ids)
     cdef object value
     cdef int64_t number
     numbers.reserve(count, 0)
     for i in range(count):
+        if i >= PyList_GET_SIZE(ids):   # the __index__ of an item may do anything
+            raise RuntimeError("the list of ids became shorter while it was read")
         value = <object>PyList_GET_ITEM(ids, i)
         if not PyLong_CheckExact(value):
             if isinstance(value, bool) or not hasattr(value, "__index__"):
@@ -1916,7 +1918,7 @@ cdef int read_ids(list ids, Buffer[token_id_t]& numbers) except -1:
         if number < 0 or number >= MISSING:
             raise EncodeError(f"id {value} at position {i} is not an id of this vocabulary")
         numbers.data()[i] = <token_id_t>number
-    return 0
+    return count
 
 
 cdef class Batch:

@@ -477,8 +477,7 @@ def build_encoder(vocabulary: Vocabulary, pretokenizer: Pretokenizer, *, whole_p
         merges = np.empty((len(vocabulary.merges), 3), dtype=np.uint32)
         if vocabulary.merges:
             merges[:, :2] = vocabulary.merges
-        result = vocabulary.ids
-        merges[:, 2] = [result[tokens[left] + tokens[right]] for left, right in vocabulary.merges]
+        merges[:, 2] = vocabulary.merged
         if places is not None:
             merges = np.array([[places[id] for id in row] for row in merges.tolist()], dtype=np.uint32).reshape(-1, 3)
     else:

@@ -852,7 +852,8 @@ def _check_size(counts: Counts) -> None:
             "train on a sample, or cut long pretokens with max_pretoken_bytes"
         )
     # In floating point first: the exact sum may not fit the integers that numpy would use.
-    if float(lengths.astype(np.float64) @ counts.counts.astype(np.float64)) > MAX_TOTAL / 2:
+    # Not a dot product of floats: BLAS would wake its threads for it, which then burn a tenth of a second waiting.
+    if float(np.multiply(lengths, counts.counts, dtype=np.float64).sum()) > MAX_TOTAL / 2:
         total = sum(length * count for length, count in zip(lengths.tolist(), counts.counts.tolist(), strict=True))
         if total > MAX_TOTAL:
             raise TrainingError(f"the counts stand for {total:,} bytes, more than 64 bits can count; scale them down")
