@@ -14,8 +14,10 @@ Python like the originals, and named for what they are:
   twice is forgotten after the first.)
 - `add-merges`: the method of Qwen's `add_merges.py`: every word is cut by the old ranks in Python, and for each new
   merge all pairs of all words are counted again. Its input is a word list, here the text's distinct pretokens with
-  their counts. It would take days: `--measured N` learns only the first N merges, and `learn_seconds_estimated` is
-  that time for all of them: counting, plus the measured time a merge times the merges. The line says so.
+  their counts. On much text it would take hours: `--measured N` learns the first N merges, then takes the others from
+  bbpe and learns N more where all but the last are made. A merge costs less the later it comes, for words that have
+  become one token are left out; so cutting the words, plus the time of a late merge times all merges, is less than the
+  whole takes: `learn_seconds_at_least`.
 
 All three learn without the rule of whole characters (`utf8_safe=False`), which the published ways do not know.
 """
@@ -102,15 +104,21 @@ def _joined(word: list[str], pair: tuple[str, str]) -> list[str]:
     return merged
 
 
-def add_merges(ranks: dict[bytes, int], words: dict[bytes, int], add: int) -> tuple[Merges, float, float]:
-    """Learn merges as `add-merges` does; and the seconds that cutting the words and that merging took."""
-    began = time.process_time()
-    cut: dict[tuple[bytes, ...], int] = {}
+Cut = dict[tuple[bytes, ...], int]
+
+
+def cut_words(ranks: dict[bytes, int], words: dict[bytes, int]) -> Cut:
+    """The words in pieces, as `add-merges` begins; without those that are a token already."""
+    cut: Cut = {}
     for word, count in words.items():
         pieces = _by_ranks(word, ranks)
         if len(pieces) > 1:
             cut[pieces] = cut.get(pieces, 0) + count
-    counted = time.process_time()
+    return cut
+
+
+def add_merges(cut: Cut, add: int) -> Merges:
+    """Learn merges as `add-merges` does."""
     merges: Merges = []
     while cut and len(merges) < add:
         pairs: dict[tuple[bytes, bytes], int] = defaultdict(int)
@@ -121,7 +129,19 @@ def add_merges(ranks: dict[bytes, int], words: dict[bytes, int], add: int) -> tu
         merges.append(best)
         joined = ((_apply(pieces, best), count) for pieces, count in cut.items())
         cut = {pieces: count for pieces, count in joined if len(pieces) > 1}
-    return merges, counted - began, time.process_time() - counted
+    return merges
+
+
+def cut_by(tokenizer: bbpe.Tokenizer, words: dict[bytes, int]) -> Cut:
+    """The words in the pieces that a tokenizer makes of them."""
+    tokens = tokenizer.vocabulary.tokens
+    texts = list(words)
+    cut: Cut = {}
+    for word, ids in zip(texts, (tokenizer.encode_bytes(word) for word in texts), strict=True):
+        if len(ids) > 1:
+            pieces = tuple(tokens[id] for id in ids)
+            cut[pieces] = cut.get(pieces, 0) + words[word]
+    return cut
 
 
 def _order(item: tuple[tuple[bytes, bytes], int]) -> tuple[int, int, int, str, bytes]:
@@ -231,17 +251,42 @@ def measure(library: str, base: str, part: Slice, add: int, measured: int | None
             normalizer=vocabulary.normalizer,
         )
         words = dict(counts.items())
-        wanted = min(add, measured or add)
-        merges, cutting, merging = add_merges({token: id for id, token in vocabulary.tokens.items()}, words, wanted)
-        record["merges_measured"] = len(merges)
-        record["learn_seconds" if len(merges) == add else "learn_seconds_estimated"] = cutting + merging * add / max(
-            1, len(merges)
-        )
+        merges, seconds = _measured_add_merges(tokenizer, words, part, add, measured)
+        record.update(seconds)
     record["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     record["learned"] = len(merges)
     if len(merges) >= add:
         record.update(_quality(extended(tokenizer, merges), part))
     return record
+
+
+def _measured_add_merges(
+    tokenizer: bbpe.Tokenizer, words: dict[bytes, int], part: Slice, add: int, measured: int | None
+) -> tuple[Merges, dict[str, object]]:
+    began = time.process_time()
+    cut = cut_words({token: id for id, token in tokenizer.vocabulary.tokens.items()}, words)
+    cutting = time.process_time() - began
+    if measured is None or 2 * measured >= add:
+        merges = add_merges(cut, add)
+        return merges, {"learn_seconds": time.process_time() - began, "cut_seconds": cutting}
+    early = _seconds_a_merge(cut, measured)
+    del cut
+    most = bbpe.extend(tokenizer, part.path, add=add - measured, utf8_safe=False).tokenizer
+    assert isinstance(most, bbpe.Tokenizer)  # its base is one
+    late = _seconds_a_merge(cut_by(most, words), measured)
+    return [], {
+        "merges_measured": 2 * measured,
+        "cut_seconds": cutting,
+        "seconds_a_merge_first": early,
+        "seconds_a_merge_last": late,
+        "learn_seconds_at_least": cutting + late * add,
+    }
+
+
+def _seconds_a_merge(cut: Cut, merges: int) -> float:
+    began = time.process_time()
+    add_merges(cut, merges)
+    return (time.process_time() - began) / merges
 
 
 def _unpacked(folder: Path) -> Path:
@@ -270,7 +315,7 @@ def main(say: Callable[[str], object] = sys.stdout.write) -> None:
     parser.add_argument("--corpus", default="zh-web")
     parser.add_argument("--part", default="first:30MB")
     parser.add_argument("--add", type=int, default=10_000)
-    parser.add_argument("--measured", type=int, help="add-merges: learn so many merges and estimate the rest")
+    parser.add_argument("--measured", type=int, help="add-merges: learn only so many first and last merges")
     chosen = parser.parse_args()
     part = cut_slice(chosen.corpus, Part.parse(chosen.part))
     record = {

@@ -17,7 +17,7 @@ from bbpe import Counts, EngineTokenizer, reference
 from bbpe.cli import run
 from bbpe.errors import BbpeError, GuaranteeError, TrainingError
 from bbpe.extension import ExtensionOptions, ExtensionReport, piece_base
-from bbpe.extension.piece_base import WORDS
+from bbpe.extension.piece_base import WORDS, PieceBase
 from bbpe.formats.sentencepiece_model import (
     BPE,
     BYTE,
@@ -64,10 +64,23 @@ def extension(base: EngineTokenizer) -> bbpe.Extension:
 def test_what_is_added_equals_the_specification(counted: dict[str, int], add: int) -> None:
     model = model_of(["的", "元", "a", "b", "ab"])
     counts = Counts.from_items({text.encode(): count for text, count in counted.items()}, pattern=WORDS)
-    additions, _ = piece_base._learn(model, counts, ExtensionOptions(add=add), add, None)
+    base = PieceBase(EngineTokenizer(engine_model(model, Path("base"))))
+    learned = base.learn(counts, add, 2, 0, ExtensionOptions(add=add), None)
+    texts = [piece.text if piece.kind != BYTE else "" for piece in model.pieces]
+    added: list[str] = []
+    for parts in learned.parts:
+        if all(model.pieces[part].kind == BYTE for part in parts if part < len(model.pieces)) and max(parts) < len(texts):
+            added.append(bytes(int(model.pieces[part].text[3:5], 16) for part in parts).decode())
+        else:
+            added.append("".join((texts + added)[part] for part in parts))
     pieces = [piece.text for piece in model.pieces]
     sequences = [(_segment(data.decode()), count) for data, count in counts.items()]
-    assert [each.text for each in additions] == reference.learn_pieces(sequences, pieces, add)
+    assert added == reference.learn_pieces(sequences, pieces, add)
+    assert learned.tokens[0] == sum(count * sum(map(_size, sequence)) for sequence, count in sequences)
+
+
+def _size(symbol: str) -> int:
+    return 1 if symbol in ("的", "元", "a", "b", "ab") else len(symbol.encode())
 
 
 def _segment(text: str) -> list[str]:
@@ -142,10 +155,10 @@ def test_a_script_and_a_limit_of_characters(base: EngineTokenizer) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"until_gain": 5.0}, "give add, and no until_gain"),
-        ({"add": 5, "ids_from": 900}, "pieces are numbered as they stand"),
-        ({"add": 5, "words": {"词": 1}}, "is extended from a corpus that can be read twice"),
+        ({"add": 5, "utf8_safe": False}, "SentencePiece's pieces are whole characters"),
         ({"add": 5, "min_count": 10**6}, "no new merges to learn"),
+        ({"add": 5, "ids_from": 30}, "but the base has ids up to"),
+        ({"add": 5, "reuse_reserved": True}, "no reserved or unused ids"),
     ],
 )
 def test_what_is_not_for_pieces(base: EngineTokenizer, options: dict[str, Any], message: str) -> None:
@@ -177,15 +190,15 @@ def test_pieces_of_scripts_without_spaces_begin_with_none(extension: bbpe.Extens
 
 def test_scores_like_chinese_llamas_are_found_out(base: EngineTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """All new pieces with one high score merge before the base's own: text is then cut in new places."""
-    with_falling = piece_base._with
+    with_falling = PieceBase.extended
 
-    def with_equal(model: PieceModel, texts: list[str]) -> PieceModel:
-        made = with_falling(model, texts)
-        first = len(model.pieces)
+    def with_equal(self: PieceBase, *arguments: Any) -> PieceModel:
+        made = with_falling(self, *arguments)
+        first = len(self.model.pieces)
         equal = [piece._replace(score=1.0) if id >= first else piece for id, piece in enumerate(made.pieces)]
         return piece_base.replace(made, pieces=tuple(equal))
 
-    monkeypatch.setattr(piece_base, "_with", with_equal)
+    monkeypatch.setattr(PieceBase, "extended", with_equal)
     with pytest.raises(GuaranteeError, match="cut in a new place"):
         bbpe.extend(base, EN, add=120)
 

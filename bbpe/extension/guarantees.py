@@ -17,17 +17,17 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bbpe.bulk import _Cutter, _parts
-from bbpe.corpus import Corpus, Progress, Reporter, Source, SourceLike, Stream, open_corpus
+from bbpe.corpus import Corpus, Progress, Reporter, SourceLike, Stream, open_corpus
 from bbpe.counts import Counts
 from bbpe.embeddings import EmbeddingPlan
 from bbpe.errors import FormatError, GuaranteeError
+from bbpe.extension.bases import Measured
 from bbpe.extension.record import CorpusRow, Witness
 from bbpe.formats.equivalence import check_same_as_ranks
 from bbpe.normalizer import normalize
@@ -38,23 +38,6 @@ _BLOCK_BYTES = 4 << 20
 _BLOCK_DOCUMENTS = 1 << 14
 _SHOWN = 60
 _COMPLETIONS = 4096  # characters tried for a piece of one
-
-
-@dataclass(slots=True, eq=False)
-class Measured:
-    """What a pass over a corpus found.
-
-    Attributes:
-        rows: One for each file, or one for all.
-        occurrences: How often each new token occurs, by its place in the plan: int64.
-        documents: In how many documents each occurs.
-        sources: Size and sha256 of the files read.
-    """
-
-    rows: list[CorpusRow]
-    occurrences: npt.NDArray[np.int64]
-    documents: npt.NDArray[np.int64]
-    sources: tuple[Source, ...]
 
 
 def check_ids(base: Vocabulary, extended: Vocabulary, plan: EmbeddingPlan, reused: Sequence[str]) -> None:
