@@ -19,7 +19,12 @@ Python like the originals, and named for what they are:
   become one token are left out; so cutting the words, plus the time of a late merge times all merges, is less than the
   whole takes: `learn_seconds_at_least`.
 
-All three learn without the rule of whole characters (`utf8_safe=False`), which the published ways do not know.
+Those learn without the rule of whole characters (`utf8_safe=False`), which the published ways do not know.
+
+SentencePiece bases have a comparison of their own: `pieces` extends such a base by `bbpe.extend`, where ASCII stays as
+it is (Latin is frozen, the other characters are denied), and `published` measures a vocabulary that somebody made of the
+same base by hand (`--base llama2 --published chinese-llama-2`): tokens per character of held-out Chinese, added pieces
+that do not come back when their own text is encoded, and English lines that are cut differently.
 """
 
 from __future__ import annotations
@@ -44,6 +49,8 @@ from benchmarks.slices import Part, Slice, cut_slice, find_corpus
 
 Merges = list[tuple[bytes, bytes]]
 HELD_OUT = "ntrex/zho-CN"
+ENGLISH = "ntrex/eng"
+ASCII_BUT_LETTERS = tuple(chr(code) for code in range(33, 127) if not chr(code).isalpha())
 
 
 def continued_bpe(base: Path, documents: list[str], add: int) -> Merges:
@@ -260,6 +267,36 @@ def measure(library: str, base: str, part: Slice, add: int, measured: int | None
     return record
 
 
+def measure_pieces(library: str, base: str, published: str, part: Slice, add: int) -> dict[str, object]:
+    """One measurement of a SentencePiece base: `pieces` or `published`."""
+    old = bbpe.load(base)
+    record: dict[str, object] = {}
+    new: bbpe.Tokenizer | bbpe.EngineTokenizer
+    if library == "pieces":
+        began, clock = time.process_time(), time.perf_counter()
+        made = bbpe.extend(old, part.path, add=add, freeze_scripts="Latin", deny=ASCII_BUT_LETTERS)
+        record["seconds"] = time.process_time() - began
+        record["wall_seconds"] = time.perf_counter() - clock
+        record["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        new = made.tokenizer
+    else:
+        new = bbpe.load(published)
+        record["published"] = published
+    assert isinstance(old, bbpe.EngineTokenizer)
+    assert isinstance(new, bbpe.EngineTokenizer)
+    added = [id for id in new.pieces if id >= len(old)]
+    texts = [new.token(id).decode("utf-8", "replace").removeprefix(" ") for id in added]
+    alone = [ids[-1:] == [id] for id, ids in zip(added, new.encode_batch(texts), strict=True)]
+    english = find_corpus(ENGLISH).read_text(encoding="utf-8").splitlines()
+    changed = sum(a != b for a, b in zip(old.encode_batch(english), new.encode_batch(english), strict=True))
+    record.update(learned=len(added), not_alone=alone.count(False), english_lines=len(english), english_changed=changed)
+    for name, corpus in (("held_out", HELD_OUT), ("web_held_out", "zh-small")):
+        lines = find_corpus(corpus).read_text(encoding="utf-8").splitlines()
+        tokens = sum(map(len, new.encode_batch(lines)))
+        record[f"{name}_tokens_per_character"] = tokens / sum(map(len, lines))
+    return record
+
+
 def _measured_add_merges(
     tokenizer: bbpe.Tokenizer, words: dict[bytes, int], part: Slice, add: int, measured: int | None
 ) -> tuple[Merges, dict[str, object]]:
@@ -309,15 +346,22 @@ def main(say: Callable[[str], object] = sys.stdout.write) -> None:
     parser.add_argument(
         "--library",
         required=True,
-        choices=["bbpe", "bbpe-whole-characters", "bbpe-command", "continued-bpe", "add-merges"],
+        choices=[
+            *("bbpe", "bbpe-whole-characters", "bbpe-command", "continued-bpe", "add-merges", "pieces", "published"),
+        ],
     )
     parser.add_argument("--base", default="qwen2", help="a vocabulary with a tokenizer.json")
     parser.add_argument("--corpus", default="zh-web")
     parser.add_argument("--part", default="first:30MB")
     parser.add_argument("--add", type=int, default=10_000)
     parser.add_argument("--measured", type=int, help="add-merges: learn only so many first and last merges")
+    parser.add_argument("--published", default="chinese-llama-2", help="published: the vocabulary made of the base")
     chosen = parser.parse_args()
     part = cut_slice(chosen.corpus, Part.parse(chosen.part))
+    if chosen.library in ("pieces", "published"):
+        measured = measure_pieces(chosen.library, chosen.base, chosen.published, part, chosen.add)
+    else:
+        measured = measure(chosen.library, chosen.base, part, chosen.add, chosen.measured)
     record = {
         "task": "extend",
         "library": chosen.library,
@@ -325,7 +369,7 @@ def main(say: Callable[[str], object] = sys.stdout.write) -> None:
         "add": chosen.add,
         **part.describe(),
         "held_out": HELD_OUT,
-        **measure(chosen.library, chosen.base, part, chosen.add, chosen.measured),
+        **measured,
         **provenance.moment(),
         "machine": provenance.machine(),
         "commit": provenance.commit(),

@@ -37,7 +37,8 @@ from bbpe.vocabulary import Vocabulary
 _BLOCK_BYTES = 4 << 20
 _BLOCK_DOCUMENTS = 1 << 14
 _SHOWN = 60
-_COMPLETIONS = 4096  # characters tried for a piece of one
+_COMPLETIONS = (16, 128, 4096)  # characters tried for a piece of one, more for those that are left
+_MOST = _COMPLETIONS[-1]
 
 
 def check_ids(base: Vocabulary, extended: Vocabulary, plan: EmbeddingPlan, reused: Sequence[str]) -> None:
@@ -257,9 +258,12 @@ class Checker:
         tokens = [self.extended.vocabulary.tokens[id] for id in self.plan.new_ids]
         found: list[Witness | None] = [None] * len(tokens)
         self._try([(place, token) for place, token in enumerate(tokens) if _is_text(token)], found)
-        pieces = [place for place, token in enumerate(tokens) if found[place] is None and not _is_text(token)]
-        for place in pieces:
-            self._try(((place, text) for text in _characters_with(tokens[place])), found)
+        for tries in _COMPLETIONS:
+            pieces = [place for place, token in enumerate(tokens) if found[place] is None and not _is_text(token)]
+            self._try(
+                ((place, text) for place in pieces for text in itertools.islice(_characters_with(tokens[place]), tries)),
+                found,
+            )
         missing = {place: tokens[place] for place in range(len(tokens)) if found[place] is None}
         if missing:
             self._try(_in_pretokens(missing, counts), found)
@@ -358,7 +362,7 @@ def _characters_with(token: bytes) -> Iterator[bytes]:
         fronts = [bytes(each) for each in itertools.islice(_before(token[:head]), 64)] if head else [b""]
         backs = map(bytes, itertools.product(range(0x80, 0xC0), repeat=rest))
         candidates = (front + token + back for back in backs for front in fronts)
-    yield from itertools.islice(filter(_is_text, candidates), _COMPLETIONS)
+    yield from itertools.islice(filter(_is_text, candidates), _MOST)
 
 
 def _before(piece: bytes) -> Iterator[bytes]:
@@ -374,7 +378,7 @@ def _before(piece: bytes) -> Iterator[bytes]:
 
 def _around(piece: bytes) -> Iterator[bytes]:
     """Characters that hold some continuation bytes: at their end, then before it."""
-    yield from (front + piece for front in itertools.islice(_before(piece), _COMPLETIONS))
+    yield from (front + piece for front in itertools.islice(_before(piece), _MOST))
     if len(piece) < 3:
         for back in range(0x80, 0xC0):
             yield from (front + piece + bytes([back]) for front in _before(piece + bytes([back])))
