@@ -195,7 +195,8 @@ def test_prune_picks_the_rows_of_a_checkpoint(base: str, tmp_path: Path, capsys:
     assert bbpe.load(out).special_tokens == {"<|end|>": end}
     # At constant size: what went comes back as tokens of another language.
     grown = tmp_path / "grown"
-    assert run(["extend", str(out), ZH, "--add", "200", "--ids-from", "600", "--model", str(out), "-o", str(grown)]) == 0
+    more = ["--add", "200", "--ids-from", "600"]
+    assert run(["extend", str(out), ZH, *more, "--model", str(out), "-o", str(grown)]) == 0
     assert safetensors.load_file(grown / "model.safetensors")["lm_head.weight"].shape == (800, 4)
 
 

@@ -71,7 +71,7 @@ def test_what_is_added_equals_the_specification(counted: dict[str, int], add: in
     texts = [piece.text if piece.kind != BYTE else "" for piece in model.pieces]
     added: list[str] = []
     for parts in learned.parts:
-        if all(model.pieces[part].kind == BYTE for part in parts if part < len(model.pieces)) and max(parts) < len(texts):
+        if all(part < len(texts) and model.pieces[part].kind == BYTE for part in parts):
             added.append(bytes(int(model.pieces[part].text[3:5], 16) for part in parts).decode())
         else:
             added.append("".join((texts + added)[part] for part in parts))
@@ -281,10 +281,11 @@ def test_tokens_of_another_vocabulary_and_the_rows_that_they_had(base: EngineTok
     made = bbpe.extend(base, tokens_from=donor, script="Han", guard=[ZH])
     assert made.report.targets is not None
     assert made.report.targets.kind == "tokens"
-    wanted = {token.decode() for token in donor.vocabulary.tokens.values() if regex.fullmatch(r"\p{Han}+", _text(token))}
+    known = donor.vocabulary.ids
+    wanted = {token.decode() for token in known if regex.fullmatch(r"\p{Han}+", _text(token))}
     assert wanted - set(texts_of(made)) <= {text for text in wanted if len(inside(made, text)) == 1}
     donors = made.plan.donor_ids
-    assert set(donors) == {token.id for token in made.report.added if (token.token or "").encode() in donor.vocabulary.ids}
+    assert set(donors) == {token.id for token in made.report.added if (token.token or "").encode() in known}
     assert all(donor.token(taken).decode() == made.tokenizer.token(id).decode() for id, taken in donors.items())
     pieces = bbpe.extend(base, ZH, add=40)
     other = bbpe.extend(base, tokens_from=pieces.tokenizer)
@@ -406,6 +407,37 @@ def test_user_defined_pieces_stand_alone_and_control_pieces_are_no_words() -> No
     report = bbpe.extend(base, words={"<s>": 5, "ab": 1}).report
     assert report.targets is not None
     assert report.targets.incomplete == ("<s>",)
+
+
+def test_pieces_of_the_base_that_no_text_gives_stay_so() -> None:
+    """``abc`` and ``词元字`` have no split that comes about; ``ab`` would be one, and change texts in silence."""
+    base = EngineTokenizer(engine_model(model_of(["▁", "a", "b", "c", "abc", "词", "词元字"]), Path("base")))
+    unreachable = tuple(id for id, piece in base.pieces.items() if piece in ("abc", "词元字"))
+    documents = ["ab abc 词元 词元字 bc"] * 9
+    report = bbpe.extend(base, documents, add=50).report
+    assert report.base_unreachable == unreachable
+    added = {token.token for token in report.added}
+    assert added.isdisjoint({"ab", "bc", "词元", "元字", "字"})
+    assert {"元", " ab", " bc"} <= added
+    targets = bbpe.extend(base, words={"ab": 1, "元": 1}).report.targets
+    assert targets is not None
+    assert targets.incomplete == ("ab",)
+
+
+@pytest.mark.parametrize("name", ["chinese-llama-2", "internlm", "mistral-v1"])
+def test_published_models_are_extended(bbpe_home: Path, read_corpus: Callable[..., bytes], name: str) -> None:
+    zh = read_corpus("zh-small.txt", 100_000).decode().splitlines()
+    en = (bbpe_home / "corpora" / "ntrex" / "eng.txt").read_text("utf-8").splitlines()[:100]
+    made = bbpe.extend(name, zh, add=200, script="Han", guard={"en": en})
+    zh_row, en_row = made.report.corpora
+    assert zh_row.tokens_after < 0.99 * zh_row.tokens_before
+    assert en_row.documents_changed == 0
+    if name == "chinese-llama-2":  # all of its own pieces have one score, which no order of merges can say
+        assert len(made.report.base_unreachable) > 600
+        assert "equal scores" in made.left_out["tokenizer.json"]
+        assert made.left_out["tokenizer.json"] in made.report.guarantees["tokenizer.json"]
+    else:
+        assert not made.left_out
 
 
 def test_a_changed_old_piece_is_found_out(base: EngineTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,10 +161,12 @@ class Base(Protocol[Made]):
         """Why ranks alone would give other ids; None where they give the same."""
 
     def unreachable(self) -> tuple[int, ...]:
-        """Tokens of the base that nothing makes, where that can be said."""
+        """Tokens of the base that its merges do not make of their own text."""
 
-    def guarantees(self, rows: Sequence[CorpusRow], plan: EmbeddingPlan, not_as_ranks: str | None) -> dict[str, str]:
+    def guarantees(
+        self, rows: Sequence[CorpusRow], plan: EmbeddingPlan, not_as_ranks: str | None, left_out: Mapping[str, str]
+    ) -> dict[str, str]:
         """What was checked, in words, by name; what does not hold has raised before."""
 
-    def finished(self, made: Made, counts: Counts) -> tuple[Any, Mapping[str, bytes] | None]:
-        """The extended tokenizer, and its files by name where ``bbpe.save`` does not make them."""
+    def finished(self, made: Made, counts: Counts) -> tuple[Any, Mapping[str, bytes] | None, Mapping[str, str]]:
+        """The extended tokenizer; its files by name, where ``bbpe.save`` does not make them; those left out, and why."""

@@ -183,7 +183,9 @@ class ByteBase:
     def unreachable(self) -> tuple[int, ...]:
         return tuple(made_by_merges(self.tokenizer)[1])
 
-    def guarantees(self, rows: Sequence[CorpusRow], plan: EmbeddingPlan, not_as_ranks: str | None) -> dict[str, str]:
+    def guarantees(
+        self, rows: Sequence[CorpusRow], plan: EmbeddingPlan, not_as_ranks: str | None, left_out: Mapping[str, str]
+    ) -> dict[str, str]:
         changed = [row.documents_changed for row in rows]
         known = "an unknown number of" if None in changed else f"{sum(each or 0 for each in changed):,}"
         on = f"{sum(row.documents for row in rows):,} documents ({sum(row.bytes for row in rows):,} bytes) of training and guard text"
@@ -193,14 +195,15 @@ class ByteBase:
             "coarser": f"in {on} the new token boundaries are some of the old ones: new ids with each new token "
             f"replaced by its parts are the old ids; {known} documents changed",
             "untouched": f"in the same text, what holds no new token has the ids that it had, {known} documents apart",
-            "round_trip": f"decoding gave back the bytes of {on}" + (f", normalized to {normalizer}" if normalizer else ""),
+            "round_trip": f"decoding gave back the bytes of {on}"
+            + (f", normalized to {normalizer}" if normalizer else ""),
             "ranks": "ranks alone, as in a .tiktoken file, give the same ids as the merges"
             if not_as_ranks is None
             else f"ranks alone would give other ids, so no .tiktoken is written: {not_as_ranks}",
         }
 
-    def finished(self, made: Vocabulary, counts: Counts) -> tuple[Tokenizer, None]:
-        return self._encoder(made), None
+    def finished(self, made: Vocabulary, counts: Counts) -> tuple[Tokenizer, None, Mapping[str, str]]:
+        return self._encoder(made), None, {}
 
     def _encoder(self, made: Vocabulary) -> Tokenizer:
         if self._last is None or self._last[0] is not made:

@@ -11,11 +11,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic
-
-import numpy as np
 
 import bbpe
 from bbpe.corpus import Progress, SourceLike
@@ -53,11 +51,13 @@ class Extension:
         tokenizer: The extended vocabulary at work.
         report: How it came about, and what was checked.
         files: What is written, by name, where ``bbpe.save`` does not know how (SentencePiece).
+        left_out: With ``files``: what is not among them, and why.
     """
 
     tokenizer: Tokenizer | EngineTokenizer
     report: ExtensionReport
     files: Mapping[str, bytes] | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def plan(self) -> EmbeddingPlan:
@@ -76,7 +76,7 @@ class Extension:
             with atomic_directory(target, force, files.keys()) as folder:
                 for name, content in files.items():
                     (folder / name).write_bytes(content)
-            return Saved(target, tuple(target / name for name in sorted(files)))
+            return Saved(target, tuple(target / name for name in sorted(files)), self.left_out)
         assert isinstance(self.tokenizer, Tokenizer)  # what is not has its files
         return save(
             self.tokenizer, path, force=force, format="directory", extra_files={EXTENSION: self.report.to_json()}
@@ -341,7 +341,7 @@ class _Extending(Generic[Made]):
         not_as_ranks = base.not_as_ranks(self.vocabulary)
         targets = self._target_report()
         added = self._added(witnesses, measured, set(targets.helpers) if targets is not None else set())
-        tokenizer, files = base.finished(self.vocabulary, self.counts)
+        tokenizer, files, left_out = base.finished(self.vocabulary, self.counts)
         kept = len(base.special_tokens) - len(self.replaced)
         report = ExtensionReport(
             base=base.facts,
@@ -359,14 +359,14 @@ class _Extending(Generic[Made]):
             base_unreachable=base.unreachable(),
             guarantees={
                 "ids": f"all {len(base.tokens):,} old tokens and {kept:,} special tokens have the ids that they had",
-                **base.guarantees(rows, self.plan, not_as_ranks),
+                **base.guarantees(rows, self.plan, not_as_ranks, left_out),
             },
             not_as_ranks=not_as_ranks,
             warnings=self.numbering.warnings,
             versions={"bbpe": bbpe.__version__, "unicode": unicode_version()},
             plan=self.plan,
         )
-        return Extension(tokenizer, report, files)
+        return Extension(tokenizer, report, files, left_out)
 
     def _added(
         self, witnesses: Mapping[int, Witness], measured: Measured | None, helpers: set[str]

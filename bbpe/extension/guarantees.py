@@ -261,7 +261,11 @@ class Checker:
         for tries in _COMPLETIONS:
             pieces = [place for place, token in enumerate(tokens) if found[place] is None and not _is_text(token)]
             self._try(
-                ((place, text) for place in pieces for text in itertools.islice(_characters_with(tokens[place]), tries)),
+                (
+                    (place, text)
+                    for place in pieces
+                    for text in itertools.islice(_characters_with(tokens[place]), tries)
+                ),
                 found,
             )
         missing = {place: tokens[place] for place in range(len(tokens)) if found[place] is None}

@@ -142,9 +142,8 @@ def special_names(folder: Path) -> dict[int, str]:
         for id, token in decoder.items():
             if id.isdigit():
                 found[int(id)] = token.get("content") if isinstance(token, dict) else None
-    for content, id in _json(folder / "added_tokens.json").items():
-        if type(id) is int:
-            found[id] = content
+    added = _json(folder / "added_tokens.json")
+    found.update({id: content for content, id in added.items() if type(id) is int})
     tokens = _json(folder / "tokenizer.json").get("added_tokens")
     if isinstance(tokens, list):
         for token in tokens:

@@ -96,6 +96,7 @@ class PieceBase:
             raise TrainingError(f"the base normalizes text ({model.normalization}); only identity is supported")
         self._byte_ids = {int(piece.text[3:5], 16): id for id, piece in enumerate(model.pieces) if piece.kind == BYTE}
         self._bare = _bare(model)
+        self._unreachable: tuple[int, ...] | None = None
         self._last: tuple[PieceModel, EngineTokenizer] | None = None
 
     @property
@@ -120,7 +121,9 @@ class PieceBase:
     @property
     def special_tokens(self) -> Sequence[SpecialToken]:
         return [
-            SpecialToken(piece.text, id) for id, piece in enumerate(self.model.pieces) if piece.kind in (CONTROL, UNKNOWN)
+            SpecialToken(piece.text, id)
+            for id, piece in enumerate(self.model.pieces)
+            if piece.kind in (CONTROL, UNKNOWN)
         ]
 
     def numbering(self, options: ExtensionOptions) -> Numbering:
@@ -176,9 +179,16 @@ class PieceBase:
         options: ExtensionOptions,
         progress: Show | None,
     ) -> Learned:
-        """As ``reference.learn_pieces``, under the options' rules."""
+        """As ``reference.learn_pieces``, under the options' rules.
+
+        One rule comes with the kind of base: any two pieces merge that together are a piece. A piece of the base that no
+        text gives, because none of its splits comes about, would come about by a new piece that it begins or ends with,
+        and texts without new pieces would change. So such parts of it are never added. (Where its own text alone gives
+        a piece, the lemma in ``formats/equivalence.py`` says that the base makes it wherever the new piece could help.)
+        """
         model, first = self.model, len(self.model.pieces)
         rules = native_rules(options, utf8_safe=False)  # characters are whole here
+        barred = {part for id in self.unreachable() for part in _ends(self.tokenizer.model.tokens[id].decode())}
         symbols, offsets, weights, characters = self._segmented(counts)
         total = int(np.diff(offsets) @ weights)
         occurrences = np.zeros(first + len(characters), np.int64)
@@ -192,6 +202,7 @@ class PieceBase:
                 occurrences[number] >= min_count
                 and occurrences[number] * (size - 1) >= min_saved
                 and 1 < size <= (options.max_token_bytes or size)
+                and character.encode() not in barred
                 and (rules is None or rules.allows(character.encode()))
             ):
                 savings[number] = int(occurrences[number]) * (size - 1)
@@ -209,7 +220,10 @@ class PieceBase:
             offsets,
             weights,
             tokens,
-            taken=[piece.text.replace(SPACE, " ").encode() for piece in model.pieces if piece.kind not in _TEXT_KINDS],
+            taken=[
+                *(piece.text.replace(SPACE, " ").encode() for piece in model.pieces if piece.kind not in _TEXT_KINDS),
+                *barred,
+            ],
             first_id=len(tokens),
             min_count=max(min_count, min_saved),
             max_token_bytes=options.max_token_bytes,
@@ -339,10 +353,16 @@ class PieceBase:
         return "a SentencePiece model has scores, no ranks"
 
     def unreachable(self) -> tuple[int, ...]:
-        """Not looked for: which texts sentencepiece gives a piece for, only sentencepiece knows."""
-        return ()
+        if self._unreachable is None:
+            ids = [id for id, piece in enumerate(self.model.pieces) if piece.kind == NORMAL and "\0" not in piece.text]
+            texts = [self.tokenizer.model.tokens[id].decode() for id in ids]
+            found = self._bare.encode_batch(texts)
+            self._unreachable = tuple(id for id, made in zip(ids, found, strict=True) if made != [id])
+        return self._unreachable
 
-    def guarantees(self, rows: Sequence[CorpusRow], plan: EmbeddingPlan, not_as_ranks: str | None) -> dict[str, str]:
+    def guarantees(
+        self, rows: Sequence[CorpusRow], plan: EmbeddingPlan, not_as_ranks: str | None, left_out: Mapping[str, str]
+    ) -> dict[str, str]:
         changed = [row.documents_changed for row in rows]
         known = "an unknown number of" if None in changed else f"{sum(each or 0 for each in changed):,}"
         on = f"{sum(row.documents for row in rows):,} documents of training and guard text"
@@ -351,19 +371,21 @@ class PieceBase:
             "coarser": f"in {on} the new token boundaries are some of the old ones; {known} documents changed",
             "untouched": "in the same text, lines without new pieces have the ids that they had",
             "round_trip": "both decode to the same text in all of them",
-            "tokenizer.json": "tokenizers gives the same ids as sentencepiece on a sample of the training text",
+            "tokenizer.json": f"not written: {left_out['tokenizer.json']}"
+            if left_out
+            else "tokenizers gives the same ids as sentencepiece on a sample of the training text",
         }
 
-    def finished(self, made: PieceModel, counts: Counts) -> tuple[EngineTokenizer, Mapping[str, bytes]]:
+    def finished(
+        self, made: PieceModel, counts: Counts
+    ) -> tuple[EngineTokenizer, Mapping[str, bytes], Mapping[str, str]]:
         extended = self._encoder(made)
         tokenizer_json = _tokenizer_json(made)
-        _check_json(tokenizer_json, extended, counts)
-        files = {
-            "tokenizer.model": made.serialized(),
-            "tokenizer.json": tokenizer_json.encode(),
-            "tokenizer_config.json": _config(self.tokenizer).encode(),
-        }
-        return extended, files
+        fault = _fault_of_json(tokenizer_json, extended, counts)
+        files = {"tokenizer.model": made.serialized(), "tokenizer_config.json": _config(self.tokenizer, fault).encode()}
+        if fault is None:
+            files["tokenizer.json"] = tokenizer_json.encode()
+        return extended, files, {} if fault is None else {"tokenizer.json": fault}
 
     def _encoder(self, made: PieceModel) -> EngineTokenizer:
         if self._last is None or self._last[0] is not made:
@@ -375,6 +397,13 @@ def _bare(model: PieceModel) -> EngineTokenizer:
     """What encodes the inside of a text: no space is put before it, and none taken away."""
     bare = sentencepiece_model.piece_model(model.pieces, model_type=BPE, byte_fallback=True, add_dummy_prefix=False)
     return EngineTokenizer(sentencepiece_model.engine_model(bare, Path("base")))
+
+
+def _ends(text: str) -> Iterator[bytes]:
+    """Every beginning and end of a text."""
+    for at in range(1, len(text)):
+        yield text[:at].encode()
+        yield text[at:].encode()
 
 
 def _code_points(values: npt.NDArray[np.int64], leads: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -457,7 +486,8 @@ class PieceChecker:
         """
         corpus = open_corpus(source, text_field=text_field, lines=lines, strict=strict)
         report = Reporter(corpus, "checking" if role == "training" else f"checking {role}", self.progress)
-        measured = Measured([], *(np.zeros(len(self.plan.new_ids), np.int64) for _ in range(2)), ())
+        nothing = np.zeros(len(self.plan.new_ids), np.int64)
+        measured = Measured([], nothing, nothing.copy(), ())
         try:
             for label, streams in _labelled(corpus, name):
                 row = CorpusRow(label, role)
@@ -475,7 +505,6 @@ class PieceChecker:
     def _stream(self, stream: Stream, row: CorpusRow, measured: Measured, report: Reporter) -> CorpusRow:
         texts: list[str] = []
         of: list[int] = []  # the document of each line
-        number = 0
         carried: npt.NDArray[np.int64] = np.empty(0, np.int64)  # new pieces seen in a document that goes on
         size = max(1, len(self.plan.new_ids))
 
@@ -498,7 +527,7 @@ class PieceChecker:
             measured.documents += np.bincount(keys % size, minlength=len(measured.documents))
             return row.plus(documents_changed=len(np.unique(keys // size)))
 
-        for document in stream.documents():
+        for number, document in enumerate(stream.documents()):
             text = document.decode("utf-8", "replace")
             row = row.plus(documents=1, characters=len(text), bytes=len(document))
             for line in text.splitlines(keepends=True):
@@ -506,7 +535,6 @@ class PieceChecker:
                 of.append(number)
                 if len(texts) == _LINES:
                     compare()
-            number += 1
         if texts:
             compare()
         return close(carried)
@@ -532,9 +560,7 @@ class PieceChecker:
                 self._explain(base, extended, text, bool(has_new[number]), name)
         return len(old), new, offsets
 
-    def _explain(
-        self, base: EngineTokenizer, extended: EngineTokenizer, text: str, has_new: bool, name: str
-    ) -> None:
+    def _explain(self, base: EngineTokenizer, extended: EngineTokenizer, text: str, has_new: bool, name: str) -> None:
         before, after = base.encode(text), extended.encode(text)
         if not has_new and before != after:
             raise GuaranteeError(f"{name}: {text[:60]!r} holds no new piece and gets other ids; nothing was written")
@@ -659,18 +685,27 @@ def _tokenizer_json(model: PieceModel) -> str:
     return json.dumps(record, ensure_ascii=False, indent=1) + "\n"
 
 
-def _check_json(text: str, extended: EngineTokenizer, counts: Counts) -> None:
-    """The tokenizer.json gives sentencepiece's ids, on a sample of the pretokens and on them joined to lines."""
+def _fault_of_json(text: str, extended: EngineTokenizer, counts: Counts) -> str | None:
+    """Why tokenizers would give other ids than sentencepiece, tried on a sample of the pretokens, joined to lines.
+
+    It does for pieces of equal scores: merges of a tokenizer.json have an order, and sentencepiece takes the leftmost.
+    """
     try:
         from tokenizers import Tokenizer
     except ImportError:
-        return
+        return "tokenizers, which would have to be asked whether it gives the same ids, is not installed"
     theirs = Tokenizer.from_str(text)
+    specials = list(extended.special_tokens)  # which tokenizers finds in plain text
     pretokens = [pretoken.decode() for pretoken, _ in _sample(counts)]
+    pretokens = [pretoken for pretoken in pretokens if not any(special in pretoken for special in specials)]
     lines = ["".join(pretokens[at : at + 40]) for at in range(0, len(pretokens), 40)]
     for line, ids in zip(lines, extended.encode_batch(lines), strict=True):
         if theirs.encode(line, add_special_tokens=False).ids != ids:
-            raise GuaranteeError(f"tokenizers and sentencepiece give different ids for {line[:60]!r}")
+            return (
+                f"tokenizers and sentencepiece give different ids for {line[:40]!r}; pieces of equal scores, as some "
+                "models have them, cannot be said in it"
+            )
+    return None
 
 
 def _sample(counts: Counts) -> Iterator[tuple[bytes, int]]:
@@ -681,8 +716,11 @@ def _sample(counts: Counts) -> Iterator[tuple[bytes, int]]:
             yield item
 
 
-def _config(base: EngineTokenizer) -> str:
+def _config(base: EngineTokenizer, fault: str | None) -> str:
     names = {"<unk>": "unk_token", "<s>": "bos_token", "</s>": "eos_token"}
-    record: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    record: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast" if fault is None else "LlamaTokenizer",
+        "clean_up_tokenization_spaces": False,
+    }
     record.update({key: content for content, key in names.items() if content in base.special_tokens})
     return json.dumps(record, ensure_ascii=False, indent=2) + "\n"
