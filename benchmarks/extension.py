@@ -42,8 +42,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import bbpe
+from bbpe.extension.options import ExtensionOptions, native_rules
 from bbpe.formats.byte_text import to_bytes
-from bbpe.training import as_merge_list
+from bbpe.training import TrainingOptions, as_merge_list, learn_merges
 from benchmarks import provenance
 from benchmarks.slices import Part, Slice, cut_slice, find_corpus
 
@@ -222,9 +223,6 @@ def measure(library: str, base: str, part: Slice, add: int, measured: int | None
             special_tokens=list(tokenizer.special_tokens),
             normalizer=tokenizer.vocabulary.normalizer,
         )
-        from bbpe.extension.options import ExtensionOptions, native_rules
-        from bbpe.training import TrainingOptions, learn_merges
-
         options = TrainingOptions(num_merges=add, pattern=tokenizer.pattern, normalizer=tokenizer.vocabulary.normalizer)
         rules = native_rules(ExtensionOptions(add=add)) if library != "bbpe" else None
         merge_list = as_merge_list(tokenizer.vocabulary)

@@ -99,7 +99,8 @@ inline bool is_inert(const uint8_t* at, const uint8_t* end) noexcept {
     return (code >= 0x1F000 && code <= 0x1FAFF) || (code >= 0x20000 && code <= 0x2F7FF);  // emoji; rare Han
 }
 
-inline bool all_inert(const uint8_t* at, const uint8_t* end) noexcept {
+// The first character that is not inert, or `end`.
+inline const uint8_t* next_not_inert(const uint8_t* at, const uint8_t* end) noexcept {
     while (at < end) {
         if (end - at >= 8) {
             uint64_t word;
@@ -109,11 +110,18 @@ inline bool all_inert(const uint8_t* at, const uint8_t* end) noexcept {
                 continue;
             }
         }
-        if (!is_inert(at, end)) return false;
+        // Most Han, from U+4000 on: nearly all of Chinese text, and all of it inert.
+        if (end - at >= 3 && at[0] >= 0xE4 && at[0] <= 0xE9 && is_continuation(at[1]) && is_continuation(at[2])) {
+            at += 3;
+            continue;
+        }
+        if (!is_inert(at, end)) return at;
         const size_t length = utf8_sequence(at, end);
         at += length ? length : 1;
     }
-    return true;
+    return end;
 }
+
+inline bool all_inert(const uint8_t* at, const uint8_t* end) noexcept { return next_not_inert(at, end) == end; }
 
 }  // namespace bbpe
