@@ -440,6 +440,52 @@ def test_published_models_are_extended(bbpe_home: Path, read_corpus: Callable[..
         assert not made.left_out
 
 
+def test_an_extension_is_a_base_too(extension: bbpe.Extension) -> None:
+    first = extension.tokenizer
+    again = bbpe.extend(first, [ZH, EN], add=100, guard=[EN])
+    assert again.plan.new_ids == tuple(range(len(first), len(first) + 100))
+    assert [again.tokenizer.token(id) for id in range(len(first))] == [first.token(id) for id in range(len(first))]
+    assert set(texts_of(again)).isdisjoint(texts_of(extension))
+    new = set(again.plan.new_ids)
+    for line in [*ZH.read_text("utf-8").splitlines(), *EN.read_text("utf-8").splitlines()]:
+        before, after = first.encode(line), again.tokenizer.encode(line)
+        assert (before == after) == new.isdisjoint(after)
+
+
+def test_the_command_takes_every_way_and_limit(
+    base: EngineTokenizer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(base.model.data)
+    (tmp_path / "words.tsv").write_text("词元\t3\n中文分词\t1\n", "utf-8")
+    bbpe.save(bbpe.train(ZH, 400), tmp_path / "donor")
+    common = ["extend", str(tmp_path / "tokenizer.model"), "-q", "-o", str(tmp_path / "out"), "--force", "--json"]
+    for ways in (
+        ["--words", str(tmp_path / "words.tsv")],
+        ["--tokens-from", str(tmp_path / "donor"), "--add", "60", "--max-chars", "3"],
+        [str(ZH), "--until-gain", "2000", "--freeze-script", "Latin", "--deny", "的", "--min-count", "5"],
+        [str(ZH), "--add", "9", "--ids-from", "400", "--pad-to-multiple", "64", "--guard", str(EN)],
+    ):
+        assert run([*common, *ways]) == 0
+        result = json.loads(capsys.readouterr().out)
+        loaded = bbpe.load(tmp_path / "out" / "tokenizer.model")
+        assert result["vocab_size"] == len(loaded) >= len(base) + result["added"]
+    assert (result["first_id"], result["last_id"], result["rows"]) == (400, 408, 448)
+    for refused, message in (
+        ([str(ZH), "--add", "9", "--no-utf8-safe"], "pieces are whole characters"),
+        ([str(ZH), "--add", "9", "--script", "Chinese"], "unknown script"),
+        ([str(ZH)], "neither add nor until_gain"),
+        (["--words", str(tmp_path / "none.tsv")], "cannot be read"),
+    ):
+        assert run([*common, *refused]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_a_piece_too_long_to_be_read_again_is_refused(base: EngineTokenizer) -> None:
+    with pytest.raises(TrainingError, match=r"a piece would have 4,800 bytes .* set max_token_bytes"):
+        bbpe.extend(base, words={"词" * 1600: 1})
+    assert bbpe.extend(base, words={"词" * 1600: 1}, max_token_bytes=300).report.stop == "targets"
+
+
 def test_a_changed_old_piece_is_found_out(base: EngineTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     extended = PieceBase.extended
 

@@ -46,6 +46,7 @@ from bbpe.formats.sentencepiece_model import (
     BPE,
     BYTE,
     CONTROL,
+    MAX_PIECE_BYTES,
     NORMAL,
     SPACE,
     UNKNOWN,
@@ -308,6 +309,12 @@ class PieceBase:
         self, ids: Sequence[int], tokens: Sequence[bytes], parts: Sequence[tuple[int, ...]], numbering: Numbering
     ) -> PieceModel:
         """More pieces, their scores falling from just under the lowest of the base."""
+        longest = max(tokens, key=len)
+        if len(longest.replace(b" ", SPACE.encode())) > MAX_PIECE_BYTES:
+            raise TrainingError(
+                f"a piece would have {len(longest):,} bytes ({longest[:30].decode('utf-8', 'ignore')!r} …), and "
+                f"{MAX_PIECE_BYTES:,} is the most that is read; set max_token_bytes"
+            )
         lowest = np.float32(min(piece.score for piece in self.model.pieces))
         step = max(np.float32(1), np.spacing(np.abs(lowest)))
         scores = [float(lowest - step * np.float32(place + 1)) for place in range(len(ids))]
