@@ -699,7 +699,8 @@ def _normalized(chunk: _Chunk) -> _Chunk:
 
     def moved(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Where places that lie in no changed line, but perhaps at its edge, have gone; a beginning before the line."""
-        return places + longer[np.searchsorted(line_ends, places, side="right")]
+        shift: npt.NDArray[np.int64] = longer[np.searchsorted(line_ends, places, side="right")]
+        return places + shift
 
     return _Chunk(b"".join(parts), moved(chunk.starts), moved(chunk.ends), int(moved(np.array([chunk.stop]))[0]))
 
