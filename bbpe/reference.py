@@ -370,9 +370,9 @@ def learn_pieces(sequences: Iterable[tuple[Sequence[str], int]], pieces: Collect
     best addition is the one that saves the most tokens. Making a character a piece saves its bytes but one at each
     occurrence; merging two pieces saves one. Of equal ones characters come first, in the order in which they are first
     seen; then the smaller pair, where pieces are numbered as given, uncovered characters after them as first seen, and
-    new pieces after those as they are made. What saves less than two tokens is no pattern.
+    new pieces after those as they are made. What occurs less than twice is no pattern.
 
-    >>> learn_pieces([("词元", 3), ("元", 1)], ["元", "a"], add=5)
+    >>> learn_pieces([("词元", 3), ("元", 1), ("字", 1)], ["元", "a"], add=5)
     ['词', '词元']
 
     No rule beside: for SentencePiece the pair with the highest score merges, so additions have falling scores, all
@@ -396,15 +396,15 @@ def learn_pieces(sequences: Iterable[tuple[Sequence[str], int]], pieces: Collect
         candidates = [
             ((-occurrences[symbol] * (len(symbol.encode()) - 1), False, numbers[symbol], 0), symbol)
             for symbol in numbers
-            if symbol not in covered
+            if symbol not in covered and occurrences[symbol] > 1 and len(symbol.encode()) > 1
         ]
         candidates += [
             ((-count, True, numbers[left], numbers[right]), left + right)
             for (left, right), count in pairs.items()
-            if left in covered and right in covered and left + right not in covered
+            if left in covered and right in covered and left + right not in covered and count > 1
         ]
         best = min(candidates, default=None)
-        if best is None or -best[0][0] < 2:
+        if best is None:
             break
         (_, merged, first, second), text = best
         added.append(text)

@@ -61,6 +61,7 @@ MAX_CELLS = 2**32 - 2
 MAX_TOTAL = 2**63 - 1
 
 _REPORT_SECONDS = 0.1
+_BLOCK_IDS = 1 << 16
 _SHARED_BYTES = 1 << 20  # distinct pretokens of so many bytes are encoded in several threads
 _STEP = 1 << 20  # positions that one native step visits, about: some 50 ms
 _FORMAT = "bbpe-training"
@@ -862,12 +863,20 @@ def _check_size(counts: Counts) -> None:
 def _encoded(counts: Counts, tokenizer: Tokenizer) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
     """The pretokens as the base encodes them: ids, and where each pretoken begins among them."""
     ids = _encoded_ids(counts, tokenizer)
-    lengths = np.zeros(tokenizer.id_space, dtype=np.int64)
+    lengths = np.zeros(tokenizer.id_space, dtype=np.int32)
     for id, token in tokenizer.vocabulary.tokens.items():
         lengths[id] = len(token)
-    ends = np.cumsum(lengths[ids])
+    ends = counts.offsets[1:]
     offsets = np.zeros(len(counts.offsets), dtype=np.int64)
-    offsets[1:] = np.searchsorted(ends, counts.offsets[1:]) + 1
+    done = 0  # pretokens whose end is known
+    size = 0  # bytes before this block
+    # In blocks: fresh memory for all of it at once took as long as the encoding.
+    for begin in range(0, len(ids), _BLOCK_IDS):
+        reached = np.cumsum(lengths[ids[begin : begin + _BLOCK_IDS]], dtype=np.int64) + size
+        size = int(reached[-1])
+        last = int(np.searchsorted(ends, size, side="right"))
+        offsets[done + 1 : last + 1] = np.searchsorted(reached, ends[done:last]) + (begin + 1)
+        done = last
     return ids, offsets
 
 
