@@ -151,6 +151,7 @@ cdef class MergeLearner:
     cdef int best_pair(self, candidate_t* best) except -1 nogil
     cdef int put_back(self, const candidate_t* candidate) except -1 nogil
     cdef int apply_merge(self, uint32_t number) except -1 nogil
+    cdef int apply_pair(self, token_id_t left, token_id_t right) except -1 nogil
     cdef int new_token(self, token_id_t left, token_id_t right, count_t count) except -1 nogil
     cdef int lose(self, uint64_t key, const neighbour_t* lost) except -1 nogil
     cdef uint64_t weigh(self, neighbour_t* at, token_id_t left, token_id_t right) except 0xFFFFFFFFFFFFFFFF nogil

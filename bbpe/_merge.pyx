@@ -77,6 +77,12 @@ cdef class Rules:
         for part in deny:
             self.rules.denied.push_back(<string> part)
 
+    @property
+    def only_utf8_safe(self):
+        """Whether nothing is asked for but whole characters or a single piece of one."""
+        return (self.rules.whole_or_piece and self.rules.max_characters == 0xFFFFFFFF and self.rules.characters.empty()
+                and not self.rules.only_pieces and self.rules.pieces_refused.empty() and self.rules.denied.empty())
+
     def allows(self, bytes token):
         """Whether the token may be made."""
         return bool(self.rules.allows(<string> token))
@@ -698,6 +704,16 @@ cdef class MergeLearner:
             right_of[self.rights[n]] = NOTHING
         self.lefts.clear()
         self.rights.clear()
+        return 0
+
+    cdef int apply_pair(self, token_id_t left, token_id_t right) except -1 nogil:
+        """Merge a pair that another text has chosen, wherever it stands here; ``min_count`` has to be 1."""
+        cdef uint32_t number = self.pairs.find(pair_key(left, right))
+        if number != NONE:
+            return self.apply_merge(number)
+        self.new_token(left, right, 0)
+        self.add_symbol(self.length[left] + self.length[right], self.width[left] + self.width[right])
+        self.curve.push_back(self.corpus_tokens)
         return 0
 
     cdef int new_token(self, token_id_t left, token_id_t right, count_t count) except -1 nogil:
