@@ -55,19 +55,19 @@ cdef class JointLearner:
         cdef MergeLearner learner
         cdef uint64_t visited = 0
         cdef list everyone = [*self.texts, *self.sides] + ([] if self.seeds is None else [self.seeds])
-        if not self.counted:
-            for learner in everyone:
-                if learner.stage == LAID_OUT:
-                    with nogil:
-                        learner.count_pairs()
-                        learner.fill_heap()  # before any pair is born, which goes into the heap at once
-                    learner.stage = COUNTED
-            self.counted = True
-            return True
         for learner in everyone:
             if learner.stage == BROKEN:
                 raise MemoryError("an earlier step ran out of memory")
         try:
+            if not self.counted:
+                for learner in everyone:
+                    if learner.stage == LAID_OUT:
+                        with nogil:
+                            learner.count_pairs()
+                            learner.fill_heap()  # before any pair is born, which goes into the heap at once
+                        learner.stage = COUNTED
+                self.counted = True
+                return True
             while self.learned_count.size() < merges and visited < work:
                 if not self.step(everyone, merges - self.learned_count.size(), &visited):
                     return False

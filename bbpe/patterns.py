@@ -109,7 +109,8 @@ class Pattern:
 
         Raises:
             PatternError: A stage begins with flags such as ``(?i)``, which would apply to the strings, too; there are
-                as many stages as there may be; or an empty string.
+                as many stages as there may be; an empty string; or more strings than an automaton can tell apart, which
+                is some 80 words, or 120 different characters.
 
         >>> Pretokenizer(get_pattern("llama3").protecting(["C++", "cat"])).split("C++ concatenates")
         [b'C++', b' con', b'cat', b'enates']
@@ -123,7 +124,12 @@ class Pattern:
             if re.match(r"\(\?[a-zA-Z0-9]+\)", stage):
                 raise PatternError(f"pattern {self} begins with flags for all of it; write (?i:...) to protect strings")
         isolated = "|".join(re.sub(r"[][\\.^$*+?{}()|]", r"\\\g<0>", string) for string in longest_first)
-        return Pattern((isolated, *(f"{isolated}|{stage}" for stage in self.stages)))
+        protected = Pattern((isolated, *(f"{isolated}|{stage}" for stage in self.stages)))
+        too_many = _machines(protected.stages)
+        if isinstance(too_many, str) and not isinstance(_machines(self.stages), str):
+            reason = too_many.rpartition("': ")[2].rpartition('": ')[2]
+            raise PatternError(f"{len(longest_first)} strings to protect are too many for one pattern: {reason}")
+        return protected
 
     @property
     def covers_everything(self) -> bool:

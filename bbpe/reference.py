@@ -421,7 +421,7 @@ def learn_merges(
             MAX_COUNT if vocab_size is None else vocab_size - entries - len(merges),
             MAX_COUNT if num_merges is None else num_merges - len(merges),
         )
-        if left < _length(seeds) - len(seeds):
+        if not merges and left < _length(seeds) - len(seeds):
             raise ValueError(f"the seed tokens need {_length(seeds) - len(seeds)} merges, and {left} may be learned")
         if vocab_size is not None and entries + len(merges) >= vocab_size:
             stop: StopReason = "vocab_size"

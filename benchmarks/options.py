@@ -32,6 +32,7 @@ PAGE = HERE / "options.md"
 
 VOCAB = 32_000
 TRAIN = Part("first", 30 * MEGABYTE)
+FEW = Part("first", 3 * MEGABYTE)
 HELD_OUT = {"zh": "zh-web", "en": "en-web", "mixed": "mixed-zh-en"}
 HELD_OUT_PART = Part("last", MEGABYTE)
 PROTECTED = ["的", "C++", "C#", ".NET", "Node.js", "TCP/IP", "GB/s", "<think>", "</think>", "—", "……"]
@@ -41,11 +42,12 @@ def variants() -> dict[str, dict[str, Any]]:
     """Name to the options of `bbpe.train` that are not at their default."""
     from bbpe.analysis.characters import gb2312
 
-    zh, en = (str(path) for path in sources())
+    zh, few, en = (str(path) for path in (source("zh"), source("few zh"), source("en")))
+    both = {zh: str(side("zh", learning=True)), en: str(side("en", learning=True))}
     return {
         "plain": {},
         "utf8-safe": {"utf8_safe": True},
-        "balance": {"balance": {zh: str(side("zh", learning=True)), en: str(side("en", learning=True))}},
+        "balance": {"balance": both},
         "superwords 24k": {"superwords": 24_000},
         "superwords 28k": {"superwords": 28_000},
         "protect": {"protect": PROTECTED},
@@ -57,15 +59,22 @@ def variants() -> dict[str, dict[str, Any]]:
         },
         "utf8-safe, balance, seed-tokens": {
             "utf8_safe": True,
-            "balance": {zh: str(side("zh", learning=True)), en: str(side("en", learning=True))},
+            "balance": both,
             "seed_tokens": list(gb2312(1)),
         },
+        "plain, 3 MB of zh": {},
+        "balance, 3 MB of zh": {"balance": {few: both[zh], en: both[en]}},
     }
 
 
-def sources() -> list[Path]:
-    """The training text: one file a language."""
-    return [cut_slice(f"{name}-web", TRAIN).path for name in ("zh", "en")]
+def source(name: str) -> Path:
+    """One file of the training text."""
+    return cut_slice(f"{name.removeprefix('few ')}-web", FEW if name.startswith("few") else TRAIN).path
+
+
+def base_of(name: str) -> str:
+    """What a vocabulary is compared with: plain BPE of the same text."""
+    return "plain, 3 MB of zh" if name.endswith("3 MB of zh") else "plain"
 
 
 def side(language: str, *, learning: bool) -> Path:
@@ -86,7 +95,7 @@ def measure(name: str) -> dict[str, Any]:
     from bbpe import reference
     from bbpe.analysis.characters import gb2312
 
-    paths = sources()
+    paths = [source("few zh" if "3 MB of zh" in name else "zh"), source("en")]
     options = variants()[name]
     begun = time.process_time()
     tokenizer = bbpe.train(paths, VOCAB, **options)
@@ -104,8 +113,7 @@ def measure(name: str) -> dict[str, Any]:
         "served": {Path(each.path).name.split("-")[0]: each.merges for each in record.languages},
         "crossing": sum(len(token) > 1 and not reference.may_be_added(token) for token in tokens.values()),
         "longest": max(len(token.decode("utf-8", "replace")) for token in tokens.values()),
-        "gb2312_level_1": sum(len(tokenizer.encode(character)) == 1 for character in gb2312(1))
-        / len(gb2312(1)),
+        "gb2312_level_1": sum(len(tokenizer.encode(character)) == 1 for character in gb2312(1)) / len(gb2312(1)),
         "superwords": sum(b" " in token.strip(b" ") for token in tokens.values()),
         "texts": {},
     }
@@ -169,8 +177,9 @@ shared machine: CPU seconds, not wall time.
 
 ## Tokens per character on held-out text
 
-Fewer is better; in parentheses against plain BPE. *zh ÷ en* is tokens of Chinese ÷ tokens of English for the same
-sentences: 1 is parity.
+Fewer is better; in parentheses against plain BPE of the same training text. *zh ÷ en* is tokens of Chinese ÷ tokens of
+English for the same sentences: 1 is parity. The last two rows were learned from 3 MB of Chinese and 30 MB of English:
+balance is for text that is not balanced.
 
 {compression}
 
@@ -194,26 +203,28 @@ level that is one token each. *Spaces inside* are tokens of several words. Encod
 
 def render(record: dict[str, Any]) -> str:
     """The page."""
-    found: dict[str, Any] = {name: record["vocabularies"][name] for name in record["vocabularies"]}
-    plain = found["plain"]
+    found: dict[str, Any] = {
+        name: record["vocabularies"][name] for name in variants() if name in record["vocabularies"]
+    }
 
     def rate(one: dict[str, Any], label: str) -> float:
         return float(one["texts"][label]["tokens"] / one["texts"][label]["characters"])
 
-    def against(one: dict[str, Any], label: str) -> str:
-        shown = f"{rate(one, label):.4f}"
-        change = rate(one, label) / rate(plain, label) - 1
-        return shown if one is plain else f"{shown} ({change:+.2%})"
+    def against(name: str, label: str) -> str:
+        shown = f"{rate(found[name], label):.4f}"
+        change = rate(found[name], label) / rate(found[base_of(name)], label) - 1
+        return shown if name == base_of(name) else f"{shown} ({change:+.2%})"
 
     def parity(one: dict[str, Any]) -> float:
         return float(one["texts"]["ntrex zh"]["tokens"] / one["texts"]["ntrex en"]["tokens"])
 
-    def speed(one: dict[str, Any], label: str) -> str:
-        return f"{one['texts'][label]['bytes'] / one['texts'][label]['encode_seconds'] / 1e6:.0f}"
+    def speed(one: dict[str, Any], label: str) -> float:
+        return float(one["texts"][label]["bytes"] / one["texts"][label]["encode_seconds"] / 1e6)
 
     labels = [*HELD_OUT, "ntrex zh", "ntrex en"]
     worse = []
     for name, one in found.items():
+        plain = found[base_of(name)]
         costs = [
             f"{label} {rate(one, label) / rate(plain, label) - 1:+.2%} tokens"
             for label in labels
@@ -223,9 +234,14 @@ def render(record: dict[str, Any]) -> str:
             costs.append(f"training {one['cpu_seconds'] / plain['cpu_seconds']:.1f} times the CPU time")
         if one["peak_bytes"] > 1.2 * plain["peak_bytes"]:
             costs.append(f"{one['peak_bytes'] / plain['peak_bytes']:.1f} times the memory")
+        costs += [
+            f"encoding {label} at {speed(one, label) / speed(plain, label):.2f} of the speed"
+            for label in ("zh", "en")
+            if speed(one, label) < 0.7 * speed(plain, label)
+        ]
         if abs(parity(one) - 1) > abs(parity(plain) - 1) + 0.005:
             costs.append(f"parity {parity(one):.3f}, plain {parity(plain):.3f}")
-        if name != "plain":
+        if name != base_of(name):
             worse.append(f"- **{name}**: {', '.join(costs) or 'nothing measured here'}.")
     last = max((one["measured"] for one in found.values()), key=lambda measured: measured["time"])
     return TEMPLATE.format(
@@ -238,7 +254,7 @@ def render(record: dict[str, Any]) -> str:
         compression=markdown(
             ["options", *labels, "zh ÷ en"],
             [
-                [name, *(against(one, label) for label in labels), f"{parity(one):.3f}"]
+                [name, *(against(name, label) for label in labels), f"{parity(one):.3f}"]
                 for name, one in found.items()
             ],
         ),
@@ -256,8 +272,8 @@ def render(record: dict[str, Any]) -> str:
                     f"{one['longest']:,}",
                     f"{one['cpu_seconds']:.1f}",
                     f"{one['peak_bytes'] / 1e6:,.0f}",
-                    speed(one, "zh"),
-                    speed(one, "en"),
+                    f"{speed(one, 'zh'):.0f}",
+                    f"{speed(one, 'en'):.0f}",
                 ]
                 for name, one in found.items()
             ],

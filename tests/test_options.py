@@ -28,7 +28,7 @@ from bbpe._characters import CharacterLearner, learner
 from bbpe._joint import JointLearner
 from bbpe._merge import MergeLearner, Rules
 from bbpe.cli import run
-from bbpe.counts import Counts, count_pretokens
+from bbpe.counts import count_pretokens
 from bbpe.errors import PatternError, TrainingError
 from bbpe.patterns import Pretokenizer
 from bbpe.training import SUPERWORD_PATTERN, TrainingOptions, learn, train
@@ -147,6 +147,27 @@ def test_utf8_safe_by_characters_equals_the_specification(
     assert_equal(to_the_end(native, 40, work), learned)
     plain = MergeLearner(*arrays(pretokens), TOKENS, byte_ids=BYTES, rules=rules, **options)
     assert_equal(to_the_end(plain, 40, work), learned)
+
+
+@pytest.mark.parametrize("options", [{"utf8_safe": True}, {"utf8_safe": True, "seed_tokens": ["分词器"]}])
+def test_the_order_of_byte_ids_moves_the_ties_only(options: dict[str, Any]) -> None:
+    texts = TEXTS[::5]
+    tokenizer = train(texts, 340, byte_order="gpt2", pattern=PATTERN, **options)
+    base = reference.Vocabulary(reference.byte_tokens("gpt2"), pattern=PATTERN)
+    assert tokenizer.vocabulary.merges == reference.train(texts, base, vocab_size=340, **options).vocabulary.merges
+
+
+def test_weights_do_not_change_what_seeds_mean(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.txt", tmp_path / "two.txt"
+    one.write_text("ab ab ab abc\n" * 3, "utf-8")
+    two.write_text("xy xy 词元\n" * 2, "utf-8")
+    tokenizer = train(
+        [one, two], num_merges=20, weights={str(one): "0.3", str(two): "0.7"}, seed_tokens=["元词", "qrs"], min_count=2
+    )
+    record = tokenizer.training_record
+    assert record is not None
+    assert record.seed_merges > 0
+    assert len(tokenizer.encode("元词")) == len(tokenizer.encode("qrs")) == 1
 
 
 @settings(max_examples=60)
@@ -354,6 +375,12 @@ def test_named_patterns_protect_without_the_regex_package(pattern: str) -> None:
     assert pretokenizer.split(text) == reference.split_pretokens(text.encode(), protected.stages)
 
 
+def test_more_strings_than_a_pattern_can_hold_are_refused() -> None:
+    strings = [chr(0x4E00 + place) for place in range(200)]
+    with pytest.raises(PatternError, match=r"^200 strings .* 120 classes of characters"):
+        train(["text"], 300, protect=strings)
+
+
 def test_a_pattern_with_flags_for_all_of_it_cannot_protect() -> None:
     with pytest.raises(PatternError, match="flags"):
         Pattern((r"(?i)a+|[^a]+",)).protecting(["x"])
@@ -513,11 +540,21 @@ def test_sides_that_are_not_parallel_are_refused(two_languages: dict[str, Path],
 
 
 def test_a_seed_that_something_stands_in_the_way_of_is_an_error() -> None:
-    counts = Counts.from_items({b"abab": 3}, pattern="llama3")
+    counts = count_pretokens(["xyxy " * 9], special_tokens=["ab"])
     base = train(["xy " * 9], 257).vocabulary.replace(special_tokens=[bbpe.SpecialToken("ab", 900)])
-    options = TrainingOptions(num_merges=3, seed_tokens=("abc",), pattern=counts.pattern)
-    with pytest.raises(TrainingError):
-        learn(counts, base, options)
+    learn(counts, base, TrainingOptions(num_merges=3, seed_tokens=("abc",)))
+    with pytest.raises(TrainingError, match="cannot be made"):
+        learn(counts, base, TrainingOptions(num_merges=3, seed_tokens=("ab",)))
+
+
+def test_seed_tokens_of_an_extension() -> None:
+    counts = count_pretokens(TEXTS)
+    base = train(TEXTS, 400).vocabulary
+    extended, record = learn(counts, base, TrainingOptions(num_merges=50, seed_tokens=("分词器", "tokenizers")))
+    tokenizer = Tokenizer(extended)
+    assert len(tokenizer.encode("分词器")) == len(tokenizer.encode("tokenizers")) == 1
+    assert record.seed_merges > 0
+    assert (extended.merges or ())[:144] == base.merges
 
 
 # ---- the command line --------------------------------------------------------------------------------------------------
