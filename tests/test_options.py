@@ -276,6 +276,14 @@ def test_balanced_training_equals_the_specification(two_languages: dict[str, Pat
     assert TrainingRecord.from_json(record.to_json()) == record
 
 
+def test_the_order_of_the_sources_has_no_say(two_languages: dict[str, Path]) -> None:
+    balance = {str(two_languages[name]): str(two_languages[f"side-{name}"]) for name in ("zh", "en")}
+    sources = [two_languages["zh"], two_languages["en"]]
+    one = train(sources, 450, balance=balance)
+    other = train(sources[::-1], 450, balance=dict(reversed(balance.items())))
+    assert one.vocabulary == other.vocabulary
+
+
 def test_balancing_closes_the_gap_between_the_sides(two_languages: dict[str, Path]) -> None:
     balance = {str(two_languages[name]): str(two_languages[f"side-{name}"]) for name in ("zh", "en")}
     sources = [two_languages["zh"], two_languages["en"]]
