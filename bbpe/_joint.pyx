@@ -3,9 +3,9 @@
 
 What it does: balances languages and brings in seed tokens, as ``reference.next_pair`` says. What it does not: count,
 merge, or know what a text is: each text is a ``MergeLearner`` (``_merge.pyx``) of its own, and all of them apply every
-merge that one of them has chosen. That is exact, since a learner's ids follow from the merges alone; and it is why all
-of them keep pairs that occur once: such a pair may be frequent in another text. So a joint training takes more memory
-and time than a plain one.
+merge that one of them has chosen. That is exact, since a learner's ids follow from the merges alone; and it is why
+balanced languages keep pairs that occur once: such a pair may be frequent in another text. So balancing takes more
+memory and time than a plain training. What seed tokens choose is a part of one of them: only such pairs are kept.
 """
 
 import numpy as np
@@ -21,7 +21,8 @@ cdef class JointLearner:
     """Learns one list of merges from several texts; the same surface as ``MergeLearner``.
 
     Args:
-        texts: What is learned from: learners made with ``min_count`` 1, which number their tokens alike.
+        texts: What is learned from: learners that keep every pair that another one may choose (``min_count`` 1, or
+            ``keep``), and number their tokens alike.
         sides: For each text its side of a parallel text, to measure by; none where there is only one text.
         seeds: The seed tokens as a text in which each stands once; None where there are none.
         seed_tokens: How many they are.

@@ -73,6 +73,7 @@ apart; what stands between them is one pretoken, lines and sentences long."""
 
 _REPORT_SECONDS = 0.1
 _SHARED_BYTES = 1 << 20  # distinct pretokens of so many bytes are encoded in several threads
+_MOST_PARTS = 1 << 22  # of seed tokens; more of them take more memory than all rare pairs of a text
 _STEP = 1 << 20  # positions that one native step visits, about: some 50 ms
 _FORMAT = "bbpe-training"
 _FORMAT_VERSION = 1
@@ -108,6 +109,7 @@ class TrainingOptions:
         sample: Only a sample of the documents is learned from, of at most so many bytes of text.
         sample_seed: What decides which documents are in the sample.
         utf8_safe: Tokens are whole characters, or a single piece of one; never a character and a piece of the next.
+            Extensions have it, too; "character integrity" in Land and Arnett 2025, arXiv:2505.24689.
         balance: (path of a source, path of its side of a parallel text): the next merge is always the best one of the
             source whose side has the most tokens. Empty: the best one of all text. Parity-aware BPE, Foroutan et al.
             2025, arXiv:2508.04796.
@@ -115,8 +117,10 @@ class TrainingOptions:
             SuperBPE, Liu et al. 2025, arXiv:2503.13423.
         superword_pattern: The looser pattern, which is then that of the vocabulary. None: ``SUPERWORD_PATTERN``.
         protect: Strings that are pretokens wherever they occur, in training and in encoding: no merge crosses their
-            edges, and none of them is ever a part of a longer token, but of one that is protected itself.
-        seed_tokens: Strings that are tokens in the end.
+            edges, and none of them is ever a part of a longer token, but of one that is protected itself. To have them
+            as tokens, too, name them in ``seed_tokens``. Both are wanted in huggingface/tokenizers#1380.
+        seed_tokens: Strings that are tokens in the end. huggingface/tokenizers#1862 asks for it, and puts their merges
+            first; here they come last, so that all other merges are those of plain BPE.
 
     ``reference.py`` says what the last six mean, point 15.
 
@@ -1063,11 +1067,14 @@ class _Run:
             self.learner = learner(*symbols(counts), tokens, min_count=least, **making)
             return
         seeds = Counts.from_items(dict.fromkeys(map(str.encode, options.seed_tokens), 1), pattern=counts.pattern)
+        parts = _parts(options.seed_tokens)
+        if languages or parts is None:
+            texts = [text for text, _ in languages] or [counts]
+            learners = [MergeLearner(*symbols(text), tokens, min_count=1, **making) for text in texts]
+        else:
+            learners = [MergeLearner(*symbols(counts), tokens, min_count=least, keep=parts, **making)]
         self.learner = JointLearner(
-            [
-                MergeLearner(*symbols(text), tokens, min_count=1, **making)
-                for text in ([text for text, _ in languages] or [counts])
-            ],
+            learners,
             [MergeLearner(*symbols(side), tokens, min_count=1, **making) for _, side in languages],
             MergeLearner(*symbols(seeds), tokens, min_count=1, **making) if len(seeds) else None,
             seed_tokens=len(seeds),
@@ -1255,6 +1262,16 @@ def _check_size(counts: Counts) -> None:
         total = sum(length * count for length, count in zip(lengths.tolist(), counts.counts.tolist(), strict=True))
         if total > MAX_TOTAL:
             raise TrainingError(f"the counts stand for {total:,} bytes, more than 64 bits can count; scale them down")
+
+
+def _parts(seeds: Sequence[str]) -> set[bytes] | None:
+    """All parts of the seed tokens; None where these are more than it pays to list."""
+    encoded = list(map(str.encode, seeds))
+    if sum(len(seed) ** 2 for seed in encoded) > _MOST_PARTS:
+        return None
+    return {
+        seed[begin:end] for seed in encoded for begin in range(len(seed)) for end in range(begin + 1, len(seed) + 1)
+    }
 
 
 def _encoded(counts: Counts, tokenizer: Tokenizer) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:

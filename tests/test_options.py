@@ -52,14 +52,24 @@ def joint(
     languages: Sequence[tuple[Mapping[bytes, int], Mapping[bytes, int]]],
     seeds: Sequence[bytes],
     min_count: int,
+    *,
+    keep: bool = False,
     **making: Any,
 ) -> JointLearner:
+    """As training makes it; ``keep``: of rare pairs only those are kept that seeds may choose."""
+
     def of(pretokens: Mapping[bytes, int]) -> MergeLearner:
         return MergeLearner(*arrays(pretokens), TOKENS, byte_ids=BYTES, min_count=1, **making)
 
     distinct = dict.fromkeys(seeds, 1)
+    if len(languages) == 1 and keep:
+        parts = {seed[i:j] for seed in seeds for i in range(len(seed)) for j in range(i + 1, len(seed) + 1)}
+        text = languages[0][0]
+        learners = [MergeLearner(*arrays(text), TOKENS, byte_ids=BYTES, min_count=min_count, keep=parts, **making)]
+    else:
+        learners = [of(text) for text, _ in languages]
     return JointLearner(
-        [of(text) for text, _ in languages],
+        learners,
         [of(side) for _, side in languages] if len(languages) > 1 else [],
         of(distinct) if distinct else None,
         seed_tokens=len(distinct),
@@ -94,9 +104,10 @@ texts_and_sides = st.lists(
     st.none() | st.integers(3, 9),
     st.integers(0, 40),
     st.sampled_from([1, 7, 1 << 20]),
+    st.booleans(),
 )
-@example([({b"ab": 1}, {b"a": 1}), ({b"cc": 9}, {b"ab": 3, b"b": 1})], [b"bab"], 2, None, 3, 1)
-@example([({b"abab": 3}, {b"a": 1})], [b"abc", b"cab"], 2, None, 4, 1)
+@example([({b"ab": 1}, {b"a": 1}), ({b"cc": 9}, {b"ab": 3, b"b": 1})], [b"bab"], 2, None, 3, 1, False)
+@example([({b"abab": 3}, {b"a": 1})], [b"abc", b"cab"], 2, None, 4, 1, True)
 def test_languages_and_seeds_equal_the_specification(
     languages: list[tuple[dict[bytes, int], dict[bytes, int]]],
     seeds: list[bytes],
@@ -104,10 +115,11 @@ def test_languages_and_seeds_equal_the_specification(
     cap: int | None,
     wanted: int,
     work: int,
+    keep: bool,
 ) -> None:
     together = sum((Counter(text) for text, _ in languages), Counter())
     making = {} if cap is None else {"max_token_bytes": cap}
-    native = joint(languages, seeds, min_count, **making)
+    native = joint(languages, seeds, min_count, keep=keep, **making)
     try:
         learned = reference.learn_merges(
             together, num_merges=wanted, min_count=min_count, max_token_bytes=cap, seed_tokens=seeds,
@@ -392,6 +404,24 @@ def test_more_strings_than_a_pattern_can_hold_are_refused() -> None:
 def test_a_pattern_with_flags_for_all_of_it_cannot_protect() -> None:
     with pytest.raises(PatternError, match="flags"):
         Pattern((r"(?i)a+|[^a]+",)).protecting(["x"])
+
+
+def test_protected_seeds_are_tokens_that_no_merge_touches() -> None:
+    strings = [*"0123456789", "C++", "的", "中文"]
+    tokenizer = train(TINY / "train", 1500, protect=strings, seed_tokens=strings)
+    text = "12 C++的中文中文C++2024 的"
+    tokens = [token.decode() for token in tokenizer.tokens(text)]
+    assert [token for token in tokens if token in strings] == [
+        "1",
+        "2",
+        "C++",
+        "的",
+        "中文",
+        "中文",
+        "C++",
+        *"2024",
+        "的",
+    ]
 
 
 @pytest.mark.parametrize("utf8_safe", [False, True])

@@ -83,7 +83,8 @@ _CORPUS_SUFFIXES = frozenset((".txt", ".jsonl", ".ndjson", ".json", ".parquet", 
 @click.option(
     "--protect",
     metavar="FILE",
-    help="Strings, one a line, that no merge may join with what stands beside them, in training and in encoding.",
+    help="Strings, one a line, that no merge may join with what stands beside them, in training and in encoding. To "
+    "have them as tokens as well, name the file in --seed-tokens, too.",
 )
 @click.option("--seed-tokens", metavar="FILE", help="Strings, one a line, that are to be tokens.")
 @click.option(
