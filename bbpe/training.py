@@ -704,8 +704,9 @@ def train(
             counts = made.without_rare(options.min_pretoken_count)
         warn_of_long_pretokens(counts, stacklevel=2)
         if again is not None:
-            del made, about, source
-            return _train_superwords(counts, again, options, threads, progress)
+            first = _Run(counts, None, _first_stage(options))
+            del counts, made, about, source
+            return _train_superwords(first, again, options, threads, progress)
         run = _Run(counts, None, options, kept=None if checkpoint is None else checkpoint.merges())
         del counts, made, about, source  # the merge loop has its own copy: the text's memory is free for it
         vocabulary, record = run.finish(progress, checkpoint)
@@ -736,23 +737,20 @@ def _again(source: Any, options: TrainingOptions) -> Mixture:
     return mixture
 
 
+def _first_stage(options: TrainingOptions) -> TrainingOptions:
+    return replace(options, vocab_size=options.superwords, superwords=None, superword_pattern=None, seed_tokens=())
+
+
 def _train_superwords(
-    counts: Counts,
+    first_run: _Run,
     again: Mixture,
     options: TrainingOptions,
     threads: int | None,
     progress: Callable[[Progress], None] | None,
 ) -> Tokenizer:
     """Two stages: the first as it would be without superwords, the second an extension of it with another pattern."""
-    first_options = replace(
-        options, vocab_size=options.superwords, superwords=None, superword_pattern=None, seed_tokens=()
-    )
-    run = _Run(counts, None, first_options)
-    first_record_facts = run.facts
-    del counts
-    first = run.run(progress)
-    base = run._vocabulary(first.pairs, ())
-    del run
+    first = first_run.run(progress)
+    base = first_run._vocabulary(first.pairs, ())
     second_options = replace(
         options,
         num_merges=None if options.num_merges is None else max(0, options.num_merges - len(first)),
@@ -793,9 +791,9 @@ def _train_superwords(
         merges=len(first) + record.merges,
         curve=tuple(curve),
         superwords=stage,
-        pretokens=first_record_facts["pretokens"],
-        distinct_pretokens=first_record_facts["distinct_pretokens"],
-        long_pretokens=first_record_facts["long_pretokens"],
+        pretokens=first_run.facts["pretokens"],
+        distinct_pretokens=first_run.facts["distinct_pretokens"],
+        long_pretokens=first_run.facts["long_pretokens"],
     )
     return Tokenizer(vocabulary, training_record=record)
 
