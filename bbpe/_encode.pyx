@@ -163,6 +163,7 @@ cdef enum:
     LONG_IDS = 20
     LONG_SLOTS = 1 << 13     # 1 MiB a thread
     LONG_FROM = 96           # symbols from which merging rank by rank, or by a heap, beats a linear scan
+    HEAP_FROM = 96           # parts of a token from which a heap beats a linear scan for the lowest rank
     MIN_SPAN_BITS = 18       # 64 KiB of pairs
     MAX_SPAN_BITS = 23       # 2 MiB
     SPAN_SPARSITY = 16       # places for each pair: more is more memory to wait for, fewer joins segments in vain
