@@ -329,7 +329,9 @@ class Tokenizer:
     def truncated(self, vocab_size: int) -> Tokenizer:
         """The smaller vocabulary that the first merges make: what training with that ``vocab_size`` would have given.
 
-        Special tokens behind the last merge move down to follow the last one kept.
+        Special tokens behind the last merge move down to follow the last one kept. Where there are seed tokens or
+        superwords the first merges are not the whole of such a training: seed tokens come last, so they go first, and
+        the pattern is that of the superwords.
 
         Raises:
             ValueError: Where merge r did not make exactly token r (then a prefix means nothing), or where

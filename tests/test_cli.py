@@ -124,6 +124,12 @@ def test_every_option_of_train_reaches_the_library(tmp_path: Path, capsys: pytes
         "weights": [],
         "sample": None,
         "sample_seed": 0,
+        "utf8_safe": False,
+        "balance": [],
+        "superwords": None,
+        "superword_pattern": None,
+        "protect": [],
+        "seed_tokens": [],
     }
     assert record["documents"] == 3
     assert record["stop"] == "min_count"

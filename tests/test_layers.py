@@ -18,7 +18,7 @@ LAYERS = [
     ["errors", "protobuf", "_types"],
     ["_pretokenize", "atomic"],
     ["_count", "_encode", "_json_lines", "_merge", "_splits"],
-    ["_characters"],
+    ["_characters", "_joint"],
     ["reference"],
     ["_unicode_tables"],
     ["unicode"],

@@ -157,7 +157,7 @@ def command(
             utf8_safe=utf8_safe,
             freeze_scripts=freeze_script,
             min_count=min_count,
-            deny=(*deny, *(_listed(deny_list) if deny_list is not None else ())),
+            deny=(*deny, *(options.listed(deny_list, "deny list") if deny_list is not None else ())),
             ids_from=int(ids_from) if ids_from is not None and ids_from.isdecimal() else ids_from,
             reuse_reserved=reuse_reserved,
             pad_to_multiple=pad_to_multiple,
@@ -209,18 +209,6 @@ def _saved(
         progress=show,
     )
     return Saved(Path(target), tuple(record.path / name for name in record.files), record.left_out), record.notes
-
-
-def _listed(path: str) -> list[str]:
-    from bbpe.errors import TrainingError
-
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise TrainingError(f"{path}: the deny list cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise TrainingError(f"{path}: the deny list is no valid UTF-8: {error.reason} at byte {error.start}") from None
-    return [line for line in text.splitlines() if line]
 
 
 def _result(saved: Saved, report: ExtensionReport, vocab_size: int) -> dict[str, Any]:
