@@ -19,6 +19,7 @@ LAYERS = [
     ["_pretokenize", "atomic"],
     ["_count", "_encode", "_json_lines", "_merge", "_splits"],
     ["_characters"],
+    ["memory", "runs"],
     ["reference"],
     ["_unicode_tables"],
     ["unicode"],

@@ -142,6 +142,33 @@ public:
         return total;
     }
 
+    // Bytes that the table holds.
+    size_t memory() const noexcept {
+        size_t total = sizeof(*this) + partitions * sizeof(Partition);
+        for (int i = 0; i < partitions; i++) total += parts_[i].slot_bytes() + parts_[i].chunk_total;
+        return total;
+    }
+
+    // Bytes by which its slots grow before it holds `more` strings more.
+    size_t growth(size_t more) const noexcept {
+        size_t total = 0;
+        for (int i = 0; i < partitions; i++) total += parts_[i].growth(more / partitions);
+        return total;
+    }
+
+    // Append the hashes of one string in 32, those below 2**59: of equal strings in two tables they are equal.
+    void sample_hashes(std::vector<uint64_t>& hashes) const {
+        const Partition& part = parts_[0];
+        for (size_t i = 0; i <= part.short_mask; i++) {
+            if (part.shorts[i].high) hashes.push_back(hash_key(part.shorts[i].low, part.shorts[i].high));
+        }
+        for (size_t i = 0; i <= part.long_mask; i++) {
+            if (part.longs[i].unit == 0) continue;
+            const Record* record = part.record(part.longs[i].unit);
+            hashes.push_back(hash_bytes(record->bytes(), record->length));
+        }
+    }
+
     // Append the prefixes of one partition's strings, in no order: a fair sample of all of them.
     void sample(int which, std::vector<uint64_t>& prefixes) const {
         parts_[which].each([&](const Item& item) { prefixes.push_back(item.prefix); });
@@ -262,6 +289,16 @@ private:
         std::vector<std::unique_ptr<uint8_t[]>> chunks;
         size_t current = 0;              // index of the chunk being filled
         size_t filled = chunk_bytes;     // bytes used of it
+        size_t chunk_total = 0;          // bytes of all chunks
+
+        size_t slot_bytes() const noexcept {
+            return (short_mask + 1) * sizeof(Short) + (long_mask + 1) * sizeof(Long);
+        }
+        size_t growth(size_t more) const noexcept {
+            const bool shorts_grow = (short_used + more) * 10 > (short_mask + 1) * 7;
+            const bool longs_grow = (long_used + more) * 4 > (long_mask + 1) * 3;
+            return shorts_grow * (short_mask + 1) * sizeof(Short) + longs_grow * (long_mask + 1) * sizeof(Long);
+        }
 
         Partition() : shorts(new Short[64]()), longs(new Long[64]()) {}
 
@@ -338,6 +375,7 @@ private:
             if (chunks.empty()) chunks.emplace_back(nullptr);  // unit 0 means a free slot: chunk 0 is never used
             if (chunks.size() >> (32 - chunk_bits)) throw std::bad_alloc();
             chunks.emplace_back(new uint8_t[size]);
+            chunk_total += size;
             return chunks.size() - 1;
         }
 
@@ -443,17 +481,39 @@ public:
     // Write bucket after bucket: `data` is where this bucket's bytes begin, `base` how many bytes stand before them;
     // `ends` and `counts` are where its first string's numbers go. Frees the bucket.
     void fill(size_t bucket, uint8_t* data, int64_t base, int64_t* ends, int64_t* counts) {
-        std::vector<Item>& items = sorted_[bucket];
+        fill_some(bucket, 0, sorted_[bucket].size(), data, base, ends, counts);
+        free(bucket);
+    }
+
+    // The same for the strings from `first` up to `last` of the bucket, which stays.
+    void fill_some(size_t bucket, size_t first, size_t last, uint8_t* data, int64_t base, int64_t* ends,
+                   int64_t* counts) const noexcept {
+        const std::vector<Item>& items = sorted_[bucket];
         int64_t offset = 0;
-        for (size_t i = 0; i < items.size(); i++) {
-            if (i + 16 < items.size()) prefetch_item(items[i + 16]);  // strings lie in the order of arrival
+        for (size_t i = first; i < last; i++) {
+            if (i + 16 < last) prefetch_item(items[i + 16]);  // strings lie in the order of arrival
             ByteCounts::copy(items[i], data + offset);
             offset += static_cast<int64_t>(ByteCounts::length(items[i]));
-            ends[i] = base + offset;
-            counts[i] = ByteCounts::count(items[i]);
+            ends[i - first] = base + offset;
+            counts[i - first] = ByteCounts::count(items[i]);
         }
-        std::vector<Item>().swap(items);
     }
+
+    // Strings of a bucket from `first` on that have, all together, at most `most` bytes and number at most `rows`; at
+    // least one. Adds their bytes to `total`.
+    size_t fitting(size_t bucket, size_t first, size_t rows, int64_t most, int64_t& total) const noexcept {
+        const std::vector<Item>& items = sorted_[bucket];
+        size_t last = first;
+        while (last < items.size() && last - first < rows) {
+            const int64_t length = static_cast<int64_t>(ByteCounts::length(items[last]));
+            if (last > first && total + length > most) break;
+            total += length;
+            last++;
+        }
+        return last - first;
+    }
+
+    void free(size_t bucket) { std::vector<Item>().swap(sorted_[bucket]); }
 
 private:
     static constexpr std::ptrdiff_t few = 12;

@@ -1,0 +1,160 @@
+"""How much memory the process has, may have, and will need.
+
+What it does: reads what is resident, and decides when counting has filled what it was given (:class:`Budget`). What it
+does not: count, write to disk (``runs.py``), or measure other processes.
+
+A limit is one on everything the process holds, interpreter and libraries included, since that is what a machine or a
+container kills it for. Where the system does not say what is resident (only Linux does, cheaply) the tables' own sizes
+stand for it, on top of what the process had at its peak before.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bbpe._count import release_free_memory
+from bbpe.errors import TrainingError
+
+__all__ = ["Budget", "Table", "at_most_resident", "megabytes", "merging_bytes", "resident_bytes"]
+
+_STATM = Path("/proc/self/statm")
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+_BASE = 64_000_000  # of a process where nothing tells it: Python, NumPy and the tables of Unicode
+
+_CHUNK_STRINGS = 1 << 16  # distinct pretokens that a chunk may bring: a megabyte of text has half as many
+_CHUNK_BYTES = 6_000_000  # text on its way, with the copies made of it, and what its new pretokens take, in each thread
+_SORT_BYTES = 18  # a distinct pretoken takes while it is sorted: its prefix and place, and vectors' spare room
+_PIECE_BYTES = 8_000_000  # of sorted pretokens on their way to disk, in each thread
+_LEAST_TABLES = 16_000_000  # less, and most of the time would go into runs
+_TRIM_SECONDS = 0.5
+
+
+def resident_bytes() -> int | None:
+    """What is resident of this process; None where the system does not tell."""
+    try:
+        return int(_STATM.read_bytes().split()[1]) * _PAGE
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def at_most_resident() -> int:
+    """What is resident, or was at the peak."""
+    known = resident_bytes()
+    if known is not None:
+        return known
+    try:
+        import resource
+    except ImportError:  # Windows
+        return _BASE
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def megabytes(size: float) -> str:
+    """A size as ``--memory`` takes it, rounded up.
+
+    >>> megabytes(131_000_001)
+    '132MB'
+    """
+    return f"{-int(-size // 1_000_000)}MB"
+
+
+Number = TypeVar("Number", int, "npt.NDArray[np.int64]")
+
+
+def merging_bytes(distinct: Number, size: Number, characters: Number, merges: Number) -> Number:
+    """What learning merges takes at its peak, on top of what the process has before the counts are loaded.
+
+    Args:
+        distinct: Distinct pretokens.
+        size: Bytes of them.
+        characters: Characters of them; each invalid byte may be one or none.
+        merges: Merges to be learned.
+    """
+    return 16 * distinct + 9 * size + 0 * characters + 800 * merges + 8_000_000  # TODO
+
+
+class Table(Protocol):
+    """What grows while counting: ``_count.PretokenCounter``."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes it holds."""
+
+    def growth(self, more: int) -> int:
+        """Bytes by which it grows at once before it holds so many pretokens more."""
+
+    def __len__(self) -> int:
+        """Distinct pretokens in it."""
+
+
+class Budget:
+    """What a count may take.
+
+    Attributes:
+        limit: Bytes that the process may have, in all.
+        threads: Threads that count.
+        text: Bytes of text without a place to cut it that may be held.
+    """
+
+    def __init__(self, limit: int, threads: int) -> None:
+        """
+        Raises:
+            TrainingError: The process needs more to begin with.
+        """
+        release_free_memory()
+        self.limit = limit
+        self.threads = threads
+        self._base = at_most_resident()
+        least = self._base + _LEAST_TABLES + threads * (_CHUNK_BYTES + _PIECE_BYTES)
+        if limit < least:
+            fewer = " or fewer threads (--threads)" if threads > 1 else ""
+            raise TrainingError(
+                f"memory is {megabytes(limit)}, and counting with {threads} thread{'s' if threads > 1 else ''} needs "
+                f"at least {megabytes(least)}, {megabytes(self._base)} of them for the program itself; give that much "
+                f"(--memory {megabytes(least)}){fewer}"
+            )
+        self.text = max(4_000_000, (limit - self._base) // (6 * threads))
+        self._tables: dict[int, tuple[int, int, int]] = {}
+        self._lock = threading.Lock()
+        self._trimmed = 0.0
+
+    def empty(self) -> None:
+        """The tables that were seen are gone."""
+        with self._lock:
+            self._tables.clear()
+
+    def full(self, table: Table) -> bool:
+        """Whether to stop and write the tables to disk, so that sorting them on the way still fits.
+
+        To be asked after each chunk, by the thread that counts into the table.
+        """
+        seen = len(table), table.memory, table.growth(_CHUNK_STRINGS)
+        with self._lock:
+            self._tables[id(table)] = seen
+            strings, held, growth = (sum(each[column] for each in self._tables.values()) for column in range(3))
+            needed = growth + _SORT_BYTES * strings + self.threads * (_CHUNK_BYTES + _PIECE_BYTES)
+            resident = resident_bytes()
+            if resident is None:
+                resident = self._base + held
+            if resident + needed < self.limit:
+                return False
+            # The C library may hold memory that tables have grown out of.
+            now = time.monotonic()
+            if self._base + held + needed < 0.95 * self.limit and now >= self._trimmed + _TRIM_SECONDS:
+                self._trimmed = now
+                release_free_memory()
+                resident = resident_bytes() or resident
+            return resident + needed >= self.limit
+
+    def room(self) -> int:
+        """Bytes that are free for something else now; at least as many as the least budget leaves."""
+        resident = resident_bytes()
+        return max(_LEAST_TABLES, self.limit - (self._base if resident is None else resident))
