@@ -33,7 +33,7 @@ cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
         size_t size() noexcept
         size_t memory() noexcept
         size_t growth(size_t more) noexcept
-        void sample_hashes(vector[uint64_t]& hashes) except +
+        void sample_hashes(vector[uint64_t]& hashes, int64_t& size, int64_t& characters) except +
 
     cdef cppclass SortedByteCounts:
         void prepare(const vector[ByteCounts*]& tables, size_t buckets) except +
@@ -262,17 +262,22 @@ cdef class PretokenCounter:
         """Bytes by which the table's slots grow before it holds ``more`` pretokens more."""
         return self.table.growth(more)
 
-    def sample_hashes(self):
-        """The hashes of one distinct pretoken in 32, those below 2**59: uint64. Equal pretokens have equal hashes."""
+    def sample(self):
+        """One distinct pretoken in 32, by its hash: those below 2**59. Equal pretokens have equal hashes.
+
+        Returns:
+            ``(hashes, bytes, characters)``: uint64, and the sums over these pretokens, each once.
+        """
         cdef vector[uint64_t] hashes
         cdef uint64_t[::1] view
+        cdef int64_t size = 0, characters = 0
         with nogil:
-            self.table.sample_hashes(hashes)
+            self.table.sample_hashes(hashes, size, characters)
         result = np.empty(hashes.size(), np.uint64)
         view = result
         if hashes.size():
             memcpy(&view[0], hashes.data(), hashes.size() * sizeof(uint64_t))
-        return result
+        return result, size, characters
 
     cdef int _clear(self) except -1:
         cdef ByteCounts* fresh = new ByteCounts()

@@ -56,7 +56,8 @@ from bbpe.corpus import (
     open_corpus,
 )
 from bbpe.errors import CorpusError, TrainingError, VocabularyError
-from bbpe.memory import Budget, megabytes, resident_bytes
+from bbpe.forecast import Forecaster
+from bbpe.memory import Budget, at_most_resident, megabytes, resident_bytes
 from bbpe.normalizer import normalize
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
 from bbpe.runs import BLOCK_BYTES as RUN_BLOCK_BYTES
@@ -737,8 +738,9 @@ def _count(
     """Count an open corpus in chunks of at least ``chunk_bytes`` (tests make them tiny)."""
     report = Reporter(corpus, "counting", progress)
     cutters = [_Cutter(stream, job, chunk_bytes) for stream in corpus.streams]
+    watch = _Watch(corpus, threads, report, None)
     try:
-        counters = _count_a_while(job, _feed(corpus, cutters, threads), threads, report)
+        counters = _count_a_while(job, _feed(corpus, cutters, threads), threads, report, watch)
     finally:
         corpus.close()
     report.now()
@@ -773,14 +775,14 @@ def _count_in_runs(
                 cutter.go_on_from(state)
                 report.now_and_then()
         feed = _feed(corpus, cutters, threads, keeper.seconds)
+        watch = _Watch(corpus, threads, report, budget)
         while True:
-            counters = _count_a_while(job, feed, threads, report, budget)
+            counters = _count_a_while(job, feed, threads, report, watch)
+            watch.leave(counters)
             states = tuple(cutter.state() for cutter in cutters)
             parts += 1
             keeper.save(CountState(states, parts, sample), Counted(counters, threads))
             del counters
-            if budget is not None:
-                budget.empty()
             if feed.ended:
                 break
     finally:
@@ -1340,27 +1342,52 @@ class _Fed:
             self._changed.notify_all()
 
 
+class _Watch:
+    """What is looked at between two chunks: how full the tables are, and what they will come to."""
+
+    def __init__(self, corpus: Corpus, threads: int, report: Reporter, budget: Budget | None) -> None:
+        self._budget = budget
+        self._forecaster: Forecaster | None = None
+        if report.wanted:
+            forecaster = self._forecaster = Forecaster(corpus, threads, at_most_resident())
+            report.forecast = lambda: forecaster.latest
+
+    def full(self, counter: PretokenCounter) -> bool:
+        """Whether it is time to write the tables to disk."""
+        if self._forecaster is not None:
+            self._forecaster.look(counter)
+        return self._budget is not None and self._budget.full(counter)
+
+    def leave(self, counters: Iterable[PretokenCounter]) -> None:
+        """The tables are going to be written."""
+        if self._forecaster is not None:
+            for counter in counters:
+                self._forecaster.leave(counter)
+        if self._budget is not None:
+            self._budget.empty()
+
+
 def _count_a_while(
-    job: _Job, feed: _Files | _Fed, threads: int, report: Reporter, budget: Budget | None = None
+    job: _Job, feed: _Files | _Fed, threads: int, report: Reporter, watch: _Watch
 ) -> list[PretokenCounter]:
     """Count until there is nothing left, until memory is full, or until what was counted is to be kept; each thread
     with a counter of its own."""
     feed.begin()
     counters = [PretokenCounter(job.max_pretoken_bytes) for _ in range(threads)]
     if threads > 1:
-        _count_in_threads(job, feed, counters, report, budget)
+        _count_in_threads(job, feed, counters, report, watch)
         return counters
     (counter,) = counters
     while (chunk := feed.take()) is not None:
         job.count(counter, chunk)
-        if budget is not None and budget.full(counter):
+        if watch.full(counter):
             feed.pause()
         report.now_and_then()
     return counters
 
 
 def _count_in_threads(
-    job: _Job, feed: _Files | _Fed, counters: list[PretokenCounter], report: Reporter, budget: Budget | None
+    job: _Job, feed: _Files | _Fed, counters: list[PretokenCounter], report: Reporter, watch: _Watch
 ) -> None:
     """Count all that ``feed`` hands out."""
     errors: list[BaseException] = []
@@ -1374,7 +1401,7 @@ def _count_in_threads(
             while (chunk := feed.take()) is not None:
                 job.count(counter, chunk)
                 del chunk
-                if budget is not None and budget.full(counter):
+                if watch.full(counter):
                     feed.pause()
         except BaseException as error:  # it is raised again in the calling thread
             errors.append(error)

@@ -31,6 +31,7 @@ LAYERS = [
     ["tokenizer"],
     ["engines"],
     ["corpus"],
+    ["forecast"],
     ["counts"],
     ["checkpoints", "count_files"],
     ["mixture"],

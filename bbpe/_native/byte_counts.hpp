@@ -156,17 +156,20 @@ public:
         return total;
     }
 
-    // Append the hashes of one string in 32, those below 2**59: of equal strings in two tables they are equal.
-    void sample_hashes(std::vector<uint64_t>& hashes) const {
+    // Append the hashes of one string in 32, those below 2**59: of equal strings in two tables they are equal. Adds up
+    // their bytes, and those that begin a character.
+    void sample_hashes(std::vector<uint64_t>& hashes, int64_t& bytes, int64_t& characters) const {
         const Partition& part = parts_[0];
-        for (size_t i = 0; i <= part.short_mask; i++) {
-            if (part.shorts[i].high) hashes.push_back(hash_key(part.shorts[i].low, part.shorts[i].high));
-        }
-        for (size_t i = 0; i <= part.long_mask; i++) {
-            if (part.longs[i].unit == 0) continue;
-            const Record* record = part.record(part.longs[i].unit);
-            hashes.push_back(hash_bytes(record->bytes(), record->length));
-        }
+        hashes.reserve(hashes.size() + part.short_used + part.long_used);
+        part.each([&](const Item& item) {
+            uint8_t buffer[16];
+            const uint8_t* at = ByteCounts::bytes(item, buffer);
+            const size_t size = length(item);
+            const Short* entry = item.where & 1 ? as_short(item) : nullptr;
+            hashes.push_back(entry ? hash_key(entry->low, entry->high) : hash_bytes(at, size));
+            bytes += static_cast<int64_t>(size);
+            for (size_t i = 0; i < size; i++) characters += (at[i] & 0xC0) != 0x80;
+        });
     }
 
     // Append the prefixes of one partition's strings, in no order: a fair sample of all of them.
