@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -66,19 +66,31 @@ def megabytes(size: float) -> str:
     return f"{-int(-size // 1_000_000)}MB"
 
 
-Number = TypeVar("Number", int, "npt.NDArray[np.int64]")
+def merging_bytes(
+    distinct: npt.ArrayLike, size: npt.ArrayLike, characters: npt.ArrayLike, merges: npt.ArrayLike, by_character: bool
+) -> npt.NDArray[np.int64]:
+    """What learning merges takes at its peak, on top of what the process has before the counts are loaded: int64.
 
-
-def merging_bytes(distinct: Number, size: Number, characters: Number, merges: Number) -> Number:
-    """What learning merges takes at its peak, on top of what the process has before the counts are loaded.
+    The largest of three moments. While the counts are laid out, they and the cells are there at once. While merges are
+    learned, cells and positions are, and some of what each pair needs: this was fitted to measurements, and is right to
+    a tenth (benchmarks/memory.md). And when all are learned and that is freed, the vocabulary is made.
 
     Args:
-        distinct: Distinct pretokens.
+        distinct: Distinct pretokens; a number, or an array as the others may be.
         size: Bytes of them.
-        characters: Characters of them; each invalid byte may be one or none.
+        characters: Characters of them; an invalid byte may be one or none.
         merges: Merges to be learned.
+        by_character: Whether the learner begins with whole characters: ``_characters.pyx``.
     """
-    return 16 * distinct + 9 * size + 0 * characters + 800 * merges + 8_000_000  # TODO
+    distinct, size, characters, merges = (np.asarray(each, np.float64) for each in (distinct, size, characters, merges))
+    if by_character:
+        laid_out = size + 28 * distinct + 8 * characters
+        learning = 6 * size + 100 * merges + 12e6
+    else:
+        laid_out = 5 * size + 20 * distinct
+        learning = 13 * size + 30 * distinct + 100 * merges + 3e6
+    most = np.maximum(np.maximum(laid_out, learning), 520 * merges + 2e6)
+    return np.asarray(np.ceil(most), np.int64)
 
 
 class Table(Protocol):

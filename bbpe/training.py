@@ -27,11 +27,11 @@ import numpy as np
 import numpy.typing as npt
 
 import bbpe
-from bbpe._characters import learner
+from bbpe._characters import CharacterLearner, learner
 from bbpe._count import release_free_memory
 from bbpe._merge import Rules
 from bbpe.checkpoints import Checkpoint, MergesKept
-from bbpe.corpus import Progress, Sample, Source, SourceLike
+from bbpe.corpus import Forecast, Progress, Sample, Source, SourceLike
 from bbpe.counts import LONG_PRETOKEN_BYTES, Counts, CountsOnDisk, LongPretokens, Tally, Weight
 from bbpe.errors import CorpusError, EncodeError, FormatError, TrainingError
 from bbpe.memory import at_most_resident, megabytes, merging_bytes
@@ -64,6 +64,8 @@ MAX_TOTAL = 2**63 - 1
 
 _REPORT_SECONDS = 0.1
 _SHARED_BYTES = 1 << 20  # distinct pretokens of so many bytes are encoded in several threads
+_TRIED_BYTES = 9 << 19  # of pretokens, to find out which learner they will have: as many as it makes a trial of
+_TRIED_TOGETHER = 16
 _STEP = 1 << 20  # positions that one native step visits, about: some 50 ms
 _FORMAT = "bbpe-training"
 _FORMAT_VERSION = 1
@@ -490,7 +492,7 @@ def train(
             "sample": options.sample,
             "sample_seed": options.sample_seed,
             "threads": threads,
-            "progress": progress,
+            "progress": None if progress is None else _with_merging(progress, options),
             "text_field": text_field,
             "lines": lines,
             "strict": strict,
@@ -519,6 +521,29 @@ def train(
     return Tokenizer(vocabulary, training_record=record)
 
 
+def _with_merging(progress: Callable[[Progress], None], options: TrainingOptions) -> Callable[[Progress], None]:
+    """The same, told what merging will take where counting is forecast. Without rare pretokens it would be less: how much
+    less nobody knows before they are counted."""
+    base = at_most_resident()
+    forecasts: tuple[Forecast | None, Forecast | None] = None, None
+
+    def show(report: Progress) -> None:
+        nonlocal forecasts
+        found = report.forecast
+        if found is not None and found is not forecasts[0]:
+            told = found
+            if found.distinct is not None and found.distinct_bytes is not None and options.min_pretoken_count <= 1:
+                size = found.distinct_bytes
+                merges = min(options.merges_wanted(), size)
+                characters = found.distinct_characters or size
+                needed = merging_bytes(found.distinct, size, characters, merges, 2 * characters < size)
+                told = replace(found, merging_memory=base + int(needed))
+            forecasts = found, told
+        progress(report if found is None else replace(report, forecast=forecasts[1]))
+
+    return show
+
+
 def _check_memory(counts: Counts | CountsOnDisk, options: TrainingOptions, memory: int) -> None:
     """Refuse, before it begins, a merging that does not fit.
 
@@ -532,8 +557,11 @@ def _check_memory(counts: Counts | CountsOnDisk, options: TrainingOptions, memor
     release_free_memory()
     base = at_most_resident() - already
     merges = np.minimum(options.merges_wanted(), tally.size)
-    needed = base + merging_bytes(tally.distinct, tally.size, tally.characters, merges)
+    needed = base + merging_bytes(tally.distinct, tally.size, tally.characters, merges, False)
     asked = min(options.min_pretoken_count, len(needed) - 1)
+    if needed[asked] > memory and asked <= 1 and _begins_by_character(counts, options):
+        # Without rare pretokens nearly every pair is learned from, and nothing is saved by beginning so.
+        needed[:2] = base + merging_bytes(tally.distinct[1], tally.size[1], tally.characters[1], merges[1], True)
     if needed[asked] <= memory:
         return
     found = f"merging {int(tally.distinct[asked]):,} distinct pretokens needs about {megabytes(needed[asked])}"
@@ -548,6 +576,34 @@ def _check_memory(counts: Counts | CountsOnDisk, options: TrainingOptions, memor
     raise TrainingError(
         f"{found}, and memory is {megabytes(memory)}, which would not do for the most frequent alone; give more"
     )
+
+
+def _begins_by_character(counts: Counts | CountsOnDisk, options: TrainingOptions) -> bool:
+    """Whether the learner will begin with whole characters: it is asked about a part of the pretokens."""
+    size = 0
+    parts: list[bytes] = []
+    times: list[npt.NDArray[np.int64]] = []
+    total = sum(int(offsets[-1]) for _, offsets, _ in counts.rows())
+    step = max(1, total // _TRIED_BYTES)
+    for data, offsets, numbers in counts.rows():
+        for first in range(0, len(numbers), _TRIED_TOGETHER * step):
+            last = min(first + _TRIED_TOGETHER, len(numbers))
+            parts += [data[offsets[at] : offsets[at + 1]].tobytes() for at in range(first, last)]
+            times.append(numbers[first:last])
+            size += int(offsets[last] - offsets[first])
+    if size < _TRIED_BYTES // 2:
+        return False
+    starts = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum([len(part) for part in parts], out=starts[1:])
+    tried = learner(
+        np.frombuffer(b"".join(parts), np.uint8),
+        starts,
+        np.concatenate(times),
+        [bytes([byte]) for byte in range(256)],
+        byte_ids=byte_ids(),
+        min_count=options.min_count << counts.about.power,
+    )
+    return isinstance(tried, CharacterLearner)
 
 
 def _fits_encoded(counts: Counts, kept: MergesKept, memory: int) -> bool:
