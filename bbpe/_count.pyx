@@ -33,6 +33,7 @@ cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
         size_t size() noexcept
         size_t memory() noexcept
         size_t growth(size_t more) noexcept
+        int64_t sorting() noexcept
         void sample_hashes(vector[uint64_t]& hashes, int64_t& size, int64_t& characters) except +
 
     cdef cppclass SortedByteCounts:
@@ -257,6 +258,11 @@ cdef class PretokenCounter:
     def memory(self):
         """Bytes that the table holds."""
         return self.table.memory()
+
+    @property
+    def sorting(self):
+        """Bytes that sorting the table takes more than it has."""
+        return self.table.sorting()
 
     def growth(self, size_t more):
         """Bytes by which the table's slots grow before it holds ``more`` pretokens more."""

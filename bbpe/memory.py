@@ -30,9 +30,9 @@ _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _BASE = 64_000_000  # of a process where nothing tells it: Python, NumPy and the tables of Unicode
 
 _CHUNK_STRINGS = 1 << 16  # distinct pretokens that a chunk may bring: a megabyte of text has half as many
-_CHUNK_BYTES = 6_000_000  # text on its way, with the copies made of it, and what its new pretokens take, in each thread
-_SORT_BYTES = 18  # a distinct pretoken takes while it is sorted: its prefix and place, and vectors' spare room
-_PIECE_BYTES = 8_000_000  # of sorted pretokens on their way to disk, in each thread
+_CHUNK_BYTES = 3_000_000  # what these take, and the text's copies vary by, in each thread
+_PIECE_BYTES = 3_000_000  # of sorted pretokens on their way to disk, in each thread
+_TEXT_BYTES = 6_000_000  # on its way at first, with the copies made of it, in each thread
 _LEAST_TABLES = 16_000_000  # less, and most of the time would go into runs
 _TRIM_SECONDS = 0.5
 
@@ -100,11 +100,12 @@ class Table(Protocol):
     def memory(self) -> int:
         """Bytes it holds."""
 
+    @property
+    def sorting(self) -> int:
+        """Bytes that sorting it takes more than it has."""
+
     def growth(self, more: int) -> int:
         """Bytes by which it grows at once before it holds so many pretokens more."""
-
-    def __len__(self) -> int:
-        """Distinct pretokens in it."""
 
 
 class Budget:
@@ -125,7 +126,7 @@ class Budget:
         self.limit = limit
         self.threads = threads
         self._base = at_most_resident()
-        least = self._base + _LEAST_TABLES + threads * (_CHUNK_BYTES + _PIECE_BYTES)
+        least = self._base + _LEAST_TABLES + threads * (_TEXT_BYTES + _CHUNK_BYTES + _PIECE_BYTES)
         if limit < least:
             fewer = " or fewer threads (--threads)" if threads > 1 else ""
             raise TrainingError(
@@ -148,11 +149,11 @@ class Budget:
 
         To be asked after each chunk, by the thread that counts into the table.
         """
-        seen = len(table), table.memory, table.growth(_CHUNK_STRINGS)
+        seen = table.memory, table.sorting, table.growth(_CHUNK_STRINGS)
         with self._lock:
             self._tables[id(table)] = seen
-            strings, held, growth = (sum(each[column] for each in self._tables.values()) for column in range(3))
-            needed = growth + _SORT_BYTES * strings + self.threads * (_CHUNK_BYTES + _PIECE_BYTES)
+            held, sorting, growth = (sum(each[column] for each in self._tables.values()) for column in range(3))
+            needed = growth + sorting + self.threads * (_CHUNK_BYTES + _PIECE_BYTES)
             resident = resident_bytes()
             if resident is None:
                 resident = self._base + held
