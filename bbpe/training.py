@@ -48,6 +48,7 @@ __all__ = [
     "TrainingOptions",
     "TrainingRecord",
     "as_merge_list",
+    "begins_by_character",
     "byte_ids",
     "learn",
     "learn_merges",
@@ -559,7 +560,7 @@ def _check_memory(counts: Counts | CountsOnDisk, options: TrainingOptions, memor
     merges = np.minimum(options.merges_wanted(), tally.size)
     needed = base + merging_bytes(tally.distinct, tally.size, tally.characters, merges, False)
     asked = min(options.min_pretoken_count, len(needed) - 1)
-    if needed[asked] > memory and asked <= 1 and _begins_by_character(counts, options):
+    if needed[asked] > memory and asked <= 1 and begins_by_character(counts, options):
         # Without rare pretokens nearly every pair is learned from, and nothing is saved by beginning so.
         needed[:2] = base + merging_bytes(tally.distinct[1], tally.size[1], tally.characters[1], merges[1], True)
     if needed[asked] <= memory:
@@ -578,7 +579,7 @@ def _check_memory(counts: Counts | CountsOnDisk, options: TrainingOptions, memor
     )
 
 
-def _begins_by_character(counts: Counts | CountsOnDisk, options: TrainingOptions) -> bool:
+def begins_by_character(counts: Counts | CountsOnDisk, options: TrainingOptions) -> bool:
     """Whether the learner will begin with whole characters: it is asked about a part of the pretokens."""
     size = 0
     parts: list[bytes] = []

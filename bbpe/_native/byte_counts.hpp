@@ -161,13 +161,13 @@ public:
         return total;
     }
 
-    // Bytes that SortedByteCounts takes more than the table has: an item a string, with some spare room, but then the
-    // slots of long strings are free. Below 0 where they are more.
+    // Bytes that SortedByteCounts takes more than the table has: an item a string, with some spare room; but by then the
+    // slots of long strings are free, of which the system gets most back. (7 M of Chinese: 70 MB, measured 48.)
     int64_t sorting() const noexcept {
         int64_t total = 0;
         for (int i = 0; i < partitions; i++) {
             total += static_cast<int64_t>((parts_[i].short_used + parts_[i].long_used) * (sizeof(Item) + 2));
-            total -= static_cast<int64_t>((parts_[i].long_mask + 1) * sizeof(Long));
+            total -= static_cast<int64_t>((parts_[i].long_mask + 1) * sizeof(Long) / 4 * 3);
         }
         return total;
     }
