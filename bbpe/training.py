@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 import bbpe
-from bbpe._characters import CharacterLearner, learner
+from bbpe._characters import learner, trial_pays, trial_step
 from bbpe._count import release_free_memory
 from bbpe._merge import Rules
 from bbpe.checkpoints import Checkpoint, MergesKept
@@ -65,8 +65,6 @@ MAX_TOTAL = 2**63 - 1
 
 _REPORT_SECONDS = 0.1
 _SHARED_BYTES = 1 << 20  # distinct pretokens of so many bytes are encoded in several threads
-_TRIED_BYTES = 9 << 19  # of pretokens, to find out which learner they will have: as many as it makes a trial of
-_TRIED_TOGETHER = 16
 _STEP = 1 << 20  # positions that one native step visits, about: some 50 ms
 _FORMAT = "bbpe-training"
 _FORMAT_VERSION = 1
@@ -560,9 +558,9 @@ def _check_memory(counts: Counts | CountsOnDisk, options: TrainingOptions, memor
     merges = np.minimum(options.merges_wanted(), tally.size)
     needed = base + merging_bytes(tally.distinct, tally.size, tally.characters, merges, False)
     asked = min(options.min_pretoken_count, len(needed) - 1)
-    if needed[asked] > memory and asked <= 1 and begins_by_character(counts, options):
-        # Without rare pretokens nearly every pair is learned from, and nothing is saved by beginning so.
-        needed[:2] = base + merging_bytes(tally.distinct[1], tally.size[1], tally.characters[1], merges[1], True)
+    if needed[asked] > memory and begins_by_character(counts, options, int(tally.size[asked])):
+        found_of = (tally.distinct[asked], tally.size[asked], tally.characters[asked], merges[asked])
+        needed[asked] = base + merging_bytes(*found_of, True)
     if needed[asked] <= memory:
         return
     found = f"merging {int(tally.distinct[asked]):,} distinct pretokens needs about {megabytes(needed[asked])}"
@@ -579,32 +577,43 @@ def _check_memory(counts: Counts | CountsOnDisk, options: TrainingOptions, memor
     )
 
 
-def begins_by_character(counts: Counts | CountsOnDisk, options: TrainingOptions) -> bool:
-    """Whether the learner will begin with whole characters: it is asked about a part of the pretokens."""
-    size = 0
-    parts: list[bytes] = []
-    times: list[npt.NDArray[np.int64]] = []
-    total = sum(int(offsets[-1]) for _, offsets, _ in counts.rows())
-    step = max(1, total // _TRIED_BYTES)
-    for data, offsets, numbers in counts.rows():
-        for first in range(0, len(numbers), _TRIED_TOGETHER * step):
-            last = min(first + _TRIED_TOGETHER, len(numbers))
-            parts += [data[offsets[at] : offsets[at + 1]].tobytes() for at in range(first, last)]
-            times.append(numbers[first:last])
-            size += int(offsets[last] - offsets[first])
-    if size < _TRIED_BYTES // 2:
+def begins_by_character(counts: Counts | CountsOnDisk, options: TrainingOptions, size: int) -> bool:
+    """Whether the learner will begin with whole characters, which takes half the memory: the trial that it will make.
+
+    Args:
+        counts: The pretokens.
+        options: With the least count of a pretoken.
+        size: Bytes of those that are as frequent.
+    """
+    step = trial_step(size)
+    if not step:
         return False
+    least = options.min_pretoken_count << counts.about.power
+    parts: list[bytes] = []
+    times: list[int] = []
+    seen = 0
+    for data, offsets, numbers in counts.rows():
+        (kept,) = np.nonzero(numbers >= least)
+        chosen = kept[-seen % step :: step]
+        seen += len(kept)
+        parts += [data[offsets[at] : offsets[at + 1]].tobytes() for at in chosen.tolist()]
+        times += numbers[chosen].tolist()
     starts = np.zeros(len(parts) + 1, np.int64)
     np.cumsum([len(part) for part in parts], out=starts[1:])
-    tried = learner(
+    order = byte_ids(options.byte_order)
+    tokens = [b""] * 256
+    for byte, id in enumerate(order.tolist()):
+        tokens[id] = bytes([byte])
+    return trial_pays(
         np.frombuffer(b"".join(parts), np.uint8),
         starts,
-        np.concatenate(times),
-        [bytes([byte]) for byte in range(256)],
-        byte_ids=byte_ids(),
+        np.array(times, np.int64),
+        tokens,
+        order,
+        taken=[token.encode() for token in options.special_tokens],
         min_count=options.min_count << counts.about.power,
+        max_token_bytes=None if options.max_token_bytes is None else min(options.max_token_bytes, 2**32 - 1),
     )
-    return isinstance(tried, CharacterLearner)
 
 
 def _fits_encoded(counts: Counts, kept: MergesKept, memory: int) -> bool:

@@ -83,11 +83,9 @@ def measure_limit(options: argparse.Namespace) -> dict[str, object]:
 
 def measure_estimate(options: argparse.Namespace) -> dict[str, object]:
     """Learn from a text's counts; what it takes beside what was estimated."""
-    import numpy as np
-
     from bbpe.counts import Tally, count_pretokens
     from bbpe.memory import at_most_resident, merging_bytes
-    from bbpe.training import TrainingOptions, begins_by_character, learn
+    from bbpe.training import TrainingOptions, begins_by_character, train
     from benchmarks.measure import timed
 
     path = corpus(options.corpus, options.part)
@@ -95,7 +93,7 @@ def measure_estimate(options: argparse.Namespace) -> dict[str, object]:
     wanted = TrainingOptions(vocab_size=options.vocab)
     tally = Tally.of(counts.rows(), 0)
     distinct, size, characters = (int(each[1]) for each in (tally.distinct, tally.size, tally.characters))
-    by_character = options.least == 1 and begins_by_character(counts, wanted)
+    by_character = begins_by_character(counts, wanted, size)
     del tally
     gc.collect()
     held = sum(array.nbytes for array in (counts.data, counts.offsets, counts.counts))
@@ -103,7 +101,9 @@ def measure_estimate(options: argparse.Namespace) -> dict[str, object]:
     estimated = base + int(merging_bytes(distinct, size, characters, min(wanted.merges_wanted(), size), by_character))
     handed = [counts]
     del counts
-    (_, record), took = timed(lambda: learn(handed.pop(), None, wanted))
+    tokenizer, took = timed(lambda: train(handed.pop(), options.vocab))
+    record = tokenizer.training_record
+    assert record is not None  # it was trained just now
     assert took.rss_peak_of == "task", "the mark of the peak could not be set back"
     return {
         "task": "estimate",
@@ -115,7 +115,7 @@ def measure_estimate(options: argparse.Namespace) -> dict[str, object]:
         "distinct_bytes": size,
         "characters": characters,
         "merges": record.merges,
-        "by_character": bool(np.bool_(by_character)),
+        "by_character": by_character,
         "base": base,
         "estimated": estimated,
         "peak": took.rss_peak,
