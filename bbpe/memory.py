@@ -85,11 +85,11 @@ def merging_bytes(
     distinct, size, characters, merges = (np.asarray(each, np.float64) for each in (distinct, size, characters, merges))
     if by_character:
         laid_out = size + 28 * distinct + 8 * characters
-        learning = 6 * size + 100 * merges + 12e6
+        learning = 5.9 * size + 100 * merges + 17e6
     else:
         laid_out = 5 * size + 20 * distinct
-        learning = 13 * size + 30 * distinct + 100 * merges + 3e6
-    most = np.maximum(np.maximum(laid_out, learning), 520 * merges + 2e6)
+        learning = 13 * size + 30 * distinct + 100 * merges + 9e6
+    most = np.maximum(np.maximum(laid_out, learning), 600 * merges + 2e6)
     return np.asarray(np.ceil(most), np.int64)
 
 
