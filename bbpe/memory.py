@@ -72,8 +72,8 @@ def merging_bytes(
     """What learning merges takes at its peak, on top of what the process has before the counts are loaded: int64.
 
     The largest of three moments. While the counts are laid out, they and the cells are there at once. While merges are
-    learned, cells and positions are, and some of what each pair needs: this was fitted to measurements, and is right to
-    a tenth (benchmarks/memory.md). And when all are learned and that is freed, the vocabulary is made.
+    learned, cells and positions are, and some of what each pair needs: this was fitted to measurements, of whole
+    processes, and is from 3 % too little to 26 % too much (benchmarks/memory.md). And when all are learned and that is freed, the vocabulary is made.
 
     Args:
         distinct: Distinct pretokens; a number, or an array as the others may be.
