@@ -218,14 +218,14 @@ def test_progress_as_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_rate_and_time_left(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Both are of what was done in this process: a training that goes on from 400 has not made them in a second."""
+    """Both are of what was done in this process: a count that goes on from 400 has not done them in a second."""
     clock = [100.0]
     monkeypatch.setattr(cli_progress.time, "monotonic", lambda: clock[0])
     with cli_progress.shown(quiet=True, style="json") as show:
         assert show is not None
         for tenth in range(36):
             clock[0] = 100 + tenth / 10
-            show(Progress("merging", 400 + 10 * tenth, 1000, "merges"))
+            show(Progress("counting", 400 + 10 * tenth, 1000, "bytes"))
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["done"] for line in lines] == [400, 500, 600, 700, 750]
     assert [line["rate"] for line in lines] == [None, 100, 100, 100, 100]

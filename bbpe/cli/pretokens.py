@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +12,7 @@ import click
 from bbpe.cli import options, output, progress
 
 if TYPE_CHECKING:
-    from bbpe.counts import Counts
+    from bbpe.counts import Counts, CountsOnDisk
 
 
 @click.command(name="pretokens", short_help="Count pretokens into a file to train from.")
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--max-pretoken-bytes", type=options.size, metavar="N", help="Cut pretokens longer than this.")
 @options.sample_options
+@options.memory_option
 @options.progress_option
 @click.option("--json", "as_json", is_flag=True, help="Print what was counted as JSON.")
 @click.option(
@@ -42,6 +45,7 @@ def command(
     max_pretoken_bytes: int | None,
     sample: int | None,
     seed: int,
+    memory: int | None,
     progress_style: str,
     as_json: bool,
     target: str,
@@ -53,6 +57,9 @@ def command(
     The file that is written has all that training needs of the text. "bbpe train" takes any number of such files, with
     or without weights and together with text, and learns the same merges as from the text itself. Parquet needs
     pyarrow: pip install 'bbpe[parquet]'.
+
+    With --memory what does not fit is written to a folder beside OUT, which is gone afterwards: a corpus of any size
+    can be counted.
 
     \b
     Example:
@@ -74,36 +81,46 @@ def command(
         special_tokens=special or None,
         max_pretoken_bytes=max_pretoken_bytes,
     )
-    with output.warnings_as_notes(quiet), progress.shown(quiet, progress_style) as show:
-        counts = mixture.count(
-            sample=sample,
-            sample_seed=seed,
-            threads=threads,
-            progress=show,
-            text_field=text_field,
-            lines=lines,
-            strict=strict,
-        )
-        warn_of_long_pretokens(counts)
-    if to_stdout:
-        write_tsv(counts, sys.stdout.buffer)
-    else:
-        write_counts(counts, target, force=force)
-        if as_json:
-            output.print_json(_result(counts, target))
+    reading: dict[str, Any] = {
+        "sample": sample,
+        "sample_seed": seed,
+        "threads": threads,
+        "text_field": text_field,
+        "lines": lines,
+        "strict": strict,
+    }
+    with output.warnings_as_notes(quiet), contextlib.ExitStack() as stack:
+        counts: Counts | CountsOnDisk
+        with progress.shown(quiet, progress_style) as show:
+            if memory is None:
+                counts = mixture.count(**reading, progress=show)
+            else:
+                place = None if to_stdout else Path(target).parent
+                counts = stack.enter_context(
+                    mixture.count_on_disk(**reading, progress=show, memory=memory, spill_folder=place)
+                )
+            warn_of_long_pretokens(counts)
+        if to_stdout:
+            write_tsv(counts, sys.stdout.buffer)
         else:
-            output.print_result(
-                f"{target}: {len(counts):,} distinct of {counts.pretokens:,} pretokens, {counts.bytes:,} bytes of "
-                f"{counts.documents:,} documents"
-            )
-    output.note_invalid(counts.invalid_bytes, quiet)
+            write_counts(counts, target, force=force)
+            if as_json:
+                output.print_json(_result(counts, target))
+            else:
+                about = counts.about
+                output.print_result(
+                    f"{target}: {len(counts):,} distinct of {about.pretokens:,} pretokens, {about.bytes:,} bytes of "
+                    f"{about.documents:,} documents"
+                )
+        output.note_invalid(counts.about.invalid_bytes, quiet)
 
 
-def _result(counts: Counts, target: str) -> dict[str, Any]:
+def _result(whole: Counts | CountsOnDisk, target: str) -> dict[str, Any]:
+    counts = whole.about
     return {
         "path": target,
         "pattern": str(counts.pattern),
-        "distinct_pretokens": len(counts),
+        "distinct_pretokens": len(whole),
         "pretokens": counts.pretokens,
         "documents": counts.documents,
         "bytes": counts.bytes,
