@@ -31,6 +31,7 @@ cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
         void discard() noexcept
         void add(const uint8_t* at, size_t length, int64_t count) except +
         size_t size() noexcept
+        size_t memory() noexcept
 
     cdef cppclass SortedByteCounts:
         void prepare(const vector[ByteCounts*]& tables, size_t buckets) except +
@@ -213,6 +214,7 @@ cdef class PretokenCounter:
 
     Attributes:
         cut: How many pretokens were longer than ``max_pretoken_bytes`` and were counted in pieces.
+        memory: Bytes that the distinct pretokens and their counts take.
     """
 
     cdef ByteCounts* table
@@ -233,6 +235,10 @@ cdef class PretokenCounter:
 
     def __len__(self):
         return self.table.size()
+
+    @property
+    def memory(self):
+        return self.table.memory()
 
     cdef int _clear(self) except -1:
         cdef ByteCounts* fresh = new ByteCounts()

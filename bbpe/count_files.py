@@ -42,10 +42,12 @@ from bbpe.unicode import unicode_version
 __all__ = [
     "SUFFIXES",
     "Manifest",
+    "arrow_of_counts",
     "is_count_file",
     "pattern_sha256",
     "read_counts",
     "read_manifest",
+    "rows_of_arrow",
     "write_counts",
     "write_tsv",
 ]
@@ -328,14 +330,49 @@ def _parquet_rows(file: IO[bytes], name: str) -> Iterator[Rows]:
                 if values.null_count:
                     at = row + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
                     raise CorpusError(f"{name}: row {at}: {column} is null")
-            array = pretokens.cast(arrow.large_binary())
-            _, offsets_buffer, data_buffer = array.buffers()
-            offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
-            data = np.frombuffer(data_buffer if data_buffer is not None else b"", dtype=np.uint8)
-            counts = counted.cast(arrow.int64()).to_numpy(zero_copy_only=False)
+            data, offsets, counts = rows_of_arrow(pretokens, counted)
             _check_rows(name, "row", row, offsets, counts)
-            yield data[offsets[0] : offsets[-1]], offsets - offsets[0], counts
+            yield data, offsets, counts
             row += len(counts)
+
+
+def rows_of_arrow(pretokens: Any, counts: Any) -> Rows:
+    """Arrow arrays of pretokens and of their counts, without nulls, as ours."""
+    arrow, _ = _arrow("count file")
+    array = pretokens.cast(arrow.large_binary())
+    _, offsets_buffer, data_buffer = array.buffers()
+    offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+    data = np.frombuffer(data_buffer if data_buffer is not None else b"", dtype=np.uint8)
+    numbers = counts.cast(arrow.int64()).to_numpy(zero_copy_only=False)
+    return data[offsets[0] : offsets[-1]], offsets - offsets[0], numbers
+
+
+def arrow_of_counts(counts: Counts, most_rows: int, most_bytes: int) -> Iterator[tuple[Any, Any]]:
+    """Counts as Arrow arrays, (pretokens: binary, counts: int64), piece by piece; nothing is copied but offsets.
+
+    Args:
+        counts: The counts.
+        most_rows: In a piece.
+        most_bytes: Of pretokens in a piece; a longer pretoken is a piece of its own.
+    """
+    arrow, _ = _arrow("count file")
+    offsets = counts.offsets
+    first = 0
+    while first < len(counts):
+        fits = int(np.searchsorted(offsets, offsets[first] + most_bytes, side="right")) - 1
+        last = min(max(first + 1, fits), first + most_rows, len(counts))
+        begin, end = int(offsets[first]), int(offsets[last])
+        pretokens = arrow.Array.from_buffers(
+            arrow.binary(),
+            last - first,
+            [
+                None,
+                arrow.py_buffer((offsets[first : last + 1] - begin).astype(np.int32)),
+                arrow.py_buffer(counts.data[begin:end]),
+            ],
+        )
+        yield pretokens, arrow.array(counts.counts[first:last])
+        first = last
 
 
 def _check_rows(
@@ -457,24 +494,8 @@ def _write_parquet(counts: Counts, file: IO[bytes], name: str) -> None:
     )
     # No dictionary: no pretoken comes twice. Sorted strings share beginnings, which Zstandard finds.
     with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=False) as writer:
-        first = 0
-        while first < len(counts):
-            offsets = counts.offsets
-            fits = int(np.searchsorted(offsets, offsets[first] + _GROUP_BYTES, side="right")) - 1
-            last = min(max(first + 1, fits), first + _ROWS, len(counts))
-            begin, end = int(offsets[first]), int(offsets[last])
-            pretokens = arrow.Array.from_buffers(
-                arrow.binary(),
-                last - first,
-                [
-                    None,
-                    arrow.py_buffer((offsets[first : last + 1] - begin).astype(np.int32)),
-                    arrow.py_buffer(counts.data[begin:end]),
-                ],
-            )
-            numbers = arrow.array(counts.counts[first:last])
+        for pretokens, numbers in arrow_of_counts(counts, _ROWS, _GROUP_BYTES):
             writer.write_batch(arrow.RecordBatch.from_arrays([pretokens, numbers], schema=schema))
-            first = last
 
 
 _ESCAPED = {b"\t": b"\\t", b"\n": b"\\n", b"\r": b"\\r", b"\\": b"\\\\", b"\0": b"\\x00"}

@@ -53,11 +53,13 @@ __all__ = [
     "Counts",
     "Keeper",
     "LongPretokens",
+    "Part",
     "StreamState",
     "Weight",
     "add_up",
     "check_same",
     "collected",
+    "count_parts",
     "count_pretokens",
     "without_pretokens",
 ]
@@ -429,13 +431,7 @@ def _count(
     """Count an open corpus in chunks of at least ``chunk_bytes`` (tests make them tiny)."""
     report = Reporter(corpus, "counting", progress)
     cutters = [_Cutter(stream, job, chunk_bytes) for stream in corpus.streams]
-    about = Counts(
-        *_no_arrays(),
-        pattern=job.pretokenizer.pattern,
-        special_tokens=job.special_tokens,
-        normalizer=job.normalizer,
-        max_pretoken_bytes=job.max_pretoken_bytes,
-    )
+    about = job.about()
     parts = 0  # counted before and kept
     try:
         if before is not None:
@@ -478,6 +474,78 @@ def _count(
     if not any(cutter.text_bytes for cutter in cutters):
         raise corpus.empty_error()
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of a count: see :func:`count_parts`.
+
+    Attributes:
+        counts: The pretokens; the documents that ended and the files that were read to their ends in this part.
+        text_bytes: Bytes of text that were read for it, special tokens included.
+    """
+
+    counts: Counts
+    text_bytes: int
+
+
+def count_parts(
+    streams: Iterable[Stream],
+    *,
+    pattern: str | Sequence[str] | Pattern,
+    special_tokens: Sequence[str] = (),
+    normalizer: str | None = None,
+    max_pretoken_bytes: int | None = None,
+    most_bytes: int,
+) -> Iterator[Part]:
+    """Count streams one after another, in one thread, and hand on what was counted when it has grown too large.
+
+    All parts together (:func:`add_up`) are what :func:`count_pretokens` makes of the same documents.
+
+    Args:
+        streams: What to read.
+        pattern: As for ``count_pretokens``; and so are the next three.
+        special_tokens: See there.
+        normalizer: See there.
+        max_pretoken_bytes: See there.
+        most_bytes: Memory of the table of distinct pretokens at which a part ends. Putting it in order takes as much
+            again, and half of it.
+
+    Yields:
+        At least one part.
+
+    Raises:
+        CorpusError: Something cannot be read.
+        PatternError: As ``count_pretokens``, and so are the rest.
+        TrainingError: See there.
+        VocabularyError: See there.
+    """
+    job = _Job.checked(pattern, special_tokens, normalizer, max_pretoken_bytes)
+    counter = PretokenCounter(max_pretoken_bytes)
+    documents = text_bytes = 0  # before the stream at hand, and handed on: those of earlier parts are subtracted
+    sources: list[Source] = []
+
+    def part(cutter: _Cutter | None) -> Part:
+        about = replace(job.about(), documents=documents + (cutter.documents if cutter else 0), sources=tuple(sources))
+        return Part(_collected([counter], 1, about), text_bytes + (cutter.text_bytes if cutter else 0))
+
+    for stream in streams:
+        cutter = _Cutter(stream, job, BLOCK_BYTES)
+        try:
+            while (chunk := cutter.take()) is not None:
+                job.count(counter, chunk)
+                if counter.memory > most_bytes:
+                    yield part(cutter)
+                    counter = PretokenCounter(max_pretoken_bytes)
+                    documents, text_bytes = -cutter.documents, -cutter.text_bytes
+                    sources.clear()
+        finally:
+            stream.close()
+        documents += cutter.documents
+        text_bytes += cutter.text_bytes
+        if stream.source is not None:
+            sources.append(stream.source)
+    yield part(None)
 
 
 def _collected(counters: list[PretokenCounter], threads: int, about: Counts) -> Counts:
@@ -659,6 +727,15 @@ class _Job:
             SpecialStrings(encoded) if encoded else None,
             normalizer,
             max_pretoken_bytes,
+        )
+
+    def about(self) -> Counts:
+        """Counts of nothing, made in this way."""
+        return replace(
+            without_pretokens(self.pretokenizer.pattern),
+            special_tokens=self.special_tokens,
+            normalizer=self.normalizer,
+            max_pretoken_bytes=self.max_pretoken_bytes,
         )
 
     def count(self, counter: PretokenCounter, chunk: _Chunk) -> None:

@@ -32,7 +32,7 @@ LAYERS = [
     ["corpus"],
     ["counts"],
     ["checkpoints", "count_files"],
-    ["mixture"],
+    ["mixture", "spark"],
     ["training"],
     ["catalogue"],
     ["formats"],

@@ -142,6 +142,16 @@ public:
         return total;
     }
 
+    // Bytes that the tables and the strings in them take.
+    size_t memory() const noexcept {
+        size_t total = 0;
+        for (int i = 0; i < partitions; i++) {
+            const Partition& part = parts_[i];
+            total += (part.short_mask + 1) * sizeof(Short) + (part.long_mask + 1) * sizeof(Long) + part.arena;
+        }
+        return total;
+    }
+
     // Append the prefixes of one partition's strings, in no order: a fair sample of all of them.
     void sample(int which, std::vector<uint64_t>& prefixes) const {
         parts_[which].each([&](const Item& item) { prefixes.push_back(item.prefix); });
@@ -262,6 +272,7 @@ private:
         std::vector<std::unique_ptr<uint8_t[]>> chunks;
         size_t current = 0;              // index of the chunk being filled
         size_t filled = chunk_bytes;     // bytes used of it
+        size_t arena = 0;                // bytes of all chunks
 
         Partition() : shorts(new Short[64]()), longs(new Long[64]()) {}
 
@@ -338,6 +349,7 @@ private:
             if (chunks.empty()) chunks.emplace_back(nullptr);  // unit 0 means a free slot: chunk 0 is never used
             if (chunks.size() >> (32 - chunk_bits)) throw std::bad_alloc();
             chunks.emplace_back(new uint8_t[size]);
+            arena += size;
             return chunks.size() - 1;
         }
 
