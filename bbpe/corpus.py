@@ -312,11 +312,13 @@ class Stream:
             if begin == 0:
                 for _ in _sniffed(iter([_read_up_to(file, _SNIFFED)]), self.name):
                     pass
-            pieces = self._raw(_LinesBetween(file, begin, end), block_bytes)
+            between = _LinesBetween(file, begin, end)
+            start = between.start
+            pieces = self._raw(between, block_bytes)
             if strict:
-                pieces = _validated(pieces, self.name, begin)
+                pieces = _validated(pieces, self.name, start)
             if form in _JSON_SUFFIXES:
-                place = self.name if begin == 0 else f"{self.name} (from byte {begin})"
+                place = self.name if begin == 0 else f"{self.name} (from byte {start})"
                 yield from _json_lines(pieces, place, text_field, block_bytes, first=begin == 0)
             else:
                 yield from _lines(pieces, block_bytes)
@@ -789,40 +791,40 @@ class _LinesBetween:
 
     A line begins at ``begin`` only where a newline stands just before it: so that is where the search starts. The last
     line is read to its end, wherever that is. So every line of the file is in one portion, and no line in two.
+
+    Attributes:
+        start: Where the first of these lines begins; ``end`` where there is none.
     """
 
     def __init__(self, file: IO[bytes], begin: int, end: int) -> None:
         self._file = file
-        self._at = max(begin - 1, 0)
         self._end = end
-        self._inside = begin == 0
-        self._done = begin >= end
+        self.start = begin if begin == 0 else self._line_start(begin)
+        self._at = self.start
         file.seek(self._at)
+
+    def _line_start(self, begin: int) -> int:
+        at = begin - 1
+        self._file.seek(at)
+        while at < self._end - 1 and (data := self._file.read(min(BLOCK_BYTES, self._end - 1 - at))):
+            newline = data.find(b"\n")
+            if newline >= 0:
+                return at + newline + 1
+            at += len(data)
+        return self._end
 
     def read(self, size: int) -> bytes:
         """At most ``size`` bytes, at least one; none at the end."""
-        while not self._done:
-            data = self._file.read(size)
-            if not data:
-                break
-            start = self._at
-            self._at += len(data)
-            first = 0
-            if not self._inside:
-                # A newline at end - 1 would begin the line of somebody else.
-                first = data.find(b"\n", 0, max(0, self._end - 1 - start)) + 1
-                if not first:
-                    self._done = self._at >= self._end
-                    continue
-                self._inside = True
-            if self._at >= self._end:  # the last line holds the byte before `end`
-                newline = data.find(b"\n", max(first, self._end - 1 - start))
-                if newline >= 0:
-                    self._done = True
-                    data = data[: newline + 1]
-            if first < len(data):
-                return data[first:]
-        return b""
+        if self.start >= self._end:
+            return b""
+        data = self._file.read(size)
+        before, self._at = self._at, self._at + len(data)
+        if self._at >= self._end:  # the last line holds the byte before `end`
+            newline = data.find(b"\n", max(0, self._end - 1 - before))
+            if newline >= 0:
+                self.start = self._end
+                return data[: newline + 1]
+        return data
 
 
 def _read_up_to(file: IO[bytes], size: int) -> bytes:

@@ -30,6 +30,7 @@ import socket
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import IO, Any
@@ -108,7 +109,7 @@ class CountDocuments:
     """What ``DataFrame.mapInArrow`` is given to count documents: made by :func:`count_documents`.
 
     Attributes:
-        column: The column that holds the text.
+        column: The column that holds the text; where there is one only, it may be called something else.
     """
 
     column: str
@@ -116,7 +117,10 @@ class CountDocuments:
 
     def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
         """Batches with a column of documents to batches of partial counts."""
-        arrays = (batch.column(batch.schema.get_field_index(self.column)) for batch in batches)
+        arrays = (
+            batch.column(0 if batch.num_columns == 1 else batch.schema.get_field_index(self.column))
+            for batch in batches
+        )
         name = f"DataFrame, {_partition()}"
         stream = Stream.of_arrow(arrays, name=name, column=self.column, strict=self._method.strict)
         for part in self._method.parts([stream]):
@@ -332,7 +336,8 @@ def count_pretokens(
         session = source.sparkSession
         files: tuple[str, ...] = ()
         with _spark_errors():
-            partial = source.select(_quoted(text_field)).mapInArrow(CountDocuments(text_field, method), PARTIAL_COUNTS)
+            texts = source.select(source[_quoted(text_field)].alias("text"))  # mapInArrow takes no name with a dot
+            partial = texts.mapInArrow(CountDocuments(text_field, method), PARTIAL_COUNTS)
     else:
         files = _files(source)
         session = _active_session() if spark is None else spark
@@ -548,13 +553,16 @@ def _mapped(file: IO[bytes], kind: type[Any], size: int) -> npt.NDArray[Any]:
 
 
 @contextlib.contextmanager
-def session(master: str, conf: Mapping[str, str] | None = None) -> Iterator[Any]:
+def session(
+    master: str, conf: Mapping[str, str] | None = None, *, log: str | os.PathLike[str] | None = None
+) -> Iterator[Any]:
     """A Spark session of our own, stopped at the end of the ``with`` block. Notebooks have one already.
 
     Args:
         master: Where the cluster is, as Spark writes it: ``spark://host:7077``, ``yarn``, ``k8s://…``, ``local[4]``.
         conf: Spark's settings, such as ``{"spark.executor.memory": "8g"}``; what is not given is as
             ``spark-defaults.conf`` says.
+        log: A file that takes what Spark says on standard error, which is much, instead of ours.
 
     Raises:
         ClusterError: The cluster cannot be reached.
@@ -567,7 +575,7 @@ def session(master: str, conf: Mapping[str, str] | None = None) -> Iterator[Any]
             "with apt-get install openjdk-17-jre-headless"
         )
     _check_reachable(master)
-    settings = {"spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR", **(conf or {})}
+    settings = {"spark.ui.showConsoleProgress": "false", **(conf or {})}
     here = master.startswith("local") and "PYSPARK_PYTHON" not in os.environ
     if here:
         os.environ["PYSPARK_PYTHON"] = sys.executable  # workers of this machine: the Python that has bbpe
@@ -576,9 +584,11 @@ def session(master: str, conf: Mapping[str, str] | None = None) -> Iterator[Any]
         for name, value in settings.items():
             builder = builder.config(name, value)
         try:
-            made = builder.getOrCreate()
+            with _errors_into(log), _without_pandas_warning():
+                made = builder.getOrCreate()
         except Exception as error:
-            raise ClusterError(f"no Spark session at {master!r}: {_first_line(error)}; check the master") from None
+            reason = _said(log) or _first_line(error)
+            raise ClusterError(f"no Spark session at {master!r}: {reason}; check the master and the settings") from None
         try:
             yield made
         finally:
@@ -586,6 +596,43 @@ def session(master: str, conf: Mapping[str, str] | None = None) -> Iterator[Any]
     finally:
         if here:
             os.environ.pop("PYSPARK_PYTHON", None)
+
+
+@contextlib.contextmanager
+def _errors_into(log: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Processes that are begun in the ``with`` block have a file as their standard error, for as long as they live."""
+    if log is None:
+        yield
+        return
+    sys.stderr.flush()
+    ours = os.dup(2)
+    try:
+        with open(log, "ab") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(ours, 2)
+        os.close(ours)
+
+
+_THROWN = re.compile(r"^Exception in thread .*?(?:Exception|Error): (.+)$|^Error: (.+)$", re.MULTILINE)
+
+
+def _said(log: str | os.PathLike[str] | None) -> str | None:
+    """Why Java ended before Python could ask it, where its log says so."""
+    if log is None:
+        return None
+    with open(log, encoding="utf-8", errors="replace") as file:
+        found = _THROWN.search(file.read(1 << 20))
+    return (found[1] or found[2]).strip().rstrip(".") if found else None
+
+
+@contextlib.contextmanager
+def _without_pandas_warning() -> Iterator[None]:
+    """pyspark wants pandas for everything with Arrow, and warns of releases newer than itself; we need none of it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+        yield
 
 
 def _pyspark() -> Any:
@@ -633,7 +680,8 @@ _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '(bbpe|numpy|pyar
 def _spark_errors() -> Iterator[None]:
     """Say in our words what Spark says: an error of ours on a worker is the same error here."""
     try:
-        yield
+        with _without_pandas_warning():
+            yield
     except (BbpeError, TypeError):
         raise
     except Exception as error:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import sys
+import tempfile
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +16,14 @@ from bbpe.cli import options, output, progress
 
 if TYPE_CHECKING:
     from bbpe.counts import Counts
+
+
+def _setting(value: str) -> tuple[str, str]:
+    """``spark.NAME=VALUE``. A click type."""
+    name, equals, setting = value.partition("=")
+    if not equals or not re.fullmatch(r"spark(\.\w[\w.-]*)+", name):
+        raise click.BadParameter(f"{value!r} is no setting: write spark.executor.memory=8g")
+    return name, setting
 
 
 @click.command(name="pretokens", short_help="Count pretokens into a file to train from.")
@@ -26,6 +39,20 @@ if TYPE_CHECKING:
 @click.option("--max-pretoken-bytes", type=options.size, metavar="N", help="Cut pretokens longer than this.")
 @options.sample_options
 @options.progress_option
+@click.option(
+    "--spark",
+    "master",
+    metavar="MASTER",
+    help="Count on a Spark cluster: spark://HOST:PORT, yarn, k8s://URL or local[N].",
+)
+@click.option(
+    "--spark-conf",
+    "settings",
+    type=_setting,
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of Spark's, such as spark.executor.memory=8g; may be given several times.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was counted as JSON.")
 @click.option(
     "-o", "--output", "target", required=True, metavar="OUT", help="File to write: .parquet, .tsv, or - for TSV."
@@ -43,6 +70,8 @@ def command(
     sample: int | None,
     seed: int,
     progress_style: str,
+    master: str | None,
+    settings: tuple[tuple[str, str], ...],
     as_json: bool,
     target: str,
     quiet: bool,
@@ -53,6 +82,9 @@ def command(
     The file that is written has all that training needs of the text. "bbpe train" takes any number of such files, with
     or without weights and together with text, and learns the same merges as from the text itself. Parquet needs
     pyarrow: pip install 'bbpe[parquet]'.
+
+    With --spark the workers of a cluster count, and the file is the same to the last byte. They need bbpe and pyarrow,
+    and see CORPUS under the same names: pip install 'bbpe[spark]' here, and docs/scale.md says the rest.
 
     \b
     Example:
@@ -68,22 +100,45 @@ def command(
         raise click.UsageError("--json and the counts would both go to standard output: name a file with -o")
     if not to_stdout:
         check_output(target, force=force)
-    mixture = Mixture.of(
-        options.paths(corpus),
-        pattern=pattern,
-        special_tokens=special or None,
-        max_pretoken_bytes=max_pretoken_bytes,
-    )
-    with output.warnings_as_notes(quiet), progress.shown(quiet, progress_style) as show:
-        counts = mixture.count(
-            sample=sample,
-            sample_seed=seed,
-            threads=threads,
-            progress=show,
-            text_field=text_field,
-            lines=lines,
-            strict=strict,
+    if master is None:
+        if settings:
+            raise click.UsageError("--spark-conf without --spark: name the cluster")
+        mixture = Mixture.of(
+            options.paths(corpus),
+            pattern=pattern,
+            special_tokens=special or None,
+            max_pretoken_bytes=max_pretoken_bytes,
         )
+    else:
+        for option, given in (("--sample", sample), ("--threads", threads)):
+            if given is not None:
+                raise click.UsageError(f"{option} and --spark do not go together: {_NOT_ON_SPARK[option]}")
+    with output.warnings_as_notes(quiet), progress.shown(quiet, progress_style) as show:
+        if master is None:
+            counts = mixture.count(
+                sample=sample,
+                sample_seed=seed,
+                threads=threads,
+                progress=show,
+                text_field=text_field,
+                lines=lines,
+                strict=strict,
+            )
+        else:
+            from bbpe import spark
+
+            with _spark_log() as log, spark.session(master, dict(settings), log=log) as session:
+                counts = spark.count_pretokens(
+                    options.paths(corpus),
+                    spark=session,
+                    pattern=pattern or "llama3",
+                    special_tokens=special,
+                    max_pretoken_bytes=max_pretoken_bytes,
+                    text_field=text_field,
+                    lines=lines,
+                    strict=strict,
+                    progress=show,
+                )
         warn_of_long_pretokens(counts)
     if to_stdout:
         write_tsv(counts, sys.stdout.buffer)
@@ -97,6 +152,31 @@ def command(
                 f"{counts.documents:,} documents"
             )
     output.note_invalid(counts.invalid_bytes, quiet)
+
+
+_NOT_ON_SPARK = {
+    "--sample": "draw the sample in one process, or of a DataFrame (bbpe.spark.count_pretokens)",
+    "--threads": "the cluster decides (--spark local[N], --spark-conf spark.executor.cores=N)",
+}
+
+
+@contextlib.contextmanager
+def _spark_log() -> Iterator[str]:
+    """A file for what Spark says; it stays where Spark failed, and the error names it."""
+    from bbpe.errors import ClusterError
+
+    descriptor, path = tempfile.mkstemp(prefix="bbpe-spark-", suffix=".log")
+    os.close(descriptor)
+    try:
+        yield path
+    except ClusterError as error:
+        if os.path.getsize(path):
+            raise ClusterError(f"{error} (Spark's log: {path})") from error
+        raise
+    finally:
+        failed = isinstance(sys.exc_info()[1], ClusterError)
+        if not (failed and os.path.getsize(path)):
+            os.unlink(path)
 
 
 def _result(counts: Counts, target: str) -> dict[str, Any]:
