@@ -434,8 +434,8 @@ def test_workers_without_bbpe_are_told_of(spark: Any, tmp_path: Path) -> None:
 # --- and it is killed -------------------------------------------------------------------------------------------------
 
 
-def kill_once(marker: Path, whom: str) -> Callable[[Iterator[Any]], Iterator[Any]]:
-    """A function for mapInArrow that passes batches on, and at the third one it ever sees kills a process, once.
+def kill_once(marker: Path) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    """A function for mapInArrow that passes batches on, and dies at the third one, the first time that it gets there.
 
     By then the counting behind it has handed rows on: an accumulator would have them twice.
     """
@@ -446,72 +446,21 @@ def kill_once(marker: Path, whom: str) -> Callable[[Iterator[Any]], Iterator[Any
             if number == 2:
                 with contextlib.suppress(FileExistsError):
                     os.close(os.open(path, os.O_CREAT | os.O_EXCL))
-                    process = os.getpid()
-                    if whom == "executor":  # worker, daemon, Java
-                        for _ in range(2):
-                            with open(f"/proc/{process}/stat") as file:
-                                process = int(file.read().rpartition(")")[2].split()[1])
-                        with open(f"/proc/{process}/cmdline") as file:
-                            assert "java" in file.read()
-                    os.kill(process, signal.SIGKILL)
-                    os._exit(1)  # nobody is left to hand anything on to
+                    os.kill(os.getpid(), signal.SIGKILL)
             yield batch
 
     return passing
 
 
-def frame_that_is_killed(session: Any, documents: list[bytes], marker: Path, whom: str) -> Any:
-    session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "20")
-    frame = session.createDataFrame([(bytearray(text),) for text in documents], "text binary").repartition(2)
-    with bbpe_spark._without_pandas_warning():
-        return frame.mapInArrow(kill_once(marker, whom), "text binary")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_a_killed_worker_changes_nothing(spark: Any, tmp_path: Path) -> None:
     documents = some_documents(400)
-    frame = frame_that_is_killed(spark, documents, tmp_path / "killed", "worker")
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "20")
+    frame = spark.createDataFrame([(bytearray(text),) for text in documents], "text binary").repartition(2)
+    with bbpe_spark._without_pandas_warning():
+        frame = frame.mapInArrow(kill_once(tmp_path / "killed"), "text binary")
     counts = bbpe_spark.count_pretokens(frame, worker_memory=1_000_000)
     assert (tmp_path / "killed").exists()
     files_equal(counts, count_pretokens(documents), tmp_path)
-
-
-CLUSTER = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from test_spark import SETTINGS, files_equal, frame_that_is_killed, some_documents
-import bbpe.spark
-from bbpe.counts import count_pretokens
-
-folder = Path(sys.argv[2])
-with bbpe.spark.session("local-cluster[2,1,1024]", SETTINGS, log=folder / "log") as session:
-    documents = some_documents(400)
-    frame = frame_that_is_killed(session, documents, folder / "killed", "executor")
-    counts = bbpe.spark.count_pretokens(frame, worker_memory=1_000_000)
-    executors = session.sparkContext._jsc.sc().statusTracker().getExecutorInfos()
-    files_equal(counts, count_pretokens(documents), folder)
-    print("equal", len(executors))
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-def test_a_killed_executor_changes_nothing(tmp_path: Path) -> None:
-    """Two executors in Java processes of their own. One is killed with what it holds; its tasks run again elsewhere."""
-    need_spark()
-    here = Path(bbpe.__file__).parent.parent
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(here),
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
-    command = [sys.executable, "-c", CLUSTER, str(Path(__file__).parent), str(tmp_path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.startswith("equal")
-    assert (tmp_path / "killed").exists()
-    assert "Lost executor" in (tmp_path / "log").read_text("utf-8", "replace")
 
 
 def processes_with(path: Path) -> list[int]:
@@ -524,22 +473,29 @@ def processes_with(path: Path) -> list[int]:
     return found
 
 
+def executor_of(worker: int) -> int:
+    """The Java process whose Python daemon's child a worker is."""
+    process = worker
+    for _ in range(2):
+        process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    assert b"CoarseGrainedExecutorBackend" in Path(f"/proc/{process}/cmdline").read_bytes()
+    return process
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-def test_the_command_line_and_a_worker_killed_while_it_reads(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """bbpe pretokens --spark in a process of its own; whoever reads the corpus first is killed."""
+def test_the_command_line_on_a_cluster_one_of_whose_executors_is_killed(tmp_path: Path) -> None:
+    """Two executors in Java processes of their own. The one whose worker reads the corpus first is killed as it does."""
     need_spark()
     path = tmp_path / "a.jsonl"
     lines = [json.dumps({"text": text.decode("utf-8", "ignore")}, ensure_ascii=False) for text in some_documents(500)]
     path.write_text("\n".join(lines * 40), "utf-8")
     here = Path(bbpe.__file__).parent.parent
-    environment = {**os.environ, "PYTHONPATH": str(here), "TMPDIR": str(tmp_path)}
-    code = "from bbpe.cli import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(here), "TMPDIR": str(tmp_path), "SPARK_LOCAL_IP": "127.0.0.1"}
     out = tmp_path / "cluster.parquet"
     settings = [f"--spark-conf={name}={value}" for name, value in SETTINGS.items()]
-    command = ["pretokens", str(path), "-o", str(out), "--spark", "local[2,2]", *settings, "--json"]
-    killed: list[int] = []
+    command = ["pretokens", str(path), "-o", str(out), "--spark", "local-cluster[2,1,1024]", *settings, "--json"]
+    code = "from bbpe.cli import main; main()"
+    killed = 0
     with subprocess.Popen(
         [sys.executable, "-c", code, *command],
         env=environment,
@@ -547,20 +503,29 @@ def test_the_command_line_and_a_worker_killed_while_it_reads(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        while process.poll() is None and not killed:
-            for reader in processes_with(path):
-                if reader != process.pid:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(reader, signal.SIGKILL)
-                        killed.append(reader)
-            time.sleep(0.01)
+        log = ""
+        while process.poll() is None:
+            for reader in processes_with(path) if not killed else []:
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    os.kill(executor_of(reader), signal.SIGKILL)
+                    killed += 1
+                    break
+            for file in tmp_path.glob("bbpe-spark-*.log"):
+                with contextlib.suppress(FileNotFoundError):
+                    log = file.read_text("utf-8", "replace")
+            time.sleep(0.02)
         printed, said = process.communicate()
     assert process.returncode == 0, said
-    assert len(killed) == 1
+    assert killed == 1
+    assert "Lost executor" in log
     counts = count_pretokens(path)
     assert json.loads(printed)["documents"] == counts.documents == 20_000
     assert not [line for line in said.splitlines() if not line.startswith("bbpe: ")]
     write_counts(counts, tmp_path / "alone.parquet")
     assert out.read_bytes() == (tmp_path / "alone.parquet").read_bytes()
-    assert {each.name for each in tmp_path.iterdir()} == {"a.jsonl", "cluster.parquet", "alone.parquet"}
+    assert {each.name for each in tmp_path.iterdir() if each.is_file()} == {
+        "a.jsonl",
+        "cluster.parquet",
+        "alone.parquet",
+    }
     assert read_counts(out) == counts
