@@ -110,6 +110,8 @@ def manifest_json(counts: Counts) -> str:
             "special_tokens": list(counts.special_tokens),
             "normalizer": counts.normalizer,
             "max_pretoken_bytes": counts.max_pretoken_bytes,
+            # Only where something is missing, so that all other files are as they have always been.
+            **({"min_pretoken_count": counts.min_pretoken_count} if counts.min_pretoken_count > 1 else {}),
             "distinct_pretokens": len(counts),
             **{name: getattr(counts, name) for name in _SUMS},
             "sources": [asdict(source) for source in counts.sources],
@@ -150,6 +152,7 @@ def _parsed_manifest(text: bytes | str, path: str) -> Manifest:
             samples=tuple(
                 Sample(**{name: _whole(value) for name, value in each.items()}) for each in record["samples"]
             ),
+            min_pretoken_count=max(1, _whole(record.get("min_pretoken_count", 1))),
             **sums,
         )
         versions = record["versions"]

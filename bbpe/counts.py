@@ -135,6 +135,8 @@ class Counts:
         power: ``counts`` are in units of 2**``power``, and so are the sums ``bytes``, ``characters``,
             ``invalid_bytes`` and ``pretokens``: weights are exact that way. 0 without weights.
         weights: How sources were weighted; empty when none was.
+        min_pretoken_count: Pretokens that occurred less often, in all of the corpus or in a part that was counted apart,
+            have been left out; the sums are of those that are left. 1: all are there.
     """
 
     data: npt.NDArray[np.uint8]
@@ -154,6 +156,7 @@ class Counts:
     samples: tuple[Sample, ...] = ()
     power: int = 0
     weights: tuple[Weight, ...] = ()
+    min_pretoken_count: int = 1
 
     @classmethod
     def from_items(
@@ -239,16 +242,17 @@ class Counts:
         """
         if least <= 1:
             return self
+        about = replace(self, min_pretoken_count=max(least, self.min_pretoken_count))
         kept = self.counts >= least << self.power
         if kept.all():
-            return self
+            return about
         counter = PretokenCounter()
         lengths = np.diff(self.offsets)
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[kept])])
         data = self.data[np.repeat(kept, lengths)]
         counter.add(data, offsets, self.counts[kept])
         del data, offsets
-        return _collected([counter], 1, self)
+        return _collected([counter], 1, about)
 
     def __repr__(self) -> str:
         return (
@@ -272,6 +276,7 @@ class Counts:
             self.samples,
             self.power,
             self.weights,
+            self.min_pretoken_count,
         )
 
 
@@ -289,6 +294,7 @@ def add_up(parts: Iterable[tuple[Counts, int]], *, power: int = 0, weights: tupl
     first: Counts | None = None
     counter = PretokenCounter()
     documents = cut = total = 0
+    least = 1
     sources: list[Source] = []
     samples: list[Sample] = []
     for counts, multiplier in parts:
@@ -301,6 +307,7 @@ def add_up(parts: Iterable[tuple[Counts, int]], *, power: int = 0, weights: tupl
         counter.add(counts.data, counts.offsets, counts.counts if multiplier == 1 else counts.counts * multiplier)
         documents += counts.documents
         cut += counts.pretokens_cut
+        least = max(least, counts.min_pretoken_count)
         sources += counts.sources
         samples += counts.samples
     if first is None:
@@ -313,6 +320,7 @@ def add_up(parts: Iterable[tuple[Counts, int]], *, power: int = 0, weights: tupl
         samples=tuple(samples),
         power=power,
         weights=weights,
+        min_pretoken_count=least,
     )
     return _collected([counter], 1, about)
 

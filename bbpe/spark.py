@@ -288,6 +288,7 @@ def count_pretokens(
     text_field: str = "text",
     lines: bool = False,
     strict: bool = False,
+    min_pretoken_count: int = 1,
     partition_bytes: int | None = None,
     worker_memory: int = WORKER_MEMORY,
     progress: Callable[[Progress], None] | None = None,
@@ -312,6 +313,8 @@ def count_pretokens(
         text_field: The field of JSON lines, or the column of Parquet or of the DataFrame, that holds the text.
         lines: Whether each line of a text file is a document.
         strict: Whether invalid UTF-8 is an error.
+        min_pretoken_count: Leave out pretokens that occur less often in all of the corpus, before they come to the
+            driver. The count file says so, and so does every training on it; its sums are of what is left.
         partition_bytes: About how much of the files, as they lie on disk, one task reads: at least a byte. When None
             three tasks a core, of 16 MB to 1 GB: the larger, the less is shuffled. Files are divided between documents
             only; see :func:`bbpe.corpus.divide`. A DataFrame's partitions stay as they are.
@@ -330,6 +333,9 @@ def count_pretokens(
     method = _method(about, strict, worker_memory)
     if partition_bytes is not None and partition_bytes < 1:
         raise TrainingError(f"partition_bytes is {partition_bytes}; it must be at least 1")
+    if min_pretoken_count < 1:
+        raise TrainingError(f"min_pretoken_count is {min_pretoken_count}; it must be at least 1")
+    about = replace(about, min_pretoken_count=min_pretoken_count)
     _pyspark()
     if hasattr(source, "mapInArrow"):
         _check_column(source, text_field)
@@ -347,7 +353,7 @@ def count_pretokens(
             partial = numbers.mapInArrow(_CountFiles(tasks, text_field, lines, method), PARTIAL_COUNTS)
     with _Sums() as sums:
         with _spark_errors():
-            _watched(session, lambda: _sum(partial, sums), progress)
+            _watched(session, lambda: _sum(partial, min_pretoken_count, sums), progress)
         return sums.counts(about, files)
 
 
@@ -454,11 +460,13 @@ def _tasks(files: Sequence[str], lines: bool, most_bytes: int) -> tuple[tuple[_R
     return (*tasks, tuple(task))
 
 
-def _sum(partial: Any, sums: _Sums) -> None:
+def _sum(partial: Any, least: int, sums: _Sums) -> None:
     """Let Spark add partial counts up and sort them, and take the sums."""
     functions: Any = importlib.import_module("pyspark.sql.functions")
     levels: Any = importlib.import_module("pyspark").StorageLevel
     summed = partial.groupBy("pretoken", "fact").agg(functions.sum("count").alias("count"))
+    if least > 1:
+        summed = summed.where(functions.col("fact").isNotNull() | (functions.col("count") >= least))
     # Kept on the workers' disks, because the driver takes one partition at a time, and would let them be made so.
     packed = summed.orderBy("pretoken").mapInArrow(_packed, _PACKED).persist(levels.DISK_ONLY)
     try:

@@ -638,7 +638,8 @@ class _Run:
         kept: MergesKept | None = None,
     ) -> None:
         _check_agreement(counts, base, options)
-        self.options = options
+        # What has been left out of a count file counts as left out here.
+        self.options = replace(options, min_pretoken_count=max(options.min_pretoken_count, counts.min_pretoken_count))
         self.kept = MergesKept.none()
         self.wanted = options.merges_wanted(base)
         self.base = None if base is None else as_merge_list(base)

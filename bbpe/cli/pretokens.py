@@ -37,6 +37,14 @@ def _setting(value: str) -> tuple[str, str]:
     "--special", multiple=True, metavar="TOKEN", help="A string to cut out of the text; may be given several times."
 )
 @click.option("--max-pretoken-bytes", type=options.size, metavar="N", help="Cut pretokens longer than this.")
+@click.option(
+    "--min-pretoken-count",
+    type=options.size,
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Leave out pretokens that occur less often; the file says so.",
+)
 @options.sample_options
 @options.progress_option
 @click.option(
@@ -67,6 +75,7 @@ def command(
     pattern: str | None,
     special: tuple[str, ...],
     max_pretoken_bytes: int | None,
+    min_pretoken_count: int,
     sample: int | None,
     seed: int,
     progress_style: str,
@@ -123,6 +132,7 @@ def command(
                 text_field=text_field,
                 lines=lines,
                 strict=strict,
+                min_pretoken_count=min_pretoken_count,
             )
         else:
             from bbpe import spark
@@ -137,6 +147,7 @@ def command(
                     text_field=text_field,
                     lines=lines,
                     strict=strict,
+                    min_pretoken_count=min_pretoken_count,
                     progress=show,
                 )
         warn_of_long_pretokens(counts)
