@@ -1,6 +1,7 @@
 """How many distinct pretokens a corpus has, the larger it grows; what counting costs alone and through Spark.
 
     python -m benchmarks.growth count zh-web en-web [--pattern llama3]    # sizes from 1 MB on, and the law they follow
+    python -m benchmarks.growth rare zh-web en-web                        # what a vocabulary loses by --min-pretoken-count
     python -m benchmarks.growth spark zh-web en-web [--size 30MB]         # CPU seconds of workers and of Java, shuffle
     python -m benchmarks.growth render                                    # the tables of docs/scale.md
 
@@ -30,6 +31,8 @@ from typing import Any
 import numpy as np
 
 from bbpe.counts import Counts, count_pretokens
+from bbpe.training import train
+from benchmarks.measure import timed
 from benchmarks.provenance import commit, machine, moment, version
 from benchmarks.slices import MEGABYTE, SEPARATOR, Part, cut_slice
 
@@ -121,6 +124,33 @@ def count(corpus: str, pattern: str, sizes: Sequence[int], cap: int | None) -> d
         for least in LEASTS
     }
     return {"task": "count", "corpus": corpus, "pattern": pattern, "cap": cap, "points": points, "laws": laws}
+
+
+def rare(corpus: str, pattern: str, size: int, vocab_size: int = 32_000) -> dict[str, Any]:
+    """What a vocabulary loses when rare pretokens are left out, and when less text is counted: on text not learned from."""
+    text = cut_slice(corpus, Part("first", size)).documents()
+    held_out = cut_slice(corpus, Part("last", 10 * MEGABYTE)).documents()
+    characters = sum(map(len, held_out))
+    whole = count_pretokens(text, pattern=pattern)
+    learned = [(f"{least}", whole.without_rare(least)) for least in LEASTS]
+    part = count_pretokens(text[: len(text) // 10], pattern=pattern)
+    learned.append(("1, of a tenth of the text", part))
+    rows = []
+    for name, counts in learned:
+        tokenizer, took = timed(lambda counts=counts: train(counts, vocab_size, threads=1))
+        rows.append(
+            {
+                "least": name,
+                "distinct": len(counts),
+                "distinct_bytes": len(counts.data),
+                "bytes": counts.bytes,
+                "vocab_size": tokenizer.vocabulary.vocab_size,
+                "cpu_seconds": round(took.cpu_seconds, 2),
+                "memory": took.rss_peak - took.rss_before,
+                "tokens_per_character": round(sum(map(len, tokenizer.encode_batch(held_out))) / characters, 5),
+            }
+        )
+    return {"task": "rare", "corpus": corpus, "pattern": pattern, "bytes": whole.bytes, "rows": rows}
 
 
 def through_spark(corpus: str, pattern: str, size: int) -> dict[str, Any]:
@@ -235,50 +265,121 @@ def records() -> dict[tuple[str, str, str], dict[str, Any]]:
 def tables() -> dict[str, str]:
     """The tables of the page, by name."""
     found = records()
-    growth = [(key, line) for key, line in sorted(found.items(), reverse=True) if key[0] == "count"]
+    count = {key[1:]: line for key, line in sorted(found.items(), reverse=True) if key[0] == "count"}
+    spark = {key[1]: line for key, line in sorted(found.items(), reverse=True) if key[0] == "spark"}
+    rare = {key[1]: line for key, line in sorted(found.items(), reverse=True) if key[0] == "rare"}
     laws = [
-        "| text, pattern | MB | distinct | singletons | K | β | largest residual | held out |",
+        "| text, pattern | MB | distinct | once only | K | β | largest residual | held out |",
         "| --- |" + " ---: |" * 7,
     ]
-    rare = [
-        "| text, pattern | left out below | distinct in 98 MB | share of bytes left | β | in 10 TB |",
-        "| --- |" + " ---: |" * 5,
-    ]
-    for (_, corpus, pattern), line in growth:
-        last = line["points"][-1]
-        law = line["laws"]["1"]
+    for (corpus, pattern), line in count.items():
+        last, law = line["points"][-1], line["laws"]["1"]
         kept = last["at_least"]
         laws.append(
             f"| {corpus}, {pattern} | {last['bytes'] / 1e6:.1f} | {kept['1']['distinct']:,} "
             f"| {1 - kept['2']['distinct'] / kept['1']['distinct']:.0%} | {law['k']:.3g} | {law['beta']:.3f} "
             f"| {max(map(abs, law['residuals'])):.1%} | {law['held_out']:+.1%} |"
         )
-        for least in LEASTS:
-            at = line["laws"][str(least)]
-            number = Law(at["k"], at["beta"], (), 0.0)(TERABYTES_10)
-            rare.append(
-                f"| {corpus}, {pattern} | {least} | {kept[str(least)]['distinct']:,} "
-                f"| {kept[str(least)]['bytes'] / last['bytes']:.0%} | {at['beta']:.3f} | {_short(number)} |"
-            )
-    rates = ["| text | alone | worker | Java | worker and Java | shuffled, bytes a row |", "| --- |" + " ---: |" * 5]
-    for (task, corpus, pattern), line in sorted(found.items(), reverse=True):
-        if task == "spark":
-            megabytes = line["bytes"] / 1e6
-            worker, java = line["cpu_seconds_workers"], line["cpu_seconds_java"]
-            rates.append(
-                f"| {corpus}, {pattern}, {megabytes:.0f} MB | {megabytes / line['cpu_seconds_alone']:.0f} "
-                f"| {megabytes / worker:.0f} | {megabytes / java:.1f} | {megabytes / (worker + java):.1f} "
-                f"| {line['shuffle_bytes'] / line['shuffle_records']:.1f} |"
-            )
-    return {"laws": "\n".join(laws), "rare": "\n".join(rare), "rates": "\n".join(rates)}
+    pruned = [
+        "| text | left out below | distinct | text that is left | memory of merging, MB | tokens per character |",
+        "| --- |" + " ---: |" * 5,
+    ]
+    pruned += [
+        f"| {corpus} | {row['least']} | {row['distinct']:,} | {row['bytes'] / line['bytes']:.0%} "
+        f"| {row['memory'] / 1e6:,.0f} | {row['tokens_per_character']:.4f} |"
+        for corpus, line in rare.items()
+        for row in line["rows"]
+    ]
+    rates = [
+        "| text | one process | worker | Java | shuffled rows | bytes a row | Java, µs a row |",
+        "| --- |" + " ---: |" * 6,
+    ]
+    for corpus, line in spark.items():
+        megabytes = line["bytes"] / 1e6
+        rates.append(
+            f"| {corpus}, {megabytes:.0f} MB | {megabytes / line['cpu_seconds_alone']:.0f} MB/s "
+            f"| {megabytes / line['cpu_seconds_workers']:.0f} MB/s | {megabytes / line['cpu_seconds_java']:.1f} MB/s "
+            f"| {line['shuffle_records']:,} | {line['shuffle_bytes'] / line['shuffle_records']:.1f} "
+            f"| {line['cpu_seconds_java'] / line['shuffle_records'] * 1e6:.1f} |"
+        )
+    return {
+        "laws": "\n".join(laws),
+        "rare": "\n".join(pruned),
+        "rates": "\n".join(rates),
+        "worked": _worked(count, spark, rare),
+    }
+
+
+def _worked(count: dict[Any, Any], spark: dict[str, Any], rare: dict[str, Any]) -> str:
+    """What sizes of text come to, by the laws and the rates that were measured."""
+    rows = [
+        "| | " + " | ".join(_CASES) + " |",
+        "| --- |" + " ---: |" * len(_CASES),
+    ]
+    columns = [_case(corpus, size, count, spark, rare) for corpus, size in _CASES.values()]
+    rows += [f"| {name} | " + " | ".join(column[name] for column in columns) + " |" for name in columns[0]]
+    return "\n".join(rows)
+
+
+_CASES = {
+    "English, 10 TB": ("en-web", TERABYTES_10),
+    "Chinese, 10 TB": ("zh-web", TERABYTES_10),
+    "Chinese, a sample of 30 GB": ("zh-web", 30 * GIGABYTE),
+}
+_PARTITION = GIGABYTE  # as bbpe.spark makes them of so much text
+
+
+def _case(corpus: str, size: int, count: dict[Any, Any], spark: dict[str, Any], rare: dict[str, Any]) -> dict[str, str]:
+    line, measured, whole = count[corpus, "llama3"], spark[corpus], rare[corpus]["rows"][0]
+    law = Law(line["laws"]["1"]["k"], line["laws"]["1"]["beta"], (), 0.0)
+    last = line["points"][-1]["at_least"]["1"]
+    length = last["distinct_bytes"] / last["distinct"]
+    distinct = law(size)
+    tasks = size / _PARTITION
+    partial = tasks * law(_PARTITION)
+    row_bytes = measured["shuffle_bytes"] / measured["shuffle_records"]
+    row_seconds = measured["cpu_seconds_java"] / measured["shuffle_records"]
+    counting = size / (measured["bytes"] / measured["cpu_seconds_workers"])
+    java = (partial + distinct) * row_seconds
+    return {
+        "tasks of 1 GB": f"{tasks:,.0f}",
+        "distinct pretokens of a task": _short(law(_PARTITION)),
+        "rows that all tasks hand on": _short(partial),
+        "shuffled to be summed": _bytes(partial * row_bytes),
+        "distinct pretokens": _short(distinct),
+        "shuffled to be sorted": _bytes(distinct * row_bytes),
+        "counting, core hours": f"{counting / 3600:,.1f}",
+        "Java, core hours": f"{java / 3600:,.1f}",
+        "on 1,600 cores": _time((counting + java) / 1600),
+        "pretokens and counts at the driver": _bytes(distinct * (length + 16)),
+        "memory of merging": _bytes(distinct * whole["memory"] / whole["distinct"]),
+    }
+
+
+def _bytes(number: float) -> str:
+    """`3.2 GB`."""
+    for scale, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if number >= scale:
+            return f"{_two_digits(number / scale)} {unit}"
+    return f"{number:,.0f} bytes"
 
 
 def _short(number: float) -> str:
     """`3.2 billion`."""
-    for scale, word in ((1e12, " trillion"), (1e9, " billion"), (1e6, " million")):
+    for scale, word in ((1e9, " billion"), (1e6, " million")):
         if number >= scale:
-            return f"{number / scale:.2g}{word}"
+            return _two_digits(number / scale) + word
     return f"{number:,.0f}"
+
+
+def _two_digits(number: float) -> str:
+    """`1,400`, `14`, `1.4`: two digits, and zeros."""
+    digits = 1 - math.floor(math.log10(number))
+    return f"{round(number, digits):,.{max(0, digits)}f}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def rendered(page: str) -> str:
@@ -299,7 +400,7 @@ def rendered(page: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a task."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("task", choices=["count", "spark", "render"])
+    parser.add_argument("task", choices=["count", "rare", "spark", "render"])
     parser.add_argument("corpora", nargs="*", default=[])
     parser.add_argument("--pattern", default="llama3")
     parser.add_argument("--cap", type=int, help="cut pretokens longer than so many bytes")
@@ -313,6 +414,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.task == "count":
             sizes = [MEGABYTE << power for power in range(10) if MEGABYTE << power < largest * 0.8]
             line = count(corpus, options.pattern, [*sizes, largest], options.cap)
+        elif options.task == "rare":
+            line = rare(corpus, options.pattern, largest)
         else:
             line = through_spark(corpus, options.pattern, largest)
         text = json.dumps({**line, "machine": machine(), **moment(), "commit": commit()}, ensure_ascii=False)
