@@ -326,7 +326,9 @@ _CASES = {
     "Chinese, 10 TB": ("zh-web", TERABYTES_10),
     "Chinese, a sample of 30 GB": ("zh-web", 30 * GIGABYTE),
 }
-_PARTITION = GIGABYTE  # as bbpe.spark makes them of so much text
+_MACHINES = 10
+_CORES = 16
+_READ = GIGABYTE  # a second, of each machine
 
 
 def _case(corpus: str, size: int, count: dict[Any, Any], spark: dict[str, Any], rare: dict[str, Any]) -> dict[str, str]:
@@ -334,23 +336,25 @@ def _case(corpus: str, size: int, count: dict[Any, Any], spark: dict[str, Any], 
     law = Law(line["laws"]["1"]["k"], line["laws"]["1"]["beta"], (), 0.0)
     last = line["points"][-1]["at_least"]["1"]
     length = last["distinct_bytes"] / last["distinct"]
+    cores = _MACHINES * _CORES
+    partition = min(GIGABYTE, size / (3 * cores))  # as bbpe.spark makes them
     distinct = law(size)
-    tasks = size / _PARTITION
-    partial = tasks * law(_PARTITION)
+    partial = size / partition * law(partition)
     row_bytes = measured["shuffle_bytes"] / measured["shuffle_records"]
     row_seconds = measured["cpu_seconds_java"] / measured["shuffle_records"]
     counting = size / (measured["bytes"] / measured["cpu_seconds_workers"])
     java = (partial + distinct) * row_seconds
     return {
-        "tasks of 1 GB": f"{tasks:,.0f}",
-        "distinct pretokens of a task": _short(law(_PARTITION)),
+        "tasks": f"{size / partition:,.0f} of {_bytes(partition)}",
+        "distinct pretokens of a task": _short(law(partition)),
         "rows that all tasks hand on": _short(partial),
         "shuffled to be summed": _bytes(partial * row_bytes),
         "distinct pretokens": _short(distinct),
         "shuffled to be sorted": _bytes(distinct * row_bytes),
-        "counting, core hours": f"{counting / 3600:,.1f}",
-        "Java, core hours": f"{java / 3600:,.1f}",
-        "on 1,600 cores": _time((counting + java) / 1600),
+        "of both on each machine's disk": _bytes((partial + distinct) * row_bytes / _MACHINES),
+        "reading": _time(size / _READ / _MACHINES),
+        "counting": f"{_time(counting / cores)} ({counting / 3600:,.1f} core hours)",
+        "Java": f"{_time(java / cores)} ({java / 3600:,.1f} core hours)",
         "pretokens and counts at the driver": _bytes(distinct * (length + 16)),
         "memory of merging": _bytes(distinct * whole["memory"] / whole["distinct"]),
     }
@@ -379,7 +383,10 @@ def _two_digits(number: float) -> str:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    """`40 s`, `12 min`, `4.2 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def rendered(page: str) -> str:

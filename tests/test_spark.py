@@ -9,6 +9,8 @@ import contextlib
 import json
 import os
 import random
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -373,6 +375,23 @@ def test_a_frame_of_documents(spark: Any, tmp_path: Path) -> None:
     parquet.write_table(pa.table({"text": texts}), tmp_path / "a.parquet")
     counts = bbpe_spark.count_pretokens(spark.read.parquet(str(tmp_path / "a.parquet")))
     files_equal(counts, count_pretokens(texts), tmp_path)
+
+
+def test_the_page_about_scale_on_spark(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of docs/scale.md that need Spark, in a notebook's manner: with the session that is there."""
+    page = (ROOT / "docs" / "scale.md").read_text("utf-8")
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    shutil.copytree(TINY, tmp_path / "corpora" / "tiny" / "train")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bbpe_spark, "session", lambda *_, **__: contextlib.nullcontext(spark))
+    for language, block in blocks:
+        if language == "python":
+            exec(block, {"spark": spark})
+        elif "--spark" in block:
+            assert [run([*shlex.split(line)[1:], "-q"]) for line in block.splitlines()] == [0, 0]
+    assert read_counts("frame.parquet") == count_pretokens(["一段文字。", "Some text."])
+    assert read_counts("counts.parquet") == count_pretokens(Path("corpora/tiny/train"))
+    assert Path("from-spark/tokenizer.json").exists()
 
 
 def test_partial_counts_are_for_anyone_to_sum(spark: Any) -> None:
