@@ -48,6 +48,7 @@ __all__ = [
     "REPORT_SECONDS",
     "Block",
     "Corpus",
+    "Forecast",
     "Portion",
     "Progress",
     "Reporter",
@@ -90,6 +91,30 @@ _MAGIC = (
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a count will come to. All but ``distinct_now`` are None where the size of the corpus is not known: of standard
+    input, say.
+
+    Attributes:
+        distinct_now: Distinct pretokens so far, estimated.
+        distinct: Distinct pretokens in the end, by Heaps' law.
+        distinct_bytes: Bytes of them.
+        distinct_characters: Characters of them.
+        seconds_left: Of counting, at its pace so far.
+        counting_memory: Bytes that the process would have at its peak while counting, without a limit.
+        merging_memory: Bytes that it would have while merging; None also where nothing is to be merged.
+    """
+
+    distinct_now: int
+    distinct: int | None
+    distinct_bytes: int | None
+    distinct_characters: int | None
+    seconds_left: float | None
+    counting_memory: int | None
+    merging_memory: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a long operation is.
 
@@ -98,12 +123,15 @@ class Progress:
         done: Units done so far; never decreases within a phase.
         total: Units in all, or ``None`` when that is not known.
         unit: What is counted: ``"bytes"`` (as read from disk), ``"merges"``.
+        forecast: What it will come to; None where nobody knows, and in most phases. The same object until there is a
+            better one.
     """
 
     phase: str
     done: int
     total: int | None
     unit: str
+    forecast: Forecast | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,13 +481,23 @@ class Corpus:
 
 
 class Reporter:
-    """Calls ``progress`` now and then with how much of a corpus has been read."""
+    """Calls ``progress`` now and then with how much of a corpus has been read.
+
+    Attributes:
+        forecast: Says what it will come to; None: nobody does.
+    """
 
     def __init__(self, corpus: Corpus, phase: str, progress: Callable[[Progress], None] | None) -> None:
         self._corpus = corpus
         self._phase = phase
         self._progress = progress
         self._next = 0.0
+        self.forecast: Callable[[], Forecast | None] | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody listens."""
+        return self._progress is not None
 
     def now_and_then(self) -> None:
         """Report if the last report was long enough ago."""
@@ -470,7 +508,8 @@ class Reporter:
         """Report."""
         if self._progress is not None:
             self._next = time.monotonic() + REPORT_SECONDS
-            self._progress(Progress(self._phase, self._corpus.bytes_read, self._corpus.total_bytes, "bytes"))
+            forecast = None if self.forecast is None else self.forecast()
+            self._progress(Progress(self._phase, self._corpus.bytes_read, self._corpus.total_bytes, "bytes", forecast))
 
 
 def open_corpus(

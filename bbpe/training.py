@@ -27,12 +27,14 @@ import numpy as np
 import numpy.typing as npt
 
 import bbpe
-from bbpe._characters import learner
+from bbpe._characters import CharacterLearner, learner
+from bbpe._count import release_free_memory
 from bbpe._merge import Rules
 from bbpe.checkpoints import Checkpoint, MergesKept
-from bbpe.corpus import Progress, Sample, Source, SourceLike
-from bbpe.counts import LONG_PRETOKEN_BYTES, Counts, LongPretokens, Weight
+from bbpe.corpus import Forecast, Progress, Sample, Source, SourceLike
+from bbpe.counts import LONG_PRETOKEN_BYTES, Counts, CountsOnDisk, LongPretokens, Tally, Weight
 from bbpe.errors import CorpusError, EncodeError, FormatError, TrainingError
+from bbpe.memory import at_most_resident, megabytes, merging_bytes
 from bbpe.mixture import Mixture
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
 from bbpe.tokenizer import Tokenizer
@@ -62,6 +64,8 @@ MAX_TOTAL = 2**63 - 1
 
 _REPORT_SECONDS = 0.1
 _SHARED_BYTES = 1 << 20  # distinct pretokens of so many bytes are encoded in several threads
+_TRIED_BYTES = 9 << 19  # of pretokens, to find out which learner they will have: as many as it makes a trial of
+_TRIED_TOGETHER = 16
 _STEP = 1 << 20  # positions that one native step visits, about: some 50 ms
 _FORMAT = "bbpe-training"
 _FORMAT_VERSION = 1
@@ -381,6 +385,8 @@ def train(
     sample_seed: int = 0,
     resume: str | os.PathLike[str] | None = None,
     resume_seconds: float = 30.0,
+    memory: int | None = None,
+    spill_folder: str | os.PathLike[str] | None = None,
 ) -> Tokenizer:
     """Train a byte-level BPE vocabulary.
 
@@ -414,13 +420,17 @@ def train(
         resume: A folder to keep in what is done, so that the same call goes on from there when its process died; a
             larger ``vocab_size`` goes on, too. The result is the same as without. It may be removed afterwards.
         resume_seconds: How long to work between two times that something is kept: what a death costs, at most.
+        memory: Bytes that the whole process may have, Python included; None: no limit. What does not fit while counting
+            goes to disk; merging is refused where it would not fit. The result is the same.
+        spill_folder: Where to make a folder for what does not fit, which is gone afterwards; None: where the system
+            keeps temporary files. With ``resume`` it is that folder.
 
     Raises:
         TrainingError: Options out of range or in contradiction, also with the ``Counts``; a corpus without text; a
-            folder that another training is kept in.
+            folder that another training is kept in; too little memory.
         CorpusError: A corpus that cannot be read.
         MissingExtraError: Parquet is to be read, and pyarrow is not installed.
-        OutputError: The folder to resume from cannot be written.
+        OutputError: The folder to resume from, or that for what does not fit in memory, cannot be written.
         PatternError: A pattern that does not exist or compile.
 
     >>> tok = train(["low lower lowest " * 9, "newer wider " * 9], 263, pattern="gpt2")
@@ -478,26 +488,133 @@ def train(
             assert mixture is not None  # refused above
             checkpoint = stack.enter_context(Checkpoint(resume, resume_seconds))
             checkpoint.begin(_identity(options, mixture))
-        if mixture is not None:
-            counts = mixture.count(
-                sample=options.sample,
-                sample_seed=options.sample_seed,
-                min_pretoken_count=options.min_pretoken_count,
-                threads=threads,
-                progress=progress,
-                text_field=text_field,
-                lines=lines,
-                strict=strict,
-                checkpoint=checkpoint,
-            )
-        else:
+        reading: dict[str, Any] = {
+            "sample": options.sample,
+            "sample_seed": options.sample_seed,
+            "threads": threads,
+            "progress": None if progress is None else _with_merging(progress, options),
+            "text_field": text_field,
+            "lines": lines,
+            "strict": strict,
+        }
+        least = options.min_pretoken_count
+        if mixture is None:
             assert made is not None  # no mixture
-            counts = made.without_rare(options.min_pretoken_count)
+            if memory is not None:
+                _check_memory(made, options, memory)
+            counts = made.without_rare(least)
+        elif memory is None and checkpoint is None:
+            counts = mixture.count(**reading, min_pretoken_count=least)
+        else:
+            on_disk = mixture.count_on_disk(**reading, memory=memory, spill_folder=spill_folder, checkpoint=checkpoint)
+            with on_disk as counted:
+                if memory is not None:
+                    _check_memory(counted, options, memory)
+                counts = counted.load(least)
         warn_of_long_pretokens(counts, stacklevel=2)
-        run = _Run(counts, None, options, kept=None if checkpoint is None else checkpoint.merges())
+        kept = None if checkpoint is None else checkpoint.merges()
+        if memory is not None and kept is not None and not _fits_encoded(counts, kept, memory):
+            kept = None  # learned again, the same
+        run = _Run(counts, None, options, kept=kept)
         del counts, made, about, source  # the merge loop has its own copy: the text's memory is free for it
         vocabulary, record = run.finish(progress, checkpoint)
     return Tokenizer(vocabulary, training_record=record)
+
+
+def _with_merging(progress: Callable[[Progress], None], options: TrainingOptions) -> Callable[[Progress], None]:
+    """The same, told what merging will take where counting is forecast. Without rare pretokens it would be less: how much
+    less nobody knows before they are counted."""
+    base = at_most_resident()
+    forecasts: tuple[Forecast | None, Forecast | None] = None, None
+
+    def show(report: Progress) -> None:
+        nonlocal forecasts
+        found = report.forecast
+        if found is not None and found is not forecasts[0]:
+            told = found
+            if found.distinct is not None and found.distinct_bytes is not None and options.min_pretoken_count <= 1:
+                size = found.distinct_bytes
+                merges = min(options.merges_wanted(), size)
+                characters = found.distinct_characters or size
+                needed = merging_bytes(found.distinct, size, characters, merges, 2 * characters < size)
+                told = replace(found, merging_memory=base + int(needed))
+            forecasts = found, told
+        progress(report if found is None else replace(report, forecast=forecasts[1]))
+
+    return show
+
+
+def _check_memory(counts: Counts | CountsOnDisk, options: TrainingOptions, memory: int) -> None:
+    """Refuse, before it begins, a merging that does not fit.
+
+    Raises:
+        TrainingError: It does not; the message says what does.
+    """
+    tally = Tally.of(counts.rows(), counts.about.power)
+    already = (
+        sum(array.nbytes for array in (counts.data, counts.offsets, counts.counts)) if isinstance(counts, Counts) else 0
+    )
+    release_free_memory()
+    base = at_most_resident() - already
+    merges = np.minimum(options.merges_wanted(), tally.size)
+    needed = base + merging_bytes(tally.distinct, tally.size, tally.characters, merges, False)
+    asked = min(options.min_pretoken_count, len(needed) - 1)
+    if needed[asked] > memory and asked <= 1 and _begins_by_character(counts, options):
+        # Without rare pretokens nearly every pair is learned from, and nothing is saved by beginning so.
+        needed[:2] = base + merging_bytes(tally.distinct[1], tally.size[1], tally.characters[1], merges[1], True)
+    if needed[asked] <= memory:
+        return
+    found = f"merging {int(tally.distinct[asked]):,} distinct pretokens needs about {megabytes(needed[asked])}"
+    (fitting,) = np.nonzero((needed <= memory) & (tally.distinct > 0))
+    if len(fitting):
+        least = int(fitting[0])
+        raise TrainingError(
+            f"{found}, and memory is {megabytes(memory)}; leave out those that occur less than {least} times "
+            f"(--min-pretoken-count {least}), which gives another result: {int(tally.distinct[least]):,} are left, for "
+            f"about {megabytes(needed[least])}; or give that much memory"
+        )
+    raise TrainingError(
+        f"{found}, and memory is {megabytes(memory)}, which would not do for the most frequent alone; give more"
+    )
+
+
+def _begins_by_character(counts: Counts | CountsOnDisk, options: TrainingOptions) -> bool:
+    """Whether the learner will begin with whole characters: it is asked about a part of the pretokens."""
+    size = 0
+    parts: list[bytes] = []
+    times: list[npt.NDArray[np.int64]] = []
+    total = sum(int(offsets[-1]) for _, offsets, _ in counts.rows())
+    step = max(1, total // _TRIED_BYTES)
+    for data, offsets, numbers in counts.rows():
+        for first in range(0, len(numbers), _TRIED_TOGETHER * step):
+            last = min(first + _TRIED_TOGETHER, len(numbers))
+            parts += [data[offsets[at] : offsets[at + 1]].tobytes() for at in range(first, last)]
+            times.append(numbers[first:last])
+            size += int(offsets[last] - offsets[first])
+    if size < _TRIED_BYTES // 2:
+        return False
+    starts = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum([len(part) for part in parts], out=starts[1:])
+    tried = learner(
+        np.frombuffer(b"".join(parts), np.uint8),
+        starts,
+        np.concatenate(times),
+        [bytes([byte]) for byte in range(256)],
+        byte_ids=byte_ids(),
+        min_count=options.min_count << counts.about.power,
+    )
+    return isinstance(tried, CharacterLearner)
+
+
+def _fits_encoded(counts: Counts, kept: MergesKept, memory: int) -> bool:
+    """Whether there is room to encode the pretokens with merges that were kept, to go on from there.
+
+    How many ids that makes is not known before; frequent pretokens have fewer for their bytes than rare ones.
+    """
+    if not len(kept):
+        return True
+    share = min(1.0, 1.5 * int(kept.tokens[-1]) / max(1, counts.bytes))
+    return at_most_resident() + 8 * share * len(counts.data) + 12 * len(counts) + _SHARED_BYTES * 16 <= memory
 
 
 def _identity(options: TrainingOptions, mixture: Mixture) -> dict[str, object]:
@@ -529,7 +646,7 @@ def _identity(options: TrainingOptions, mixture: Mixture) -> dict[str, object]:
     }
 
 
-def warn_of_long_pretokens(counts: Counts, *, stacklevel: int = 1) -> None:
+def warn_of_long_pretokens(counts: Counts | CountsOnDisk, *, stacklevel: int = 1) -> None:
     """Warn where a thousandth of the text, or a single megabyte, is pretokens longer than any word or clause.
 
     They train as quickly as other text; but no two of them are alike, so that they take memory like no other text, and
@@ -538,7 +655,7 @@ def warn_of_long_pretokens(counts: Counts, *, stacklevel: int = 1) -> None:
     long = counts.long_pretokens()
     if long is None:
         return
-    share = long.bytes / max(1, counts.bytes >> counts.power)
+    share = long.bytes / max(1, counts.about.bytes >> counts.about.power)
     if share >= 0.001 or long.longest >= 1_000_000:
         warnings.warn(
             f"{long.pretokens:,} pretokens ({share:.1%} of the text) are longer than {LONG_PRETOKEN_BYTES:,} bytes: the "
@@ -715,6 +832,7 @@ class _Run:
             progress(Progress("merging", learned, total if going else learned, "merges"))
         kept = self.kept.and_then(native.merges, native.counts, native.corpus_tokens)
         del native, self.learner  # its memory is free for the vocabulary
+        release_free_memory()
         if checkpoint is not None and len(kept) > before:
             checkpoint.save_merges(kept)
         return LearnedMerges(self.first_id, kept.merges, kept.counts, kept.tokens, not going)

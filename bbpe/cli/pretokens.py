@@ -8,6 +8,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,7 @@ import click
 from bbpe.cli import options, output, progress
 
 if TYPE_CHECKING:
-    from bbpe.counts import Counts
+    from bbpe.counts import Counts, CountsOnDisk
 
 
 def _setting(value: str) -> tuple[str, str]:
@@ -46,6 +47,7 @@ def _setting(value: str) -> tuple[str, str]:
     help="Leave out pretokens that occur less often; the file says so.",
 )
 @options.sample_options
+@options.memory_option
 @options.progress_option
 @click.option(
     "--spark",
@@ -78,6 +80,7 @@ def command(
     min_pretoken_count: int,
     sample: int | None,
     seed: int,
+    memory: int | None,
     progress_style: str,
     master: str | None,
     settings: tuple[tuple[str, str], ...],
@@ -91,6 +94,9 @@ def command(
     The file that is written has all that training needs of the text. "bbpe train" takes any number of such files, with
     or without weights and together with text, and learns the same merges as from the text itself. Parquet needs
     pyarrow: pip install 'bbpe[parquet]'.
+
+    With --memory what does not fit is written to a folder beside OUT, which is gone afterwards: a corpus of any size
+    can be counted.
 
     With --spark the workers of a cluster count, and the file is the same to the last byte. They need bbpe and pyarrow,
     and see CORPUS under the same names: pip install 'bbpe[spark]' here, and docs/scale.md says the rest.
@@ -109,6 +115,7 @@ def command(
         raise click.UsageError("--json and the counts would both go to standard output: name a file with -o")
     if not to_stdout:
         check_output(target, force=force)
+    mixture = None
     if master is None:
         if settings:
             raise click.UsageError("--spark-conf without --spark: name the cluster")
@@ -119,56 +126,67 @@ def command(
             max_pretoken_bytes=max_pretoken_bytes,
         )
     else:
-        for option, given in (("--sample", sample), ("--threads", threads)):
+        for option, given in (("--sample", sample), ("--threads", threads), ("--memory", memory)):
             if given is not None:
                 raise click.UsageError(f"{option} and --spark do not go together: {_NOT_ON_SPARK[option]}")
-    with output.warnings_as_notes(quiet), progress.shown(quiet, progress_style) as show:
-        if master is None:
-            counts = mixture.count(
-                sample=sample,
-                sample_seed=seed,
-                threads=threads,
-                progress=show,
-                text_field=text_field,
-                lines=lines,
-                strict=strict,
-                min_pretoken_count=min_pretoken_count,
-            )
-        else:
-            from bbpe import spark
-
-            with _spark_log() as log, spark.session(master, dict(settings), log=log) as session:
-                counts = spark.count_pretokens(
+    reading: dict[str, Any] = {
+        "text_field": text_field,
+        "lines": lines,
+        "strict": strict,
+    }
+    sampling: dict[str, Any] = {"sample": sample, "sample_seed": seed, "threads": threads}
+    with output.warnings_as_notes(quiet), contextlib.ExitStack() as stack:
+        counts: Counts | CountsOnDisk
+        with progress.shown(quiet, progress_style) as show:
+            reading["progress"] = show
+            if mixture is None:
+                counts = _count_on_spark(
+                    master or "",
+                    dict(settings),
                     options.paths(corpus),
-                    spark=session,
                     pattern=pattern or "llama3",
                     special_tokens=special,
                     max_pretoken_bytes=max_pretoken_bytes,
-                    text_field=text_field,
-                    lines=lines,
-                    strict=strict,
                     min_pretoken_count=min_pretoken_count,
-                    progress=show,
+                    **reading,
                 )
-        warn_of_long_pretokens(counts)
-    if to_stdout:
-        write_tsv(counts, sys.stdout.buffer)
-    else:
-        write_counts(counts, target, force=force)
-        if as_json:
-            output.print_json(_result(counts, target))
+            elif memory is None:
+                counts = mixture.count(**reading, **sampling, min_pretoken_count=min_pretoken_count)
+            else:
+                place = None if to_stdout else Path(target).parent
+                counts = stack.enter_context(
+                    mixture.count_on_disk(**reading, **sampling, memory=memory, spill_folder=place)
+                )
+                if min_pretoken_count > 1:
+                    counts = counts.load(min_pretoken_count, memory=memory)
+            warn_of_long_pretokens(counts)
+        if to_stdout:
+            write_tsv(counts, sys.stdout.buffer)
         else:
-            output.print_result(
-                f"{target}: {len(counts):,} distinct of {counts.pretokens:,} pretokens, {counts.bytes:,} bytes of "
-                f"{counts.documents:,} documents"
-            )
-    output.note_invalid(counts.invalid_bytes, quiet)
+            write_counts(counts, target, force=force)
+            if as_json:
+                output.print_json(_result(counts, target))
+            else:
+                about = counts.about
+                output.print_result(
+                    f"{target}: {len(counts):,} distinct of {about.pretokens:,} pretokens, {about.bytes:,} bytes of "
+                    f"{about.documents:,} documents"
+                )
+        output.note_invalid(counts.about.invalid_bytes, quiet)
 
 
 _NOT_ON_SPARK = {
     "--sample": "draw the sample in one process, or of a DataFrame (bbpe.spark.count_pretokens)",
     "--threads": "the cluster decides (--spark local[N], --spark-conf spark.executor.cores=N)",
+    "--memory": "Spark's settings say it (--spark-conf spark.executor.memory=8g)",
 }
+
+
+def _count_on_spark(master: str, settings: dict[str, str], paths: list[Path], **options: Any) -> Counts:
+    from bbpe import spark
+
+    with _spark_log() as log, spark.session(master, settings, log=log) as session:
+        return spark.count_pretokens(paths, spark=session, **options)
 
 
 @contextlib.contextmanager
@@ -190,11 +208,12 @@ def _spark_log() -> Iterator[str]:
             os.unlink(path)
 
 
-def _result(counts: Counts, target: str) -> dict[str, Any]:
+def _result(whole: Counts | CountsOnDisk, target: str) -> dict[str, Any]:
+    counts = whole.about
     return {
         "path": target,
         "pattern": str(counts.pattern),
-        "distinct_pretokens": len(counts),
+        "distinct_pretokens": len(whole),
         "pretokens": counts.pretokens,
         "documents": counts.documents,
         "bytes": counts.bytes,

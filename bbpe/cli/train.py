@@ -77,6 +77,7 @@ _CORPUS_SUFFIXES = frozenset((".txt", ".jsonl", ".ndjson", ".json", ".parquet", 
     show_default=True,
     help="How often --resume keeps what is done.",
 )
+@options.memory_option
 @options.progress_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-o", "--output", "target", metavar="OUT", help="Folder to write.  [default: CORPUS-VOCAB]")
@@ -100,6 +101,7 @@ def command(
     seed: int,
     resume: str | None,
     save_every: float,
+    memory: int | None,
     progress_style: str,
     byte_order: Literal["value", "gpt2"],
     as_json: bool,
@@ -115,6 +117,9 @@ def command(
     CORPUS may also be count files, .parquet or .tsv, which "bbpe pretokens" writes: all are added up, and the result is
     that of the text they were counted in. With --weight each source gets the share of bytes that its weight has of all
     weights; nothing is rounded, so that the result is exact and the same everywhere.
+
+    With --memory counting writes what does not fit to a folder beside OUT (or in that of --resume), which is gone
+    afterwards; and merging that would not fit is refused before it begins, with what would.
 
     \b
     Example:
@@ -150,6 +155,8 @@ def command(
             sample_seed=seed,
             resume=resume,
             resume_seconds=save_every,
+            memory=memory,
+            spill_folder=out.parent,
         )
     saved = save(tokenizer, out, force=force, format="directory")
     record = tokenizer.training_record
