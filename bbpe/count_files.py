@@ -44,11 +44,13 @@ from bbpe.unicode import unicode_version
 __all__ = [
     "SUFFIXES",
     "Manifest",
+    "arrow_of_counts",
     "is_count_file",
     "pattern_sha256",
     "read_counts",
     "read_counts_to_disk",
     "read_manifest",
+    "rows_of_arrow",
     "write_counts",
     "write_tsv",
 ]
@@ -110,6 +112,8 @@ def manifest_json(whole: Counts | CountsOnDisk) -> str:
             "special_tokens": list(counts.special_tokens),
             "normalizer": counts.normalizer,
             "max_pretoken_bytes": counts.max_pretoken_bytes,
+            # Only where something is missing, so that all other files are as they have always been.
+            **({"min_pretoken_count": counts.min_pretoken_count} if counts.min_pretoken_count > 1 else {}),
             "distinct_pretokens": len(whole),
             **{name: getattr(counts, name) for name in _SUMS},
             "sources": [asdict(source) for source in counts.sources],
@@ -150,6 +154,7 @@ def _parsed_manifest(text: bytes | str, path: str) -> Manifest:
             samples=tuple(
                 Sample(**{name: _whole(value) for name, value in each.items()}) for each in record["samples"]
             ),
+            min_pretoken_count=max(1, _whole(record.get("min_pretoken_count", 1))),
             **sums,
         )
         versions = record["versions"]
@@ -386,14 +391,35 @@ def _parquet_rows(file: IO[bytes], name: str) -> Iterator[Rows]:
                 if values.null_count:
                     at = row + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
                     raise CorpusError(f"{name}: row {at}: {column} is null")
-            array = pretokens.cast(arrow.large_binary())
-            _, offsets_buffer, data_buffer = array.buffers()
-            offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
-            data = np.frombuffer(data_buffer if data_buffer is not None else b"", dtype=np.uint8)
-            counts = counted.cast(arrow.int64()).to_numpy(zero_copy_only=False)
+            data, offsets, counts = rows_of_arrow(pretokens, counted)
             _check_rows(name, "row", row, offsets, counts)
-            yield data[offsets[0] : offsets[-1]], offsets - offsets[0], counts
+            yield data, offsets, counts
             row += len(counts)
+
+
+def rows_of_arrow(pretokens: Any, counts: Any) -> Rows:
+    """Arrow arrays of pretokens and of their counts, without nulls, as ours."""
+    arrow, _ = _arrow("count file")
+    array = pretokens.cast(arrow.large_binary())
+    _, offsets_buffer, data_buffer = array.buffers()
+    offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+    data = np.frombuffer(data_buffer if data_buffer is not None else b"", dtype=np.uint8)
+    numbers = counts.cast(arrow.int64()).to_numpy(zero_copy_only=False)
+    return data[offsets[0] : offsets[-1]], offsets - offsets[0], numbers
+
+
+def arrow_of_counts(counts: Counts | CountsOnDisk, most_rows: int, most_bytes: int) -> Iterator[tuple[Any, Any]]:
+    """Counts as Arrow arrays, (pretokens: binary, counts: int64), piece by piece.
+
+    Args:
+        counts: The counts.
+        most_rows: In a piece.
+        most_bytes: Of pretokens in a piece; a longer pretoken is a piece of its own.
+    """
+    arrow, _ = _arrow("count file")
+    for data, offsets, numbers in _groups(counts.rows(), most_rows, most_bytes):
+        buffers = [None, arrow.py_buffer(offsets.astype(np.int32)), arrow.py_buffer(data)]
+        yield arrow.Array.from_buffers(arrow.binary(), len(numbers), buffers), arrow.array(numbers)
 
 
 def _check_rows(
@@ -515,17 +541,11 @@ def _write_parquet(counts: Counts | CountsOnDisk, file: IO[bytes], name: str) ->
     )
     # No dictionary: no pretoken comes twice. Sorted strings share beginnings, which Zstandard finds.
     with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=False) as writer:
-        for data, offsets, numbers in _row_groups(counts.rows()):
-            pretokens = arrow.Array.from_buffers(
-                arrow.binary(),
-                len(numbers),
-                [None, arrow.py_buffer(offsets.astype(np.int32)), arrow.py_buffer(data)],
-            )
-            columns = [pretokens, arrow.array(numbers)]
-            writer.write_batch(arrow.RecordBatch.from_arrays(columns, schema=schema))
+        for pretokens, numbers in arrow_of_counts(counts, _ROWS, _GROUP_BYTES):
+            writer.write_batch(arrow.RecordBatch.from_arrays([pretokens, numbers], schema=schema))
 
 
-def _row_groups(pieces: Iterable[Rows]) -> Iterator[Rows]:
+def _groups(pieces: Iterable[Rows], most_rows: int, most_bytes: int) -> Iterator[Rows]:
     """The same rows in groups of which the size depends on nothing but the rows."""
     waiting: list[Rows] = []
     rows = size = 0
@@ -533,8 +553,8 @@ def _row_groups(pieces: Iterable[Rows]) -> Iterator[Rows]:
         first = 0
         while first < len(counts):
             # Up to what the group still takes; a pretoken that is too long for any has one to itself.
-            fits = int(np.searchsorted(offsets, offsets[first] + _GROUP_BYTES - size, side="right")) - 1
-            last = min(fits, first + _ROWS - rows, len(counts))
+            fits = int(np.searchsorted(offsets, offsets[first] + most_bytes - size, side="right")) - 1
+            last = min(fits, first + most_rows - rows, len(counts))
             if last <= first:
                 if waiting:
                     yield _joined(waiting)

@@ -71,6 +71,7 @@ __all__ = [
     "CountsOnDisk",
     "Keeper",
     "LongPretokens",
+    "Part",
     "Spill",
     "StreamState",
     "Tally",
@@ -80,6 +81,7 @@ __all__ = [
     "check_same",
     "collected",
     "count_in_runs",
+    "count_parts",
     "count_pretokens",
     "merged_counts",
     "sums_of",
@@ -181,6 +183,8 @@ class Counts:
         power: ``counts`` are in units of 2**``power``, and so are the sums ``bytes``, ``characters``,
             ``invalid_bytes`` and ``pretokens``: weights are exact that way. 0 without weights.
         weights: How sources were weighted; empty when none was.
+        min_pretoken_count: Pretokens that occurred less often, in all of the corpus or in a part that was counted apart,
+            have been left out; the sums are of those that are left. 1: all are there.
     """
 
     data: npt.NDArray[np.uint8]
@@ -200,6 +204,7 @@ class Counts:
     samples: tuple[Sample, ...] = ()
     power: int = 0
     weights: tuple[Weight, ...] = ()
+    min_pretoken_count: int = 1
 
     @classmethod
     def from_items(
@@ -283,16 +288,17 @@ class Counts:
         """
         if least <= 1:
             return self
+        about = replace(self, min_pretoken_count=max(least, self.min_pretoken_count))
         kept = self.counts >= least << self.power
         if kept.all():
-            return self
+            return about
         counter = PretokenCounter()
         lengths = np.diff(self.offsets)
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[kept])])
         data = self.data[np.repeat(kept, lengths)]
         counter.add(data, offsets, self.counts[kept])
         del data, offsets
-        return _collected([counter], 1, self)
+        return _collected([counter], 1, about)
 
     def __repr__(self) -> str:
         return (
@@ -316,6 +322,7 @@ class Counts:
             self.samples,
             self.power,
             self.weights,
+            self.min_pretoken_count,
         )
 
 
@@ -373,6 +380,7 @@ def _with(facts: Counts | None, counts: Counts, multiplier: int) -> Counts:
         pretokens_cut=facts.pretokens_cut + counts.pretokens_cut,
         sources=facts.sources + counts.sources,
         samples=facts.samples + counts.samples,
+        min_pretoken_count=max(facts.min_pretoken_count, counts.min_pretoken_count),
     )
 
 
@@ -475,7 +483,13 @@ class CountsOnDisk:
             first, begin = last, end
         for array in (all_data, all_offsets, all_counts):
             array.setflags(write=False)
-        whole = replace(about, data=all_data, offsets=all_offsets, counts=all_counts)
+        whole = replace(
+            about,
+            data=all_data,
+            offsets=all_offsets,
+            counts=all_counts,
+            min_pretoken_count=max(least, about.min_pretoken_count),
+        )
         if least <= 1:
             return whole
         return replace(whole, bytes=total, characters=characters, invalid_bytes=invalid, pretokens=pretokens)
@@ -805,16 +819,84 @@ def _feed(corpus: Corpus, cutters: list[_Cutter], threads: int, seconds: float |
 
 def _about(corpus: Corpus, job: _Job, cutters: list[_Cutter], sample: Sample | None) -> Counts:
     """What the counts are, without pretokens and sums."""
-    return Counts(
-        *_no_arrays(),
-        pattern=job.pretokenizer.pattern,
-        special_tokens=job.special_tokens,
-        normalizer=job.normalizer,
-        max_pretoken_bytes=job.max_pretoken_bytes,
+    return replace(
+        job.about(),
         documents=sum(cutter.documents for cutter in cutters),
         sources=corpus.sources,
         samples=() if sample is None else (sample,),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of a count: see :func:`count_parts`.
+
+    Attributes:
+        counts: The pretokens; the documents that ended and the files that were read to their ends in this part.
+        text_bytes: Bytes of text that were read for it, special tokens included.
+    """
+
+    counts: Counts
+    text_bytes: int
+
+
+def count_parts(
+    streams: Iterable[Stream],
+    *,
+    pattern: str | Sequence[str] | Pattern,
+    special_tokens: Sequence[str] = (),
+    normalizer: str | None = None,
+    max_pretoken_bytes: int | None = None,
+    most_bytes: int,
+) -> Iterator[Part]:
+    """Count streams one after another, in one thread, and hand on what was counted when it has grown too large.
+
+    All parts together (:func:`add_up`) are what :func:`count_pretokens` makes of the same documents.
+
+    Args:
+        streams: What to read.
+        pattern: As for ``count_pretokens``; and so are the next three.
+        special_tokens: See there.
+        normalizer: See there.
+        max_pretoken_bytes: See there.
+        most_bytes: Memory of the table of distinct pretokens at which a part ends. Putting it in order takes as much
+            again, and half of it.
+
+    Yields:
+        At least one part.
+
+    Raises:
+        CorpusError: Something cannot be read.
+        PatternError: As ``count_pretokens``, and so are the rest.
+        TrainingError: See there.
+        VocabularyError: See there.
+    """
+    job = _Job.checked(pattern, special_tokens, normalizer, max_pretoken_bytes)
+    counter = PretokenCounter(max_pretoken_bytes)
+    documents = text_bytes = 0  # before the stream at hand, and handed on: those of earlier parts are subtracted
+    sources: list[Source] = []
+
+    def part(cutter: _Cutter | None) -> Part:
+        about = replace(job.about(), documents=documents + (cutter.documents if cutter else 0), sources=tuple(sources))
+        return Part(_collected([counter], 1, about), text_bytes + (cutter.text_bytes if cutter else 0))
+
+    for stream in streams:
+        cutter = _Cutter(stream, job, BLOCK_BYTES)
+        try:
+            while (chunk := cutter.take()) is not None:
+                job.count(counter, chunk)
+                if counter.memory > most_bytes:
+                    yield part(cutter)
+                    counter = PretokenCounter(max_pretoken_bytes)
+                    documents, text_bytes = -cutter.documents, -cutter.text_bytes
+                    sources.clear()
+        finally:
+            stream.close()
+        documents += cutter.documents
+        text_bytes += cutter.text_bytes
+        if stream.source is not None:
+            sources.append(stream.source)
+    yield part(None)
 
 
 def _collected(counters: list[PretokenCounter], threads: int, about: Counts) -> Counts:
@@ -1060,6 +1142,15 @@ class _Job:
             SpecialStrings(encoded) if encoded else None,
             normalizer,
             max_pretoken_bytes,
+        )
+
+    def about(self) -> Counts:
+        """Counts of nothing, made in this way."""
+        return replace(
+            without_pretokens(self.pretokenizer.pattern),
+            special_tokens=self.special_tokens,
+            normalizer=self.normalizer,
+            max_pretoken_bytes=self.max_pretoken_bytes,
         )
 
     def count(self, counter: PretokenCounter, chunk: _Chunk) -> None:

@@ -1145,7 +1145,8 @@ class _Run:
         _check_agreement(counts, base, options)
         if options.superwords is not None or (options.balance and not languages):
             raise TrainingError("superwords and balance need the text itself, not counts of it: use train")
-        self.options = options
+        # What has been left out of a count file counts as left out here.
+        self.options = replace(options, min_pretoken_count=max(options.min_pretoken_count, counts.min_pretoken_count))
         if rules is None and options.utf8_safe:
             rules = Rules(utf8_safe=True)
         self.kept = MergesKept.none()

@@ -71,6 +71,23 @@ def test_count_files_are_added_up(tmp_path: Path) -> None:
     assert read_counts(both) == count_pretokens([TINY / "zh.txt", TINY / "en.txt"])
 
 
+def test_rare_pretokens_left_out_of_a_count_file(tmp_path: Path) -> None:
+    """The file, every sum it goes into and every training on it say so; files of everything are as they were."""
+    rare, whole = tmp_path / "rare.tsv", tmp_path / "whole.tsv"
+    assert run(["pretokens", str(TINY), "-o", str(rare), "--min-pretoken-count", "3", "-q"]) == 0
+    assert run(["pretokens", str(TINY), "-o", str(whole), "-q"]) == 0
+    assert "min_pretoken_count" not in whole.read_text("utf-8")
+    counts = read_counts(rare)
+    assert counts == count_pretokens(TINY).without_rare(3)
+    assert (counts.min_pretoken_count, (counts + read_counts(whole)).min_pretoken_count) == (3, 3)
+    assert min(counts.counts) == 3
+    for source, options in ((rare, []), (whole, ["--min-pretoken-count", "3"])):
+        assert run(["train", str(source), "--vocab", "500", "-q", "-o", f"{source}-trained", *options]) == 0
+    assert files_of(Path(f"{rare}-trained")) == files_of(Path(f"{whole}-trained"))
+    record = json.loads((tmp_path / "rare.tsv-trained" / "training.json").read_text())
+    assert record["options"]["min_pretoken_count"] == 3
+
+
 def test_to_standard_output(capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> None:
     assert run(["pretokens", str(TINY / "zh.txt"), "-o", "-"]) == 0
     printed = capfdbinary.readouterr().out

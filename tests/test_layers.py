@@ -35,7 +35,7 @@ LAYERS = [
     ["forecast"],
     ["counts"],
     ["checkpoints", "count_files"],
-    ["mixture"],
+    ["mixture", "spark"],
     ["training"],
     ["catalogue"],
     ["formats"],
