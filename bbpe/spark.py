@@ -121,8 +121,7 @@ class CountDocuments:
             batch.column(0 if batch.num_columns == 1 else batch.schema.get_field_index(self.column))
             for batch in batches
         )
-        name = f"DataFrame, {_partition()}"
-        stream = Stream.of_arrow(arrays, name=name, column=self.column, strict=self._method.strict)
+        stream = Stream.of_arrow(arrays, name=_frame_name(), column=self.column, strict=self._method.strict)
         for part in self._method.parts([stream]):
             yield from _partial_counts(part, iter(()))
 
@@ -172,10 +171,13 @@ class _CountFiles:
             yield from _partial_counts(part, numbers)
 
 
-def _partition() -> str:
-    """Which one this is, for errors."""
-    context = importlib.import_module("pyspark").TaskContext.get()
-    return f"partition {context.partitionId()}" if context is not None else "here"
+def _frame_name() -> str:
+    """What to call the documents at hand in errors."""
+    try:
+        context = importlib.import_module("pyspark").TaskContext.get()
+    except ImportError:  # the function is run by something else
+        context = None
+    return "DataFrame" if context is None else f"DataFrame, partition {context.partitionId()}"
 
 
 def _partial_counts(part: Part, numbers: Iterator[int]) -> Iterator[Any]:
