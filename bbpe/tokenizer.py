@@ -22,7 +22,7 @@ import numpy.typing as npt
 from bbpe import unicode
 from bbpe._encode import Encoder
 from bbpe.errors import EncodeError, MissingByteError
-from bbpe.normalizer import normalize, stretches
+from bbpe.normalizer import all_stable, normalize, stretches
 from bbpe.patterns import Pattern, Pretokenizer
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 Allowed: TypeAlias = Collection[str] | Literal["all"]
 IdArray: TypeAlias = npt.NDArray[np.uint32]
+
+
+_UINT32 = np.dtype(np.uint32)
 
 
 class Piece(NamedTuple):
@@ -52,7 +55,15 @@ class Tokenizer:
     ``"all"``. The longest allowed one at the leftmost place counts.
     """
 
-    __slots__ = ("_direct", "_encoder", "_pretokenizer", "_special_by_content", "_training_record", "_vocabulary")
+    __slots__ = (
+        "_direct",
+        "_encoder",
+        "_native",
+        "_pretokenizer",
+        "_special_by_content",
+        "_training_record",
+        "_vocabulary",
+    )
 
     engine: str = "bbpe"
     """The library that encodes; other engines have the same surface, for comparison."""
@@ -67,8 +78,9 @@ class Tokenizer:
         self._special_by_content = {special.content: special for special in vocabulary.special_tokens}
         self._pretokenizer = Pretokenizer(vocabulary.pattern)
         self._encoder = build_encoder(vocabulary, self._pretokenizer)
-        # Nothing between the text and the native encoder, unless a call asks for more.
-        self._direct = vocabulary.normalizer is None and self._pretokenizer.automata is not None
+        # Nothing between the text and the native encoder, unless a call asks for more, or a normalizer changes a text.
+        self._native = self._pretokenizer.automata is not None
+        self._direct = self._native and vocabulary.normalizer is None
 
     # ---- what it is ----
 
@@ -144,7 +156,7 @@ class Tokenizer:
             _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if self._direct and allowed_special == ():
+        if allowed_special == () and (self._direct or (self._native and all_stable([text]))):
             ids = self._encoder.encode(text)
         else:
             ids = _as_list(self._to_array(text, allowed_special))
@@ -156,7 +168,7 @@ class Tokenizer:
             _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if self._direct and allowed_special == ():
+        if allowed_special == () and (self._direct or (self._native and all_stable([text]))):
             return self._encoder.encode_to_numpy(text)
         return self._to_array(text, allowed_special)
 
@@ -219,8 +231,10 @@ class Tokenizer:
             text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else _repaired(text, errors)
             for text in batch
         ]
-        if not allowed and self._pretokenizer.automata is not None:
-            normalized = [self._normalized(text) for text in strings]
+        if not allowed and self._native:
+            normalized = (
+                strings if not escaped and all_stable(strings) else [self._normalized(text) for text in strings]
+            )
             try:
                 return self._encoder.encode_batch([_raw(text) for text in normalized] if escaped else normalized, count)
             except EncodeError:  # what cannot be encoded is named below, with its place in the text as given
@@ -276,7 +290,7 @@ class Tokenizer:
         _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if self._direct and allowed_special == ():
+        if allowed_special == () and (self._direct or (self._native and all_stable([text]))):
             return self._encoder.count(text)
         return len(self._to_array(text, allowed_special))
 
@@ -292,19 +306,15 @@ class Tokenizer:
         Raises:
             EncodeError: An id that is not in the vocabulary; with its position.
         """
-        return self.decode_bytes(ids).decode("utf-8", errors)
+        if isinstance(ids, np.ndarray):
+            return self._encoder.text_of_array(_id_array(ids), errors)
+        return self._encoder.text_of_list(ids if type(ids) is list else _id_list(ids), errors)
 
     def decode_bytes(self, ids: Sequence[int] | npt.NDArray[Any]) -> bytes:
         """The bytes of some ids: the exact inverse of encoding where there is no normalizer."""
         if isinstance(ids, np.ndarray):
             return self._encoder.decode_array(_id_array(ids))
-        if (
-            isinstance(ids, (str, bytes, bytearray, memoryview))
-            or not isinstance(ids, Iterable)
-            or isinstance(ids, Mapping)
-        ):
-            raise TypeError(f"ids are a sequence of integers, not {type(ids).__name__}")
-        return self._encoder.decode_list(ids if type(ids) is list else list(ids))
+        return self._encoder.decode_list(ids if type(ids) is list else _id_list(ids))
 
     def decoder(self, errors: str = "replace") -> Decoder:
         """A streaming decoder, for ids that come one at a time."""
@@ -467,7 +477,8 @@ def build_encoder(vocabulary: Vocabulary, pretokenizer: Pretokenizer, *, whole_p
         merges = np.empty((len(vocabulary.merges), 3), dtype=np.uint32)
         if vocabulary.merges:
             merges[:, :2] = vocabulary.merges
-        merges[:, 2] = [vocabulary.ids[tokens[left] + tokens[right]] for left, right in vocabulary.merges]
+        result = vocabulary.ids
+        merges[:, 2] = [result[tokens[left] + tokens[right]] for left, right in vocabulary.merges]
         if places is not None:
             merges = np.array([[places[id] for id in row] for row in merges.tolist()], dtype=np.uint32).reshape(-1, 3)
     else:
@@ -550,8 +561,8 @@ def _id_array(ids: npt.NDArray[Any]) -> IdArray:
     """The array as contiguous uint32, refused rather than wrapped."""
     if ids.ndim != 1:
         raise ValueError(f"ids have one dimension; the array has shape {ids.shape}")
-    if ids.dtype == np.uint32:
-        return np.ascontiguousarray(ids)
+    if ids.dtype is _UINT32 or ids.dtype == np.uint32:
+        return ids if ids.flags.c_contiguous else np.ascontiguousarray(ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"ids are integers; the array has dtype {ids.dtype}")
     if len(ids):
@@ -560,6 +571,17 @@ def _id_array(ids: npt.NDArray[Any]) -> IdArray:
             place = int(np.argmax(bad))
             raise EncodeError(f"id {ids[place]} at position {place} is not an id of this vocabulary")
     return ids.astype(np.uint32)
+
+
+def _id_list(ids: object) -> list[Any]:
+    """Any other sequence of integers as a list; each is checked where it is read."""
+    if (
+        isinstance(ids, (str, bytes, bytearray, memoryview))
+        or not isinstance(ids, Iterable)
+        or isinstance(ids, Mapping)
+    ):
+        raise TypeError(f"ids are a sequence of integers, not {type(ids).__name__}")
+    return list(ids)
 
 
 @functools.lru_cache(maxsize=64)

@@ -34,6 +34,7 @@ from strategies import (
     pretoken_counts,
     sliced_vocabularies,
     small_texts,
+    texts,
     tokenizer_of,
     vocabularies,
 )
@@ -150,6 +151,25 @@ def test_whole_documents_with_each_named_pattern(name: str, trained: reference.V
     pattern = get_pattern(name)
     vocabulary = replace(trained, pattern=tuple(map(spell_out, pattern.stages)))
     assert_as_the_reference(vocabulary, texts, tokenizer_with(trained, pattern))
+
+
+@pytest.mark.parametrize("name", list(named_patterns()))
+@settings(max_examples=25)
+@given(st.lists(st.one_of(texts(), st.sampled_from(FRAGMENTS)), min_size=20, max_size=60))
+def test_a_long_str_has_the_ids_of_its_bytes(name: str, trained: reference.Vocabulary, drawn: list[str]) -> None:
+    """Bytes go pretoken by pretoken, a str all at once: in units of 16 bits, or as it is where it is ASCII."""
+    tokenizer = tokenizer_with(trained, get_pattern(name))
+    whole = "".join(drawn)
+    below = "".join(character for character in whole if character < "\U00010000")
+    for text in (
+        whole,
+        below,
+        below.encode("latin-1", "ignore").decode("latin-1"),
+        below.encode("ascii", "ignore").decode(),
+    ):
+        ids = tokenizer.encode_bytes(text.encode())
+        assert tokenizer.encode(text) == ids
+        assert tokenizer.encode_batch_to_numpy([text, "", text])[0].tolist() == ids + ids
 
 
 _tokenizers: dict[tuple[int, Pattern], Tokenizer] = {}
@@ -354,7 +374,7 @@ def test_what_lies_behind_the_end_of_a_text_decides_nothing() -> None:
             assert tokenizer.encode_bytes(longer[:length]) == reference.encode(longer[:length], vocabulary)
 
 
-@pytest.mark.parametrize("count", [1, 62, 63, 64, 65, 66, 127, 128, 129, 193])
+@pytest.mark.parametrize("count", [1, 62, 63, 64, 65, 66, 127, 128, 129, 191, 192, 193, 255, 256, 257, 320, 449])
 def test_as_many_segments_as_the_queue_holds_and_more(count: int) -> None:
     # Each character is a segment: from the table of characters, from the cache, unknown, and 文 unreachable, so unknown
     # every time. The two behind 文 and 丁 in the table are in the text too.
@@ -422,7 +442,7 @@ def test_a_token_with_two_pairs_forms_by_the_one_that_its_bytes_alone_take() -> 
 @pytest.mark.parametrize("unit", ["中", "abc"])
 @pytest.mark.parametrize("times", [1, 2, 5, 6, 15, 16, 31, 32, 40])
 def test_a_token_that_no_merge_reaches_is_itself_only_as_a_whole_pretoken(times: int, unit: str, around: str) -> None:
-    # 3 bytes (the table of characters), 15 | 18 (short | long cache), 45 | 48 (long | none), 93 | 96 (scan | heap).
+    # 3 bytes (the table of characters), 15 | 18 (short | long cache), 45 | 48 (long | none), 93 | 96 (scan | by rank).
     # As a part it is a segment all the same: no token bridges to what is around it.
     token = (unit * times).encode()
     part = around.replace(" ", unit * times).encode()
@@ -453,7 +473,7 @@ def test_whole_pretokens_of_each_length_beside_their_beginnings(length: int) -> 
 
 
 @pytest.mark.parametrize("tokens", [(), (b"aa", b"aaaa"), (b"ab", b"abab", b"aba")])
-def test_segments_of_every_length_up_to_past_the_heap(tokens: tuple[bytes, ...]) -> None:
+def test_segments_of_every_length_up_to_past_the_long(tokens: tuple[bytes, ...]) -> None:
     # Without merges a segment has as many ids as bytes: 4 | 5 and 20 | 21 are passed on the way to 15 | 16, 46 | 47
     # and 95 | 96. Each text is encoded twice, so the second comes from where the first was kept.
     ids = {97: b"a", 98: b"b"} | {256 + place: token for place, token in enumerate(tokens)}
@@ -469,7 +489,7 @@ def test_a_merge_that_is_no_longer_there_does_not_bring_its_successor_forward() 
     """abcd: bc first (0). The pair ab (1) is gone; a + bc (3) has taken its place, but bc + d (2) goes before it."""
     tokens = {97: b"a", 98: b"b", 99: b"c", 100: b"d", 1: b"bc", 2: b"ab", 3: b"bcd", 4: b"abc"}
     vocabulary = reference.Vocabulary(tokens, merges=((98, 99), (97, 98), (1, 100), (97, 1)))
-    for times in (1, 23, 24, 25, 40):  # 96 bytes are 24 times: from there on a heap holds the merges
+    for times in (1, 23, 24, 25, 40):  # 96 bytes are 24 times: from there on merges wait for their rank's turn
         assert tokenizer_of(vocabulary).encode("abcd" * times) == [97, 3] * times
 
 
@@ -483,6 +503,20 @@ def test_long_segments_with_many_merges_in_any_order(seed: int) -> None:
     for length in (95, 96, 97, 150):
         text = bytes(rng.choices(b"abc", k=length))
         assert tokenizer.encode_bytes(text) == reference.encode(text, vocabulary), (seed, text)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_long_segments_whose_merges_all_follow_those_of_their_parts(seed: int) -> None:
+    """Rank after rank: runs, whose places overlap, and places that come to a queue in another order than they stand."""
+    rng = random.Random(seed)
+    letters = [b"a", b"ab", b"abc"][seed % 3]
+    tokens = grown(b"a" * 9, *(bytes(rng.choices(letters, k=rng.randint(2, 8))) for _ in range(20)))
+    vocabulary = reference.Vocabulary(BYTES | dict(enumerate(tokens, start=256)), ranks=tuple(range(256 + len(tokens))))
+    tokenizer = tokenizer_of(vocabulary)
+    for length in (96, 97, 130, 300, 95, 700, 96):
+        runs = b"".join(bytes([letter]) * rng.choice([1, 1, 2, 3, 7]) for letter in rng.choices(letters, k=length))
+        for text in (runs[:length], letters[:1] * length):
+            assert tokenizer.encode_bytes(text) == reference.encode(text, vocabulary), (seed, text)
 
 
 @pytest.mark.parametrize("unit", ["中", "é", "😀", "中a", " 中"])
