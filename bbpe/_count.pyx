@@ -643,7 +643,8 @@ def merge_sorted(list pieces not None):
         runs.push_back(run)
         strings += end - begin
         size += offsets[end] - offsets[begin]
-    all_data, all_offsets, all_counts = np.empty(size, np.uint8), np.zeros(strings + 1, np.int64), np.empty(strings, np.int64)
+    all_data, all_counts = np.empty(size, np.uint8), np.empty(strings, np.int64)
+    all_offsets = np.zeros(strings + 1, np.int64)
     if strings == 0:
         return all_data, all_offsets, all_counts
     to_data, to_offsets, to_counts = all_data, all_offsets, all_counts
@@ -687,7 +688,8 @@ cdef class _Sorting:
 
     cdef piece(self, size_t bucket, size_t first, size_t last, int64_t size):
         """The pretokens from ``first`` to ``last - 1`` of a sorted bucket, ``size`` bytes of them."""
-        data, offsets, counts = np.empty(size, np.uint8), np.empty(last - first + 1, np.int64), np.empty(last - first, np.int64)
+        data, counts = np.empty(size, np.uint8), np.empty(last - first, np.int64)
+        offsets = np.empty(last - first + 1, np.int64)
         cdef uint8_t[::1] to_data = data
         cdef int64_t[::1] to_offsets = offsets
         cdef count_t[::1] to_counts = counts
