@@ -144,7 +144,7 @@ def tokenizers_file(path: Path, specials: Specials = NONE) -> Encode:
     return _tokenizers(Tokenizer.from_file(str(unpacked(path))))
 
 
-def _tokenizers(tokenizer: Any) -> Encode:
+def _tokenizers(tokenizer: Any, renumbered: Mapping[int, int] | None = None) -> Encode:
     added = tokenizer.get_added_tokens_decoder().values()
     every = frozenset(token.content for token in added)
 
@@ -152,7 +152,10 @@ def _tokenizers(tokenizer: Any) -> Encode:
         if allowed and allowed != every:
             raise ValueError("tokenizers finds all special tokens or none")
         tokenizer.encode_special_tokens = not allowed  # in its words: special tokens in a text are encoded as text
-        return [found.ids for found in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        found: list[list[int]] = [
+            encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        ]
+        return [[renumbered.get(id, id) for id in ids] for ids in found] if allowed and renumbered else found
 
     return encode
 
@@ -175,9 +178,9 @@ def tokenizers_pair(expression: str | None = None) -> Build:
                 ]
             )
         tokenizer.add_special_tokens([AddedToken(content, normalized=False) for content in specials])
-        if any(tokenizer.token_to_id(content) != id for content, id in specials.items()):
-            raise ValueError(f"{path}: tokenizers gives the special tokens other ids")
-        return _tokenizers(tokenizer)
+        # tokenizers numbers by itself those that are not in vocab.json (Aquila's are in a file of their own).
+        numbers = {tokenizer.token_to_id(content): id for content, id in specials.items()}
+        return _tokenizers(tokenizer, {number: id for number, id in numbers.items() if number != id})
 
     return build
 
