@@ -24,12 +24,13 @@ that text takes. The Python side (``tokenizer.py``) has checked all arguments be
 what must come out.
 """
 
+import operator
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from bbpe.errors import EncodeError, MissingByteError, VocabularyError
+from bbpe.errors import EncodeError, MissingByteError, VocabularyError, shown
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
@@ -1469,12 +1470,17 @@ cdef class Encoder:
         for i in range(count):
             value = <object>PyList_GET_ITEM(ids, i)
             if not PyLong_CheckExact(value):
-                if isinstance(value, bool) or not hasattr(value, "__index__"):
-                    raise TypeError(f"ids are integers; the one at position {i} is {value!r}")
-                value = value.__index__()
+                if isinstance(value, bool):
+                    raise TypeError(f"ids are integers; the one at position {i} is {value}")
+                try:
+                    value = operator.index(value)
+                except TypeError:
+                    raise TypeError(f"ids are integers; the one at position {i} is {shown(value)}") from None
+                if <size_t>PyList_GET_SIZE(ids) != count:  # by code of the caller's, which looking at the id ran
+                    raise RuntimeError("the list of ids changed its length while it was decoded")
             number = PyLong_AsLongLongAndOverflow(value, &overflow)
             if overflow != 0 or number < 0 or number >= MISSING:
-                raise EncodeError(f"id {value} at position {i} is not an id of this vocabulary")
+                raise EncodeError(f"id {shown(value)} at position {i} is not an id of this vocabulary")
             buffer.data()[i] = <token_id_t>number
         return self._decode(buffer.data(), count)
 
