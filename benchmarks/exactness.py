@@ -616,7 +616,8 @@ def run(
         subject: Subject | None = None
         for kind, seeds in planned(generators, strings):
             done = rows.get((name, kind, seeds.start))
-            if done is not None and done["seeds"] >= len(seeds) and not again:
+            recorded = 0 if done is None else done["seeds"]
+            if recorded >= len(seeds) and not again:
                 continue
             subject = subject or Subject.published(name, texts, home)
             if not subject.takes(GENERATORS[kind]):
@@ -625,7 +626,7 @@ def run(
             outcome = compare(subject, kind, seeds)
             left = outcome.different - outcome.explained.total()
             unexplained += left
-            rows[name, kind, seeds.start] = {
+            row = {
                 "vocabulary": name,
                 "generator": kind,
                 "first_seed": seeds.start,
@@ -650,8 +651,12 @@ def run(
                 "moment": moment(),
                 "machine": machine(),
             }
-            write_rows(rows, results)
             verdict = "equal" if not outcome.different else f"{outcome.different} differ, {left} unexplained"
+            if recorded > len(seeds):
+                verdict += f" (not recorded: {recorded} seeds are)"
+            else:
+                rows[name, kind, seeds.start] = row
+                write_rows(rows, results)
             print(
                 f"{name:15} {kind:18} seeds {seeds.start:5}-{seeds.stop - 1:5} {outcome.strings:9,}  {verdict}",
                 flush=True,
@@ -670,12 +675,12 @@ def planned(generators: Iterable[str], strings: int) -> Iterator[tuple[str, rang
 def verify(
     names: Iterable[str], generators: Iterable[str], strings: int | None, home: Path, results: Path = RESULTS
 ) -> int:
-    """Encode recorded texts with bbpe alone and compare the digests; returns how many records differ."""
-    rows = [
-        row
-        for row in read_rows(results).values()
-        if row["vocabulary"] in set(names) and row["generator"] in set(generators)
-    ]
+    """Encode recorded texts with bbpe alone and compare the digests; returns how many records differ.
+
+    A record whose texts get the same ids is marked with the commit that it was verified at.
+    """
+    every = read_rows(results)
+    rows = [row for row in every.values() if row["vocabulary"] in set(names) and row["generator"] in set(generators)]
     if strings is not None:
         wanted = {(kind, seeds.start) for kind, seeds in planned(GENERATORS, strings)}
         rows = [row for row in rows if (row["generator"], row["first_seed"]) in wanted]
@@ -699,6 +704,9 @@ def verify(
             wrong += 1
             place = f"{row['vocabulary']:15} {row['generator']:18} seeds {seeds.start:5}-{seeds.stop - 1:5}"
             print(f"{place}  {wrong_with}", flush=True)
+        else:
+            row["verified"] = {"commit": commit(), **moment()}
+    write_rows(every, results)
     print(f"{total:,} texts, {len(rows)} records, {wrong} differ")
     return wrong
 
@@ -816,7 +824,10 @@ def _examples(rows: Sequence[Mapping[str, Any]], reason: str) -> list[str]:
 def _versions(rows: Sequence[Mapping[str, Any]]) -> str:
     libraries = {f"{library} {number}" for row in rows for library, number in row["versions"].items() if number}
     commits = sorted({str(row["commit"]) for row in rows})
-    return f"Compared with {', '.join(sorted(libraries))}; bbpe at {', '.join(commits)}."
+    again = sorted({str(row["verified"]["commit"]) for row in rows if "verified" in row})
+    same = sum(row["strings"] for row in rows if "verified" in row)
+    later = f" The same ids again for {same:,} texts at {', '.join(again)} (`verify`)." if again else ""
+    return f"Compared with {', '.join(sorted(libraries))}; bbpe at {', '.join(commits)}.{later}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

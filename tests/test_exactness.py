@@ -76,6 +76,16 @@ def test_a_difference_of_tokenizers_is_explained_only_where_its_normalizer_is_th
     assert not old.holds(subject, "e\u0301", frozenset(), subject.tokenizer.encode("e\u0301"))
 
 
+def test_qwen_normalizes_before_it_looks_for_special_tokens(bbpe_home: Path) -> None:
+    subject = published("qwen", bbpe_home)
+    text, allowed = "a<|im_end|>\u0338b", frozenset({"<|im_end|>"})  # > and U+0338 are ≯
+    ids = subject.tokenizer.encode(text, allowed_special=allowed)
+    assert subject.oracle([text], allowed)[0] != ids
+    (first,) = (one for one in exactness.EXPLANATIONS if one.library == "tiktoken")
+    assert first.holds(subject, text, allowed, ids)
+    assert not first.holds(subject, "a<|im_end|>b", allowed, ids)
+
+
 # ---- it can fail ----------------------------------------------------------------------------------------
 
 
@@ -291,6 +301,13 @@ def test_a_run_goes_on_where_it_stopped_and_is_verified_without_the_library(
     }
     assert exactness.verify(("r50k_base",), ["ends", "digits"], None, bbpe_home, results) == 0
     assert "**0 without one**" in exactness.render(results)
+    assert "The same ids again for" in exactness.render(results)
+    monkeypatch.setattr(exactness, "GENERATORS", {kind: fewer(kind, 16) for kind in ("ends", "digits")})
+    recorded = results.read_bytes()
+    capsys.readouterr()
+    assert exactness.run(("r50k_base",), ["ends"], 13, True, bbpe_home, results) == 0  # one seed again
+    assert "not recorded" in capsys.readouterr().out
+    assert results.read_bytes() == recorded  # fewer texts do not take the place of more
     capsys.readouterr()
     wrong = {
         key: {**row, "oracle_ids_sha256": "0" * 64} if row["generator"] == "ends" else row for key, row in again.items()
