@@ -86,6 +86,27 @@ def test_qwen_normalizes_before_it_looks_for_special_tokens(bbpe_home: Path) -> 
     assert not first.holds(subject, "a<|im_end|>b", allowed, ids)
 
 
+def test_an_explanation_hides_no_other_difference_in_the_same_text(bbpe_home: Path) -> None:
+    subject = published("qwen2", bbpe_home)
+
+    class Wrong(Tokenizer):
+        """Loses the last id of every text with a question mark."""
+
+        __slots__ = ()
+
+        def encode_batch_to_numpy(self, texts: Any, **options: Any) -> Any:
+            ids, offsets = super().encode_batch_to_numpy(texts, **options)
+            return (ids[:-1], np.minimum(offsets, len(ids) - 1)) if "?" in texts[0] else (ids, offsets)
+
+    text = "\u0301\U00010f85 and then?"
+    generator = exactness.Generator(lambda source, material: text, 1, 1)
+    right = exactness.compare(subject, "characters", range(1), generator=generator)
+    assert (right.different, right.explained.total()) == (1, 1)
+    wrong = replace(subject, tokenizer=Wrong(subject.tokenizer.vocabulary))
+    found = exactness.compare(wrong, "characters", range(1), generator=generator)
+    assert (found.different, found.explained.total()) == (1, 0)
+
+
 # ---- it can fail ----------------------------------------------------------------------------------------
 
 
