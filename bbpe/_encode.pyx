@@ -1,15 +1,19 @@
 # distutils: language = c++
-"""Encode and decode (idea B of the design): cut where no token bridges, remember what each segment became.
+"""Encode and decode (idea B of the design): cut where no token can be, remember what each segment became.
 
 The way of the data, for one document:
 
-    text -> UTF-8 in a padded buffer -> pretokens (``pretoken_end``) -> segments (``cut_pretoken``) in a short queue
-         -> ids (``encode_queue``): from the table of characters, from the cache, or by merging (``encode_unknown``)
+    a str as CPython keeps it, in units of 8 or 16 bits (``encode_ascii``, ``encode_units``): all pretokens, then all
+         cuts, then segments, for the whole text or a block of 64 units at once, so that nothing has to be foreseen
+    bytes, and a str with characters from U+10000 on: UTF-8 in a padded buffer, pretoken after pretoken
+         (``pretoken_end``), each cut into segments (``cut_pretoken``)
+    both -> a queue of segments -> ids (``encode_queue``): from the table of characters, from the cache, or by merging
+         (``encode_unknown``)
 
-Why cutting is exact: a merge only ever makes a token of the vocabulary. Where no token holds the bytes on both sides
-of a boundary, no merge crosses it, and the two sides encode as if each stood alone. ``Encoder.__init__`` writes every
-boundary that some token spans into ``bridges``; a hash collision there can only join two segments, never change an
-id.
+Why cutting is exact: a merge only ever makes a token of the vocabulary. Where no token that is in the text holds the
+bytes on both sides of a boundary, no merge crosses it, and the two sides encode as if each stood alone. ``Cutter``
+(``_native/cuts.hpp``) knows every boundary that some token spans; a hash collision there can only join two segments,
+never change an id.
 
 One pair a token: let a merge make token t somewhere in a text. Until then no merge crossed t's edges, so inside them
 everything went as if t's bytes stood alone, and the last step was the last step of encoding t alone. So of all pairs
@@ -33,7 +37,7 @@ import numpy as np
 from bbpe.errors import EncodeError, MissingByteError, VocabularyError, shown
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 from libcpp.algorithm cimport sort
 from libcpp.utility cimport pair
 from libcpp.vector cimport vector
@@ -44,7 +48,7 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_S
 from cpython.long cimport PyLong_CheckExact, PyLong_FromUnsignedLong
 from cpython.ref cimport Py_INCREF
 
-from bbpe._pretokenize cimport MAX_STAGES, Automaton, automaton_t, pretoken_end
+from bbpe._pretokenize cimport MAX_STAGES, Automaton, automaton_t, mark_boundaries, pretoken_end, text_t
 from bbpe._types cimport token_id_t
 
 cdef extern from "Python.h":
@@ -69,8 +73,34 @@ cdef extern from "_native/buffer.hpp" namespace "bbpe" nogil:
     void prefetch(const void* address)
 
 cdef extern from "_native/units.hpp" namespace "bbpe" nogil:
-    size_t ascii_units(const uint16_t* units, size_t count, uint8_t* out)
-    size_t three_byte_units(const uint16_t* units, size_t count, uint8_t* out)
+    unsigned int lowest_set(uint64_t word)
+    bint copy_units(const uint16_t* units, size_t count, uint16_t* out)
+    void widen(const uint8_t* characters, size_t count, uint16_t* out)
+    size_t spell(const uint16_t* units, size_t count, uint8_t* out)
+    bint is_surrogate(uint32_t unit)
+    uint64_t three_byte_mask(const uint16_t* units)
+    uint64_t flag_mask(const uint8_t* flags)
+
+cdef extern from "_native/cuts.hpp" namespace "bbpe" nogil:
+    cdef cppclass BlockBefore:
+        uint64_t three
+        uint64_t leads
+    cdef cppclass Cutter:
+        const uint64_t* pairs
+        const uint64_t* parted
+        const uint64_t* triples
+        const uint16_t* edges
+        const uint16_t* lead_sets
+        const uint64_t* tail_sets
+        const uint64_t* byte_pairs
+        int shift
+        int triple_shift
+        uint32_t place(uint32_t left, uint32_t right) const
+        uint32_t triple_place(uint32_t first, uint32_t second, uint32_t third) const
+        uint64_t spans(uint32_t left, uint32_t right) const
+        uint64_t parts(uint32_t left, uint32_t right) const
+        uint64_t spans_bytes(uint32_t left, uint32_t right) const
+        uint64_t cuts(const uint16_t* units, BlockBefore& before) const
 
 cdef extern from *:
     """
@@ -98,16 +128,16 @@ cdef enum:
     PADDING = 32             # readable bytes after every text, see _pretokenize.pxd
     SHORT = 15               # bytes of the longest cache key
     SHORT_IDS = 4            # ids in a cache entry; also how far past the ids a copy may write
-    QUEUE = 64               # segments cut before they are encoded: time for memory to answer
+    QUEUE = 256              # segments cut before they are encoded: time for memory to answer
     MIN_BUCKETS = 1 << 13    # of two cache entries, one cache line each: 512 KiB a thread
-    MAX_BUCKETS = 1 << 17    # 8 MiB; as many as tokens, between these
+    MAX_BUCKETS = 1 << 18    # 16 MiB; two for each token, between these
     LONG = 46                # bytes of the longest key of the cache for long segments
     LONG_IDS = 20
     LONG_SLOTS = 1 << 13     # 1 MiB a thread
     HEAP_FROM = 96           # symbols from which a heap beats a linear scan
-    MIN_BRIDGE_BITS = 17     # 16 KiB
-    MAX_BRIDGE_BITS = 24     # 2 MiB
-    BRIDGE_SPARSITY = 16     # bits for each bridge: more is more memory to wait for, fewer joins segments in vain
+    MIN_SPAN_BITS = 18       # 64 KiB of pairs
+    MAX_SPAN_BITS = 23       # 2 MiB
+    SPAN_SPARSITY = 16       # places for each pair: more is more memory to wait for, fewer joins segments in vain
     RELEASE_FROM = 4096      # bytes of text from which giving up the GIL pays
     CHUNK = 1 << 16          # bytes of text that a thread of a batch takes at a time
     DENSE_IDS = 1 << 26      # ids up to here are looked up directly when decoding
@@ -120,7 +150,8 @@ cdef uint64_t NO_PAIR = ~<uint64_t>0
 cdef uint64_t NO_RANK = ~<uint64_t>0
 cdef uint32_t BYTE = <uint32_t>1 << 31     # marks a byte among places in the list of tokens
 cdef token_id_t MISSING = ~<token_id_t>0   # stands where a byte has no token; never a real id (vocabulary.MAX_ID)
-cdef uint64_t PARTED = 1 << 31             # marks a bridge that holds only a part of one of its characters
+cdef uint64_t PARTED = <uint64_t>1 << 62     # marks a boundary that a token spans with a part of a character
+cdef uint64_t TRIPLE = <uint64_t>1 << 63     # and one with a third character
 cdef uint64_t COUNT_BITS = <uint64_t>3 << 60
 cdef uint64_t IN_LONG_CACHE = <uint64_t>1 << 62
 cdef uint64_t NO_KEY = ~<uint64_t>0          # no key: those have zeros in their two highest bits
@@ -150,7 +181,7 @@ cdef struct cache_slot:    # a segment of at most SHORT bytes that is at most SH
 cdef struct segment_t:     # a segment on its way from being cut to being encoded
     const uint8_t* text
     uint64_t length        # bytes << 1 | whether it is a whole pretoken
-    uint64_t code          # its last character if that has three bytes, else 0
+    uint64_t place         # of its answer among those of the queue
     uint64_t low           # its key, as in cache_slot; NO_KEY if it is longer than SHORT
     uint64_t high
     const cache_slot* bucket   # where the answer is, if it is known: two slots
@@ -161,14 +192,6 @@ cdef struct long_slot:     # a segment of at most LONG bytes that is at most LON
     uint8_t text[LONG]
     token_id_t ids[LONG_IDS]
 
-cdef struct cutter_t:      # what cutting between characters of three bytes reads
-    const uint64_t* bridges          # hash of two characters -> a token holds the end of one and the start of the other
-    const uint16_t* edges            # character -> which of the lead sets, and << 8 which of the tail sets
-    const uint16_t* lead_sets        # low halves of the lead bytes that some token holds after this character's end
-    const uint64_t* tail_sets        # low 6 bits of the last bytes that some token holds before this character
-    int bridge_shift                 # 32 - bits of the hash
-    const uint64_t* parted           # the same hash -> some token has only a part of one of the two
-
 cdef struct tables_t:      # all that encoding reads and never writes; shared by threads
     const uint64_t* pairs            # hash of two symbols -> left, right and resulting symbol, SYMBOL_BITS each
     int pair_shift
@@ -178,9 +201,8 @@ cdef struct tables_t:      # all that encoding reads and never writes; shared by
     const uint32_t* byte_pairs       # first byte << 8 | second -> resulting symbol
     const token_id_t* ids            # symbol -> id; the first 256 symbols are the bytes
     const cache_slot* characters     # characters of three UTF-8 bytes, by their 16 bits, as segments of their own
-    cutter_t cutter
+    Cutter cutter                    # where text may be cut
     const uint64_t* character_symbols   # character -> the symbols it becomes alone, three times SYMBOL_BITS; 0: none
-    const uint64_t* byte_bridges     # last byte << 8 | first byte -> some token holds the two side by side
     bint whole_pretoken
     const uint64_t* token_slots      # hash of bytes -> upper half of it, place in the list of tokens + 1; 0: empty
     uint64_t token_mask
@@ -190,6 +212,7 @@ cdef struct tables_t:      # all that encoding reads and never writes; shared by
     uint64_t longest_token           # in bytes
     const uint8_t* reached           # place -> whether its bytes alone become it by merging
     bint all_reached                 # by merging
+    bint all_characters              # of three bytes are known alone
     bint ordered                     # every merge ranks after those that make its parts
     uint64_t bucket_mask             # of the cache
     const automaton_t* stages[MAX_STAGES]
@@ -198,6 +221,7 @@ cdef struct tables_t:      # all that encoding reads and never writes; shared by
 cdef struct document_t:
     const void* data
     size_t length          # in units of `kind` bytes
+    bint ascii
     int kind               # 0: UTF-8 or any other bytes; 1, 2, 4: as PyUnicode_KIND
 
 
@@ -280,7 +304,7 @@ cdef int merge_characters(const tables_t* tables, const uint8_t* text, int lengt
         if not is_three_bytes(load32(at)):
             return 0
         code = code_of(load32(at))
-        if at > text and is_parted(&tables.cutter, previous, code):
+        if at > text and tables.cutter.parts(previous, code):
             return 0
         known = tables.character_symbols[code]
         if known == 0:
@@ -467,24 +491,34 @@ cdef inline size_t bucket_of(uint64_t low, uint64_t high, uint64_t bucket_mask) 
     return 2 * (mix64(low ^ <uint64_t>0x9E3779B97F4A7C15, high ^ <uint64_t>0xD6E8FEB86659FD93) & bucket_mask)
 
 
-cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
-    """Encode the segments that wait in the queue, in order: from the table or cache that knows them.
+cdef inline token_id_t* copy_answers(const cache_slot** answer, const cache_slot** end, token_id_t* out) noexcept nogil:
+    """Write the ids that these answers hold: always all four, so that there is no branch on how many."""
+    cdef const cache_slot* slot
+    while answer < end:
+        slot = answer[0]
+        memcpy(out, slot.ids, sizeof(slot.ids))
+        out += (slot.high >> 60) + 1
+        answer += 1
+    return out
 
-    First the memory where all the answers may be is asked for, then they are read.
+
+cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
+    """Encode the segments that wait in the queue, in order, and those between them whose answers are known already.
+
+    First the memory where the answers may be is asked for, then they are read.
     """
     cdef segment_t* segment = space.queue
     cdef const cache_slot* slot
+    cdef const cache_slot** answers = space.answers
     cdef token_id_t* out = space.out
     cdef uint64_t bucket_mask = tables.bucket_mask
-    cdef uint64_t length
+    cdef uint64_t length, done = 0
     while segment < tail:
         length = segment.length >> 1
         if length <= SHORT:
             segment.low = low_key(segment.text, length)
             segment.high = high_key(segment.text, length)
             segment.bucket = space.cache.data() + bucket_of(segment.low, segment.high, bucket_mask)
-            if length == 3 and segment.code != 0:
-                segment.bucket = tables.characters + segment.code
             prefetch(segment.bucket)
         else:
             segment.low = NO_KEY
@@ -492,59 +526,53 @@ cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) 
             segment.bucket = tables.characters
         segment += 1
     segment = space.queue
-    while segment < tail:
-        slot = segment.bucket
-        if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
-            slot += 1
+    if <uint64_t>(tail - segment) == space.waiting:
+        while segment < tail:
+            slot = segment.bucket
             if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
-                out = encode_unknown(tables, space, segment, out)
-                segment += 1
-                continue
-        memcpy(out, slot.ids, sizeof(slot.ids))   # always all four: no branch on how many
-        out += (slot.high >> 60) + 1
-        segment += 1
+                slot += 1
+                if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
+                    out = encode_unknown(tables, space, segment, out)
+                    segment += 1
+                    continue
+            memcpy(out, slot.ids, sizeof(slot.ids))   # always all four: no branch on how many
+            out += (slot.high >> 60) + 1
+            segment += 1
+    else:
+        while segment < tail:
+            slot = segment.bucket
+            if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
+                slot += 1
+                if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
+                    # What is not known is remembered where an answer before it may be: so those are written first.
+                    out = copy_answers(answers + done, answers + segment.place, out)
+                    out = encode_unknown(tables, space, segment, out)
+                    done = segment.place + 1
+                    segment += 1
+                    continue
+            answers[segment.place] = slot
+            segment += 1
+        out = copy_answers(answers + done, answers + space.waiting, out)
+    space.waiting = 0
     space.out = out
     return 0
 
 
 cdef inline segment_t* push_segment(const tables_t* tables, Workspace space, segment_t* tail, const uint8_t* begin,
-                                    const uint8_t* end, uint32_t code, bint whole) except NULL nogil:
-    """Put a segment into the queue; ``code`` is its last character if that has three bytes, else 0."""
+                                    const uint8_t* end, bint whole) except NULL nogil:
+    """Put a segment into the queue."""
     tail.text = begin
     tail.length = <uint64_t>(end - begin) << 1 | whole
-    tail.code = code
+    tail.place = space.waiting
     tail += 1
-    if tail == &space.queue[QUEUE]:
+    space.waiting += 1
+    if space.waiting == QUEUE:
         encode_queue(tables, space, tail)
         tail = space.queue
     return tail
 
 
-# ---- One pretoken: cut it where no token bridges ----
-
-cdef inline uint32_t bridge_hash(const cutter_t* cutter, uint32_t left, uint32_t right) noexcept nogil:
-    return (left * <uint32_t>0x9E3779B1 + right * <uint32_t>0x85EBCA77) >> cutter.bridge_shift
-
-
-cdef inline uint64_t is_bridge(const cutter_t* cutter, uint32_t left, uint32_t right) noexcept nogil:
-    """1 if some token may span the boundary between two characters of three bytes each, else 0."""
-    cdef uint32_t bit = bridge_hash(cutter, left, right)
-    return (cutter.bridges[bit >> 6] >> (bit & 63) | cutter.lead_sets[cutter.edges[left] & 0xFF] >> (right >> 12)
-            | cutter.tail_sets[cutter.edges[right] >> 8] >> (left & 0x3F)) & 1
-
-
-cdef inline uint64_t is_parted(const cutter_t* cutter, uint32_t left, uint32_t right) noexcept nogil:
-    """0 if every token that spans the boundary between two characters holds both of them whole."""
-    cdef uint32_t bit = bridge_hash(cutter, left, right)
-    return (cutter.parted[bit >> 6] >> (bit & 63) | cutter.lead_sets[cutter.edges[left] & 0xFF] >> (right >> 12)
-            | cutter.tail_sets[cutter.edges[right] >> 8] >> (left & 0x3F)) & 1
-
-
-cdef inline uint64_t is_byte_bridge(const tables_t* tables, uint8_t left, uint8_t right) noexcept nogil:
-    """1 if some token holds these two bytes side by side, else 0."""
-    cdef uint32_t bit = <uint32_t>left << 8 | right
-    return tables.byte_bridges[bit >> 6] >> (bit & 63) & 1
-
+# ---- One pretoken in UTF-8: cut it where no token can be ----
 
 cdef inline bint is_three_bytes(uint32_t word) noexcept nogil:
     """Whether a character of three bytes begins here (or what has its form: bytes are all that counts)."""
@@ -559,46 +587,69 @@ cdef inline uint32_t code_of(uint32_t word) noexcept nogil:
 cdef segment_t* cut_pretoken(const tables_t* tables, Workspace space, segment_t* tail, const uint8_t* begin,
                              const uint8_t* end) except NULL nogil:
     """Cut a pretoken that may hold characters of three bytes (Han, kana, Hangul, Thai, …) into segments."""
-    cdef cutter_t cutter = tables.cutter     # a copy, which no store to the queue can change
-    cdef segment_t* full = &space.queue[QUEUE]
+    cdef Cutter cutter = tables.cutter       # a copy, which no store to the queue can change
+    cdef const cache_slot* characters = tables.characters
+    cdef const cache_slot** answers = space.answers
     cdef const uint8_t* at = begin
     cdef const uint8_t* segment = begin
     cdef uint32_t word = load32(at)
     cdef uint32_t code, previous
-    cdef uint64_t cut
+    cdef uint64_t cut, waiting
     while at < end:
         if not is_three_bytes(word) or end - at < 3:
             at += 1
             word = load32(at)
             continue
-        if at > segment and not is_byte_bridge(tables, (at - 1)[0], at[0]):
-            tail = push_segment(tables, space, tail, segment, at, 0, False)
+        if at > segment and not cutter.spans_bytes((at - 1)[0], at[0]):
+            tail = push_segment(tables, space, tail, segment, at, False)
             segment = at
         # A run of such characters. Whether there is a cut is hard to foresee, so it is no branch: each segment so far
-        # is written down, and stays written if there is one.
+        # is written down, and stays written if there is one; as the answer of a character alone, if it is one.
         previous = code_of(word)
         at += 3
         word = load32(at)
+        waiting = space.waiting
         while is_three_bytes(word) and end - at >= 3:
             code = code_of(word)
             tail.text = segment
             tail.length = <uint64_t>(at - segment) << 1
-            tail.code = previous
-            cut = is_bridge(&cutter, previous, code) ^ 1
-            tail += cut
+            tail.place = waiting
+            answers[waiting] = characters + previous
+            cut = cutter.spans(previous, code) ^ 1
+            tail += cut & ((at - segment != 3) | (characters[previous].high == 0))
+            waiting += cut
             segment = at if cut else segment
-            if tail == full:
+            if waiting == QUEUE:
+                space.waiting = waiting
                 encode_queue(tables, space, tail)
                 tail = space.queue
+                waiting = 0
             previous = code
             at += 3
             word = load32(at)
+        space.waiting = waiting
         if at == end:
-            return push_segment(tables, space, tail, segment, end, previous, segment == begin)
-        if not is_byte_bridge(tables, (at - 1)[0], at[0]):
-            tail = push_segment(tables, space, tail, segment, at, previous, False)
+            return push_last(tables, space, tail, segment, end, previous, segment == begin)
+        if not cutter.spans_bytes((at - 1)[0], at[0]):
+            tail = push_last(tables, space, tail, segment, at, previous, False)
             segment = at
-    return push_segment(tables, space, tail, segment, end, 0, segment == begin)
+    return push_segment(tables, space, tail, segment, end, segment == begin)
+
+
+cdef inline segment_t* push_last(const tables_t* tables, Workspace space, segment_t* tail, const uint8_t* begin,
+                                 const uint8_t* end, uint32_t code, bint whole) except NULL nogil:
+    """Put a segment that ends with a character of three bytes into the queue; no branch on whether it is one alone."""
+    cdef const cache_slot* own = tables.characters + code
+    space.answers[space.waiting] = own
+    tail.text = begin
+    tail.length = <uint64_t>(end - begin) << 1 | whole
+    tail.place = space.waiting
+    tail += (end - begin != 3) | (own.high == 0)
+    space.waiting += 1
+    if space.waiting == QUEUE:
+        encode_queue(tables, space, tail)
+        tail = space.queue
+    return tail
 
 
 cdef inline segment_t* push_pretoken(const tables_t* tables, Workspace space, segment_t* tail, const uint8_t* begin,
@@ -609,7 +660,7 @@ cdef inline segment_t* push_pretoken(const tables_t* tables, Workspace space, se
         low = load64(begin) & LOW_MASK[end - begin]
         high = load64(begin + 8) & HIGH_MASK[end - begin]
         if ((low & (low << 1) & (low << 2)) | (high & (high << 1) & (high << 2))) & <uint64_t>0x8080808080808080 == 0:
-            return push_segment(tables, space, tail, begin, end, 0, True)   # no byte from 0xE0 on
+            return push_segment(tables, space, tail, begin, end, True)   # no byte from 0xE0 on
     return cut_pretoken(tables, space, tail, begin, end)
 
 
@@ -629,6 +680,144 @@ cdef segment_t* cut_stages(const tables_t* tables, Workspace space, segment_t* t
     return tail
 
 
+# ---- The same for a whole text at once, 64 units at a time ----
+
+cdef int mark_pretokens(const tables_t* tables, int stage, const text_t* origin, const text_t* begin,
+                        const text_t* end, uint8_t* flags) noexcept nogil:
+    """As ``mark_boundaries``, by this stage of the pattern and those after it."""
+    cdef const automaton_t* machine = tables.stages[stage]
+    cdef const text_t* cut
+    if stage + 1 == tables.stage_count:
+        mark_boundaries(machine, begin, end, origin, flags)
+        return 0
+    while begin < end:
+        cut = pretoken_end(machine, begin, end)
+        mark_pretokens(tables, stage + 1, origin, begin, cut, flags)
+        begin = cut
+    return 0
+
+
+cdef const uint8_t* find_pretokens(const tables_t* tables, Workspace space, const text_t* text,
+                                   uint64_t count) except NULL nogil:
+    """A flag for each unit of a text, and for its end: whether a pretoken begins or ends there. Then 64 zeros."""
+    cdef uint8_t* flags
+    space.flags.reserve(count + 65, 0)
+    flags = space.flags.data()
+    memset(flags + count, 0, 65)
+    flags[0] = 1
+    mark_pretokens(tables, 0, text, text, text + count, flags)
+    return flags
+
+
+cdef int encode_ascii(const tables_t* tables, Workspace space, const uint8_t* text, uint64_t count) except -1 nogil:
+    """Encode text that is all ASCII: every pretoken is a segment."""
+    cdef const uint8_t* flags = find_pretokens(tables, space, text, count)
+    cdef segment_t* tail = space.queue
+    cdef segment_t* full = &space.queue[QUEUE - 64]
+    cdef const uint8_t* segment = text
+    cdef const uint8_t* at
+    cdef uint64_t base, cuts
+    for base in range(0, count + 1, 64):
+        cuts = flag_mask(flags + base)
+        if base == 0:
+            cuts &= ~<uint64_t>1
+        while cuts != 0:
+            at = text + base + lowest_set(cuts)
+            cuts &= cuts - 1
+            tail.text = segment
+            tail.length = <uint64_t>(at - segment) << 1 | 1
+            tail += 1
+            segment = at
+        if tail > full:
+            space.waiting = tail - space.queue
+            encode_queue(tables, space, tail)
+            tail = space.queue
+    space.waiting = tail - space.queue
+    return encode_queue(tables, space, tail)
+
+
+cdef int encode_units(const tables_t* tables, Workspace space, const uint16_t* units, uint64_t count) except -1 nogil:
+    """Encode text in units of 16 bits, none a surrogate; before it are two zeros, after it 65.
+
+    There is no branch on where text is cut, but three passes over each block: where pretokens end is known; between
+    which characters no token can be; and from these, the segments.
+    """
+    cdef const uint8_t* flags = find_pretokens(tables, space, units, count)
+    cdef Cutter cutter = tables.cutter
+    cdef const cache_slot** answers = space.answers
+    cdef segment_t* tail = space.queue
+    cdef uint64_t[QUEUE + 1] starts          # of the segments that wait, and of the next
+    cdef uint16_t[64] numbers                # unit of the block -> which segment ends before it
+    cdef uint64_t base, cuts, remaining, single, three, at, waiting = 0
+    cdef uint64_t was_cut = 0, had_three = 0
+    cdef BlockBefore before
+    cdef unsigned int k
+    before.three = 0
+    before.leads = 0
+    starts[0] = 0
+    for base in range(0, count + 1, 64):
+        cuts = cutter.cuts(units + base, before) | flag_mask(flags + base)
+        three = before.three
+        # Single are those characters of three bytes that have a cut on both sides: their answers are known.
+        single = (cuts << 1 | was_cut) & (three << 1 | had_three)
+        if not tables.all_characters:
+            single = 0
+        was_cut = cuts >> 63
+        had_three = three >> 63
+        if base == 0:
+            cuts &= ~<uint64_t>1
+        remaining = cuts
+        while remaining != 0:
+            k = lowest_set(remaining)
+            remaining &= remaining - 1
+            answers[waiting] = tables.characters + units[base + k - 1]
+            numbers[k] = <uint16_t>waiting
+            waiting += 1
+            starts[waiting] = base + k
+        remaining = cuts & ~single
+        while remaining != 0:
+            k = lowest_set(remaining)
+            remaining &= remaining - 1
+            tail.place = numbers[k]
+            at = starts[tail.place]
+            tail.text = <const uint8_t*>(units + at)
+            tail.length = (base + k - at) << 1 | (flags[at] & flags[base + k])
+            tail += 1
+        if waiting > QUEUE - 64:
+            starts[0] = starts[waiting]
+            space.waiting = waiting
+            spell_queue(space, tail)
+            encode_queue(tables, space, tail)
+            tail = space.queue
+            waiting = 0
+    space.waiting = waiting
+    spell_queue(space, tail)
+    return encode_queue(tables, space, tail)
+
+
+cdef int spell_queue(Workspace space, const segment_t* tail) except -1 nogil:
+    """Turn the segments in the queue from units into UTF-8."""
+    cdef segment_t* segment = space.queue
+    cdef const uint16_t* units
+    cdef uint8_t* out
+    cdef uint64_t count, length = PADDING
+    while segment < tail:
+        length += 3 * (segment.length >> 1)
+        segment += 1
+    space.text.reserve(length, 0)
+    out = space.text.data()
+    segment = space.queue
+    while segment < tail:
+        units = <const uint16_t*>segment.text
+        count = segment.length >> 1
+        length = spell(units, count, out)
+        segment.text = out
+        segment.length = length << 1 | (segment.length & 1)
+        out += length
+        segment += 1
+    return 0
+
+
 # ---- Text in, ids out ----
 
 cdef inline void store32(uint8_t* address, uint32_t value) noexcept nogil:
@@ -640,121 +829,37 @@ cdef inline uint32_t three_bytes(uint32_t code) noexcept nogil:
     return 0x8080E0 | code >> 12 | (code & 0xFC0) << 2 | (code & 0x3F) << 16
 
 
-cdef uint64_t NOT_FOUR = 0x80   # units that are neither all ASCII nor all of three bytes
-
-
-cdef inline bint all_three_bytes(uint64_t units) noexcept nogil:
-    """Whether four 16-bit units are all characters of three bytes: from U+0800 on, and no surrogates."""
-    cdef uint64_t high = units >> 1 & <uint64_t>0x7C007C007C007C00         # the five high bits of each; 0: below U+0800
-    cdef uint64_t other = high ^ <uint64_t>0x6C006C006C006C00              # 0: a surrogate
-    cdef uint64_t carry = <uint64_t>0x7C007C007C007C00                     # takes what is not 0 into the top bit
-    return (high + carry) & (other + carry) & <uint64_t>0x8000800080008000 == <uint64_t>0x8000800080008000
-
-
-cdef inline uint32_t four_ascii(uint64_t units) noexcept nogil:
-    """The low bytes of four 16-bit units, side by side."""
-    units = (units | units >> 8) & <uint64_t>0x0000FFFF0000FFFF
-    return <uint32_t>(units | units >> 16)
-
-
 cdef int64_t to_utf8(const document_t* document, Workspace space) except? -1 nogil:
-    """Write a document as UTF-8 into ``space.text``, padded: its length in bytes, or -2 - place of a lone surrogate."""
-    cdef size_t i, run, length = document.length
-    cdef uint64_t units
+    """Write bytes, or characters of 32 bits as UTF-8, into ``space.text``, padded: the length in bytes, or -2 - place
+    of a lone surrogate."""
+    cdef size_t i, length = document.length
+    cdef const uint32_t* fours = <const uint32_t*>document.data
     cdef uint32_t code
-    cdef uint8_t* start
     cdef uint8_t* out
-    cdef const uint8_t* ones
-    cdef const uint16_t* twos
-    cdef const uint32_t* fours
+    space.text.reserve(most_bytes(document) + PADDING, 0)
+    out = space.text.data()
     if document.kind == 0:
-        space.text.reserve(length + PADDING, 0)
-        memcpy(space.text.data(), document.data, length)
+        memcpy(out, document.data, length)
         return length
-    space.text.reserve(length * (document.kind + 1 if document.kind < 4 else 4) + PADDING, 0)
-    start = out = space.text.data()
-    if document.kind == 1:
-        ones = <const uint8_t*>document.data
-        i = 0
-        while i < length:
-            if i + 8 <= length and load64(ones + i) & <uint64_t>0x8080808080808080 == 0:
-                memcpy(out, ones + i, 8)
-                out += 8
-                i += 8
-                continue
-            code = ones[i]
-            i += 1
-            if code < 0x80:
-                out[0] = <uint8_t>code
-                out += 1
-            else:
-                out[0] = <uint8_t>(0xC0 | code >> 6)
-                out[1] = <uint8_t>(0x80 | (code & 0x3F))
-                out += 2
-    elif document.kind == 2:
-        twos = <const uint16_t*>document.data
-        i = 0
-        while i < length:
-            units = load64(twos + i) if i + 4 <= length else NOT_FOUR
-            if units & <uint64_t>0xFF80FF80FF80FF80 == 0:
-                run = ascii_units(twos + i, length - i, out)
-                if run != 0:
-                    out += run
-                    i += run
-                    continue
-                store32(out, four_ascii(units))
-                out += 4
-                i += 4
-                continue
-            if all_three_bytes(units):
-                run = three_byte_units(twos + i, length - i, out)
-                if run != 0:
-                    out += 3 * run
-                    i += run
-                    continue
-                # Each is one store of four bytes; the fourth is overwritten by what comes next.
-                store32(out, three_bytes(twos[i]))
-                store32(out + 3, three_bytes(twos[i + 1]))
-                store32(out + 6, three_bytes(twos[i + 2]))
-                store32(out + 9, three_bytes(twos[i + 3]))
-                out += 12
-                i += 4
-                continue
-            code = twos[i]
-            if code >= 0x800:
-                if code & 0xF800 == 0xD800:
-                    return -2 - <int64_t>i
-                store32(out, three_bytes(code))
-                out += 3
-            elif code < 0x80:
-                out[0] = <uint8_t>code
-                out += 1
-            else:
-                out[0] = <uint8_t>(0xC0 | code >> 6)
-                out[1] = <uint8_t>(0x80 | (code & 0x3F))
-                out += 2
-            i += 1
-    else:
-        fours = <const uint32_t*>document.data
-        for i in range(length):
-            code = fours[i]
-            if code < 0x80:
-                out[0] = <uint8_t>code
-                out += 1
-            elif code < 0x800:
-                out[0] = <uint8_t>(0xC0 | code >> 6)
-                out[1] = <uint8_t>(0x80 | (code & 0x3F))
-                out += 2
-            elif code < 0x10000:
-                if code & 0xF800 == 0xD800:
-                    return -2 - <int64_t>i
-                store32(out, three_bytes(code))
-                out += 3
-            else:
-                store32(out, <uint32_t>0x808080F0 | code >> 18 | (code & 0x3F000) >> 4 | (code & 0xFC0) << 10
-                        | (code & 0x3F) << 24)
-                out += 4
-    return out - start
+    for i in range(length):
+        code = fours[i]
+        if code < 0x80:
+            out[0] = <uint8_t>code
+            out += 1
+        elif code < 0x800:
+            out[0] = <uint8_t>(0xC0 | code >> 6)
+            out[1] = <uint8_t>(0x80 | (code & 0x3F))
+            out += 2
+        elif code < 0x10000:
+            if is_surrogate(code):
+                return -2 - <int64_t>i
+            store32(out, three_bytes(code))
+            out += 3
+        else:
+            store32(out, <uint32_t>0x808080F0 | code >> 18 | (code & 0x3F000) >> 4 | (code & 0xFC0) << 10
+                    | (code & 0x3F) << 24)
+            out += 4
+    return out - space.text.data()
 
 
 cdef document_t as_document(object text) except *:
@@ -763,26 +868,32 @@ cdef document_t as_document(object text) except *:
     if isinstance(text, str):
         document.data = PyUnicode_DATA(text)
         document.length = PyUnicode_GET_LENGTH(text)
-        document.kind = 0 if PyUnicode_IS_ASCII(text) else PyUnicode_KIND(text)
+        document.ascii = PyUnicode_IS_ASCII(text)
+        document.kind = 0 if document.ascii else PyUnicode_KIND(text)
     elif isinstance(text, bytes):
         document.data = PyBytes_AS_STRING(text)
         document.length = PyBytes_GET_SIZE(text)
         document.kind = 0
+        document.ascii = False
     else:
         raise TypeError(f"text is str, not {type(text).__name__}")
     return document
 
 
 cdef class Workspace:
-    """What one thread needs to encode: up to 9 MiB of caches, and room for the text at hand and its ids."""
+    """What one thread needs to encode: up to 17 MiB of caches, and room for the text at hand and its ids."""
 
     cdef Buffer[cache_slot] cache
     cdef Buffer[long_slot] long_cache
     cdef Buffer[uint8_t] text
+    cdef Buffer[uint16_t] units
+    cdef Buffer[uint8_t] flags
     cdef Buffer[token_id_t] ids
     cdef size_t used               # ids in it
     cdef token_id_t* out           # where the next id goes
     cdef segment_t[QUEUE] queue
+    cdef (const cache_slot*)[QUEUE] answers   # of all that waits; of the segments in the queue not yet
+    cdef uint64_t waiting          # how many
     cdef Buffer[uint32_t] symbols
     cdef Buffer[uint32_t] merges
     cdef Buffer[uint32_t] links
@@ -791,11 +902,15 @@ cdef class Workspace:
         self.cache.copy(encoder.cache.data(), 2 * (encoder.tables.bucket_mask + 1))
         self.long_cache.zero(LONG_SLOTS)
         self.used = 0
+        self.waiting = 0
 
     cdef int trim(self) except -1:
         """Give back what an unusually large text needed."""
         if self.text.capacity() > (1 << 22):
             self.text.release()
+        if self.units.capacity() > (1 << 21):
+            self.units.release()
+            self.flags.release()
         if self.ids.capacity() > (1 << 22):
             self.ids.release()
         if self.symbols.capacity() > (1 << 20):
@@ -807,17 +922,42 @@ cdef class Workspace:
 
 cdef inline size_t most_ids(const document_t* document) noexcept nogil:
     """The most ids that a document can have, and room for what the last copy writes too much."""
-    return document.length * (document.kind + 1 if document.kind < 4 else 4) + SHORT_IDS
+    return most_bytes(document) + SHORT_IDS
+
+
+cdef inline size_t most_bytes(const document_t* document) noexcept nogil:
+    """The most bytes that a document can have in UTF-8."""
+    return document.length * (document.kind + 1 if document.kind < 4 else 4)
 
 
 cdef int64_t encode_document(const tables_t* tables, Workspace space, const document_t* document,
                              token_id_t* room) except? -1 nogil:
     """Write the ids of a document to ``room`` for ``most_ids``; how many, or -2 - place of a lone surrogate."""
-    cdef int64_t length = to_utf8(document, space)
+    cdef int64_t length
     cdef segment_t* tail
+    cdef uint16_t* units
+    space.waiting = 0
+    space.out = room
+    if document.kind == 1 or document.kind == 2:
+        space.units.reserve(document.length + 8 + 72, 0)
+        units = space.units.data() + 8
+        memset(units - 8, 0, 8 * sizeof(uint16_t))
+        memset(units + document.length, 0, 72 * sizeof(uint16_t))
+        if document.kind == 1:
+            widen(<const uint8_t*>document.data, document.length, units)
+        elif not copy_units(<const uint16_t*>document.data, document.length, units):
+            length = 0
+            while not is_surrogate(units[length]):
+                length += 1
+            return -2 - length
+        encode_units(tables, space, units, document.length)
+        return space.out - room
+    length = to_utf8(document, space)
     if length < 0:
         return length
-    space.out = room
+    if document.ascii:
+        encode_ascii(tables, space, space.text.data(), length)
+        return space.out - room
     tail = cut_stages(tables, space, space.queue, 0, space.text.data(), space.text.data() + length)
     encode_queue(tables, space, tail)
     return space.out - room
@@ -849,8 +989,9 @@ cdef class Encoder:
     cdef uint32_t byte_places[256]          # byte -> its place in the list of tokens + 1; 0: it has no token
     cdef Buffer[cache_slot] characters
     cdef Buffer[cache_slot] cache           # what a thread's cache is at first
-    cdef Buffer[uint64_t] bridges
-    cdef Buffer[uint64_t] byte_bridges
+    cdef Buffer[uint64_t] spanned_pairs
+    cdef Buffer[uint64_t] spanned_triples
+    cdef Buffer[uint64_t] spanned_bytes
     cdef Buffer[uint16_t] edges
     cdef Buffer[uint16_t] lead_sets
     cdef Buffer[uint64_t] tail_sets
@@ -876,7 +1017,7 @@ cdef class Encoder:
         cdef vector[pair[uint64_t, uint32_t]] order
         self._index_pairs(self._reach_tokens(merges, ranks), order)
         self.tables.whole_pretoken = whole_pretoken
-        self._find_bridges()
+        self._find_spans()
         self._encode_characters()
         self._fill_cache(order)
         cdef Automaton automaton
@@ -1147,55 +1288,62 @@ cdef class Encoder:
                 self.byte_pairs.data()[i] = merge_of(&self.tables, i >> 8, i & 0xFF)
         return 0
 
-    cdef int _find_bridges(self) except -1:
-        """Note every boundary that some token spans.
+    cdef int _find_spans(self) except -1:
+        """Note every boundary that some token spans, for ``Cutter``.
 
-        ``byte_bridges`` has each pair of adjacent bytes of each token: where it has none, no token crosses, whatever
-        the characters are. Between two characters of three bytes, ``bridges`` has the pairs of whole characters, hashed
-        into as few bits as keep it sparse. A token may begin or end inside a character: then all characters with those
-        last or first bytes count. One byte alone stands for many characters, so a last byte goes into the right
-        character's set of tails, a first byte into the left character's set of leads.
+        A token may begin or end inside a character: then all characters with those last or first bytes count. One byte
+        alone stands for many characters, so a last byte goes into the right character's set of tails, a first byte into
+        the left character's set of leads.
         """
-        cdef vector[uint64_t] found            # left << 32 | right, and PARTED
+        cdef vector[uint64_t] found            # left << 16 | right, and PARTED or TRIPLE
+        cdef vector[uint64_t] triples          # first << 32 | second << 16 | third
         cdef vector[uint16_t] leads            # of each character
         cdef vector[uint64_t] tails
+        cdef Cutter* cutter = &self.tables.cutter
         cdef uint32_t bit, code
         cdef size_t i
-        cdef int bits = MIN_BRIDGE_BITS
-        self.byte_bridges.zero((1 << 16) // 64)
+        cdef int bits
+        self.spanned_bytes.zero((1 << 16) // 64)
+        cutter.byte_pairs = self.spanned_bytes.data()
         self.characters.zero((1 << 16) + 1)   # the second slot of the last bucket
-        self.tables.byte_bridges = self.byte_bridges.data()
         self.tables.characters = self.characters.data()
         with nogil:
             leads.resize(1 << 16)
             tails.resize(1 << 16)
-            self._collect_bridges(found, leads, tails)
-            while bits < MAX_BRIDGE_BITS and <size_t>1 << bits < BRIDGE_SPARSITY * found.size():
-                bits += 1
-        self.bridges.zero((<size_t>1 << bits) // 64)
+            self._collect_spans(found, triples, leads, tails)
+        bits = hash_bits(found.size())
+        self.spanned_pairs.zero((<size_t>2 << bits) // 64)
         self.parted.zero((<size_t>1 << bits) // 64)
-        self.tables.cutter.parted = self.parted.data()
-        self.tables.cutter.bridges = self.bridges.data()
-        self.tables.cutter.bridge_shift = 32 - bits
+        cutter.pairs = self.spanned_pairs.data()
+        cutter.parted = self.parted.data()
+        cutter.shift = 32 - bits
         for i in range(found.size()):
-            bit = bridge_hash(&self.tables.cutter, <uint32_t>(found[i] >> 32), <uint32_t>found[i] & 0xFFFF)
-            self.bridges.data()[bit >> 6] |= <uint64_t>1 << (bit & 63)
+            bit = cutter.place(found[i] >> 16 & 0xFFFF, found[i] & 0xFFFF)
             if found[i] & PARTED:
                 self.parted.data()[bit >> 6] |= <uint64_t>1 << (bit & 63)
+            bit = 2 * bit + (found[i] & TRIPLE != 0)
+            self.spanned_pairs.data()[bit >> 6] |= <uint64_t>1 << (bit & 63)
+        bits = hash_bits(triples.size())
+        self.spanned_triples.zero((<size_t>1 << bits) // 64)
+        cutter.triples = self.spanned_triples.data()
+        cutter.triple_shift = 32 - bits
+        for i in range(triples.size()):
+            bit = cutter.triple_place(triples[i] >> 32, triples[i] >> 16 & 0xFFFF, triples[i] & 0xFFFF)
+            self.spanned_triples.data()[bit >> 6] |= <uint64_t>1 << (bit & 63)
         # Few sets occur; a byte for each character keeps them in the nearest cache.
         self.edges.zero(1 << 16)
         self.lead_sets.zero(256)
         self.tail_sets.zero(256)
-        self.tables.cutter.edges = self.edges.data()
-        self.tables.cutter.lead_sets = self.lead_sets.data()
-        self.tables.cutter.tail_sets = self.tail_sets.data()
+        cutter.edges = self.edges.data()
+        cutter.lead_sets = self.lead_sets.data()
+        cutter.tail_sets = self.tail_sets.data()
         for code in range(1 << 16):
             self.edges.data()[code] = (set_number(self.lead_sets.data(), leads[code])
                                        | set_number(self.tail_sets.data(), tails[code]) << 8)
         return 0
 
-    cdef int _collect_bridges(self, vector[uint64_t]& found, vector[uint16_t]& leads,
-                              vector[uint64_t]& tails) except -1 nogil:
+    cdef int _collect_spans(self, vector[uint64_t]& found, vector[uint64_t]& triples, vector[uint16_t]& leads,
+                            vector[uint64_t]& tails) except -1 nogil:
         cdef const uint8_t* data = self.token_data.data()
         cdef const uint64_t* starts = self.token_starts.data()
         cdef uint32_t place, bit, k, j
@@ -1204,7 +1352,7 @@ cdef class Encoder:
         for place in range(self.token_count):
             for i in range(starts[place] + 1, starts[place + 1]):
                 bit = <uint32_t>data[i - 1] << 8 | data[i]
-                self.byte_bridges.data()[bit >> 6] |= <uint64_t>1 << (bit & 63)
+                self.spanned_bytes.data()[bit >> 6] |= <uint64_t>1 << (bit & 63)
                 if data[i] & 0xF0 != 0xE0 or data[i - 1] & 0xC0 != 0x80:
                     continue
                 before = min(<uint64_t>3, i - starts[place])       # bytes of the left character in this token
@@ -1216,6 +1364,18 @@ cdef class Encoder:
                 if after >= 2 and data[i + 1] & 0xC0 != 0x80:
                     continue
                 if after == 3 and data[i + 2] & 0xC0 != 0x80:
+                    continue
+                if before == 3 and after == 3:
+                    left = code_of(load32(data + i - 3))
+                    right = code_of(load32(data + i))
+                    if starts[place + 1] - i >= 6 and is_three_bytes(load32(data + i + 3)):
+                        triples.push_back(<uint64_t>left << 32 | right << 16 | code_of(load32(data + i + 3)))
+                        found.push_back(TRIPLE | left << 16 | right)
+                    elif i - starts[place] >= 6 and is_three_bytes(load32(data + i - 6)):
+                        triples.push_back(<uint64_t>code_of(load32(data + i - 6)) << 32 | left << 16 | right)
+                        found.push_back(TRIPLE | left << 16 | right)
+                    else:
+                        found.push_back(left << 16 | right)
                     continue
                 right = <uint32_t>(data[i] & 0xF) << 12
                 right_count = 1 << 12
@@ -1243,8 +1403,7 @@ cdef class Encoder:
                         leads[left + k * left_step] |= <uint16_t>(1 << (data[i] & 0xF))
                         continue
                     for j in range(right_count):
-                        found.push_back(<uint64_t>(left + k * left_step) << 32 | (right + j)
-                                        | (PARTED if before < 3 or after < 3 else 0))
+                        found.push_back(PARTED | (left + k * left_step) << 16 | (right + j))
         return 0
 
     cdef int _encode_characters(self) except -1:
@@ -1259,15 +1418,17 @@ cdef class Encoder:
         cdef cache_slot* own
         self.character_symbols.zero(1 << 16)
         self.tables.character_symbols = self.character_symbols.data()
+        self.tables.all_characters = True
         for i in range(8 + PADDING):
             text[i] = 0
         with nogil:
-            for code in range(1 << 16):
+            for code in range(0x800, 1 << 16):
                 text[0] = <uint8_t>(0xE0 | code >> 12)
                 text[1] = <uint8_t>(0x80 | (code >> 6 & 0x3F))
                 text[2] = <uint8_t>(0x80 | (code & 0x3F))
                 token = find_token(&self.tables, text, 3)
                 if self.tables.whole_pretoken and token != 0 and not self.tables.reached[token - 1]:
+                    self.tables.all_characters = False
                     continue
                 count = merge_short(&self.tables, text, 3, symbols, merges)
                 for i in range(count):
@@ -1288,7 +1449,7 @@ cdef class Encoder:
         cdef uint32_t place
         cdef uint64_t length, low, high, buckets = MIN_BUCKETS
         cdef size_t i
-        while buckets < min(self.token_count, <uint32_t>MAX_BUCKETS):
+        while buckets < min(2 * self.token_count, <uint32_t>MAX_BUCKETS):
             buckets *= 2
         self.tables.bucket_mask = buckets - 1
         self.cache.zero(2 * buckets)
@@ -1655,6 +1816,41 @@ cdef class Batch:
                 if offset[i + 1] > offset[i]:
                     self.encoder._refuse_missing(&view[offset[i]], offset[i + 1] - offset[i], self.texts[i], i)
         return ids, offsets
+
+
+cdef int hash_bits(size_t count) noexcept:
+    """How many bits a hash has that tells so many apart, mostly."""
+    cdef int bits = MIN_SPAN_BITS
+    while bits < MAX_SPAN_BITS and <size_t>1 << bits < SPAN_SPARSITY * count:
+        bits += 1
+    return bits
+
+
+def all_within(list texts, bytes bits):
+    """Whether each character of each str is one of those below U+10000 whose bit is set."""
+    cdef const uint8_t* members = <const uint8_t*>PyBytes_AS_STRING(bits)
+    cdef document_t document
+    cdef const uint8_t* ones
+    cdef const uint16_t* twos
+    cdef uint8_t within = 1
+    cdef size_t i
+    if PyBytes_GET_SIZE(bits) != 1 << 13:
+        raise ValueError("one bit for each character below U+10000")
+    for text in texts:
+        document = as_document(text)
+        if document.kind == 2:
+            twos = <const uint16_t*>document.data
+            for i in range(document.length):
+                within &= members[twos[i] >> 3] >> (twos[i] & 7)
+        elif document.kind < 2:
+            ones = <const uint8_t*>document.data
+            for i in range(document.length):
+                within &= members[ones[i] >> 3] >> (ones[i] & 7)
+        else:
+            within = 0
+        if not within:
+            return False
+    return True
 
 
 cdef fused bit_set:

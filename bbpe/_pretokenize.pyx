@@ -4,6 +4,8 @@
 used from many threads. They are made by ``patterns.Pretokenizer`` from the tables of ``automaton.compile_pattern``.
 """
 
+import sys
+
 import numpy as np
 
 cimport cython
@@ -50,6 +52,15 @@ def _ranges(members):
     return words
 
 
+def _unit_range(stays):
+    """The longest range of a set of blocks as ``unit_range_t``."""
+    edges = np.flatnonzero(np.diff(stays.astype(np.int8), prepend=0, append=0)).reshape(-1, 2).tolist()
+    if not edges:
+        return 0xD800, 0
+    first, stop = max(edges, key=lambda edge: edge[1] - edge[0])
+    return first * _BLOCK, (stop - first) * _BLOCK - 1
+
+
 @cython.final
 cdef class Automaton:
     """One stage of a pattern, ready to run.
@@ -89,6 +100,14 @@ cdef class Automaton:
             | np.where((stays.any(axis=1) & accepting)[following], RUN_ACCEPT, 0)
             | np.where(ends, ACCEPT, 0)
         )
+        # A step goes on after the match: with the row to which the pretoken's first character leads.
+        first = following[1].astype(np.uint32) << 8
+        steps = np.full((states, 256), STEP_HELP, dtype=np.uint32)
+        steps[:, :width] = np.where(
+            following != 0,
+            following.astype(np.uint32) << 8,
+            np.where(ends & (first != 0), first | STEP_BOUNDARY, STEP_HELP),
+        )
         ranges = np.array([_ranges(row) for row in stays[:, :CLASSES]], dtype=np.uint64)
         # For characters of three bytes; those that are none have column 0 and stay nowhere.
         run_columns = np.zeros((states, 256), dtype=np.uint8)
@@ -100,14 +119,18 @@ cdef class Automaton:
         blocks, block_of = _distinct(np.concatenate([three, code_points[0x10000:]]).reshape(-1, _BLOCK))
         run_blocks = run_columns[:, blocks].all(axis=2)[:, block_of[: 0x10000 // _BLOCK]]
         run_blocks = np.ascontiguousarray(run_blocks, dtype=np.uint8)
+        runs = np.array([_unit_range(row) for row in run_blocks], dtype=np.uint16)
         pairs = np.zeros((256, 256), dtype=np.uint8)
         within = np.concatenate([ascii_classes, np.arange(classes)]).astype(np.intp)
         pairs[: len(within), : len(within)] = safe[np.ix_(within, within)]
         self.tables = {
             "transitions": transitions,
+            "steps": steps,
             "run_columns": run_columns,
             "run_ranges": ranges,
             "run_blocks": run_blocks,
+            "unit_runs": runs,
+            "columns": np.ascontiguousarray(code_points[:0x10000]),
             "two": np.ascontiguousarray(code_points[:0x800]),
             "three": np.ascontiguousarray(block_of[: 0x10000 // _BLOCK]),
             "four": np.ascontiguousarray(block_of[0x10000 // _BLOCK :]),
@@ -120,6 +143,9 @@ cdef class Automaton:
         cdef const uint8_t[:, ::1] run_columns_view = self.tables["run_columns"]
         cdef const uint64_t[:, ::1] run_ranges_view = ranges
         cdef const uint8_t[:, ::1] run_blocks_view = run_blocks
+        cdef const uint32_t[:, ::1] steps_view = steps
+        cdef const uint16_t[:, ::1] unit_runs_view = runs
+        cdef const uint8_t[::1] columns_view = self.tables["columns"]
         cdef const uint8_t[::1] two_view = self.tables["two"]
         cdef const uint16_t[::1] three_view = self.tables["three"]
         cdef const uint16_t[::1] four_view = self.tables["four"]
@@ -129,6 +155,9 @@ cdef class Automaton:
         self.machine.run_columns = &run_columns_view[0, 0]
         self.machine.run_blocks = &run_blocks_view[0, 0]
         self.machine.run_ranges = <const byte_ranges_t*>&run_ranges_view[0, 0]
+        self.machine.unit_runs = <const unit_range_t*>&unit_runs_view[0, 0]
+        self.machine.steps = &steps_view[0, 0]
+        self.machine.columns = &columns_view[0]
         self.machine.two = &two_view[0]
         self.machine.three = &three_view[0]
         self.machine.four = &four_view[0]
@@ -176,6 +205,26 @@ cdef class Automaton:
                     at = pretoken_end(&self.machine, at, end)
                 ends.push_back(<uint64_t>(at - begin))
         return _to_array(ends)
+
+    def boundaries(self, text: str):
+        """As ``ends``, in characters, of a text without surrogates or characters from U+10000 on, all at once."""
+        cdef Py_ssize_t length = len(text)
+        cdef bytes padded
+        cdef vector[uint8_t] flags
+        flags.resize(length + 1)
+        if length and text.isascii():
+            padded = text.encode("ascii") + bytes(PADDING)
+            mark_boundaries(&self.machine, <const uint8_t*>PyBytes_AS_STRING(padded),
+                            <const uint8_t*>PyBytes_AS_STRING(padded) + length,
+                            <const uint8_t*>PyBytes_AS_STRING(padded), flags.data())
+        elif length:
+            padded = text.encode("utf-16-le" if sys.byteorder == "little" else "utf-16-be") + bytes(2 * PADDING)
+            if len(padded) != 2 * (length + PADDING):
+                raise ValueError("the text has characters from U+10000 on")
+            mark_boundaries(&self.machine, <const uint16_t*>PyBytes_AS_STRING(padded),
+                            <const uint16_t*>PyBytes_AS_STRING(padded) + length,
+                            <const uint16_t*>PyBytes_AS_STRING(padded), flags.data())
+        return [place for place in range(1, length + 1) if flags[place]]
 
     def safe_cut(self, data: bytes, stop: int):
         """The last offset in (0, stop] where a boundary is certain, None if there is none; for tests."""

@@ -10,6 +10,16 @@ import functools
 import re
 import unicodedata
 
+import numpy as np
+
+from bbpe._encode import all_within
+
+# Blocks of characters of which every text is normalized: none decomposes, none is a mark, and none joins another.
+_STABLE = (
+    *[(0x0000, 0x02FF), (0x0400, 0x0482), (0x048A, 0x0590), (0x0E01, 0x0E37), (0x1E00, 0x1EFF), (0x2002, 0x20CF)],
+    *[(0x2100, 0x2125), (0x212C, 0x2328), (0x232B, 0x2ADB), (0x2ADD, 0x2CEE), (0x2E00, 0x3029), (0x3030, 0x3098)],
+    *[(0x309B, 0xA66E), (0xAC00, 0xD7A3), (0xE000, 0xF8FF), (0xFE30, 0xFFFF)],
+)
 _LONG_RUN = 64  # marks in a row from which sorting them first pays
 
 
@@ -27,6 +37,19 @@ def normalize(text: str) -> str:
     if len(text) > _LONG_RUN:
         text = _long_runs().sub(_sorted_marks, text)
     return unicodedata.normalize("NFC", text)
+
+
+def all_stable(texts: list[str]) -> bool:
+    """Whether the texts are seen to be in normalization form C at a glance: nearly all Chinese and English is."""
+    return all_within(texts, _stable_bits())
+
+
+@functools.cache
+def _stable_bits() -> bytes:
+    members = np.zeros(0x10000, dtype=bool)
+    for first, last in _STABLE:
+        members[first : last + 1] = True
+    return np.packbits(members, bitorder="little").tobytes()
 
 
 def stretches(text: str) -> list[str]:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from bbpe import unicode
 from bbpe._encode import Encoder
 from bbpe.errors import EncodeError, MissingByteError, shown
-from bbpe.normalizer import normalize, stretches
+from bbpe.normalizer import all_stable, normalize, stretches
 from bbpe.patterns import Pattern, Pretokenizer
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
@@ -54,7 +54,15 @@ class Tokenizer:
     ``"all"``. The longest allowed one at the leftmost place counts.
     """
 
-    __slots__ = ("_direct", "_encoder", "_pretokenizer", "_special_by_content", "_training_record", "_vocabulary")
+    __slots__ = (
+        "_direct",
+        "_encoder",
+        "_native",
+        "_pretokenizer",
+        "_special_by_content",
+        "_training_record",
+        "_vocabulary",
+    )
 
     engine: str = "bbpe"
     """The library that encodes; other engines have the same surface, for comparison."""
@@ -69,8 +77,9 @@ class Tokenizer:
         self._special_by_content = {special.content: special for special in vocabulary.special_tokens}
         self._pretokenizer = Pretokenizer(vocabulary.pattern)
         self._encoder = build_encoder(vocabulary, self._pretokenizer)
-        # Nothing between the text and the native encoder, unless a call asks for more.
-        self._direct = vocabulary.normalizer is None and self._pretokenizer.automata is not None
+        # Nothing between the text and the native encoder, unless a call asks for more, or a normalizer changes a text.
+        self._native = self._pretokenizer.automata is not None
+        self._direct = self._native and vocabulary.normalizer is None
 
     # ---- what it is ----
 
@@ -146,7 +155,9 @@ class Tokenizer:
             _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if self._direct and (allowed_special == () or allowed_special == _NOTHING):
+        if (allowed_special == () or allowed_special == _NOTHING) and (
+            self._direct or (self._native and all_stable([text]))
+        ):
             ids = self._encoder.encode(text)
         else:
             ids = _as_list(self._to_array(text, allowed_special))
@@ -158,7 +169,9 @@ class Tokenizer:
             _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if self._direct and (allowed_special == () or allowed_special == _NOTHING):
+        if (allowed_special == () or allowed_special == _NOTHING) and (
+            self._direct or (self._native and all_stable([text]))
+        ):
             return self._encoder.encode_to_numpy(text)
         return self._to_array(text, allowed_special)
 
@@ -221,8 +234,10 @@ class Tokenizer:
             text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else _repaired(text, errors)
             for text in batch
         ]
-        if not allowed and self._pretokenizer.automata is not None:
-            normalized = [self._normalized(text) for text in strings]
+        if not allowed and self._native:
+            normalized = (
+                strings if not escaped and all_stable(strings) else [self._normalized(text) for text in strings]
+            )
             try:
                 return self._encoder.encode_batch([_raw(text) for text in normalized] if escaped else normalized, count)
             except EncodeError:  # what cannot be encoded is named below, with its place in the text as given
@@ -278,7 +293,9 @@ class Tokenizer:
         _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if self._direct and (allowed_special == () or allowed_special == _NOTHING):
+        if (allowed_special == () or allowed_special == _NOTHING) and (
+            self._direct or (self._native and all_stable([text]))
+        ):
             return self._encoder.count(text)
         return len(self._to_array(text, allowed_special))
 

@@ -22,6 +22,7 @@ from bbpe._pretokenize import Automaton
 from bbpe.automaton import MAX_POSITIONS, MAX_STATES, Inexpressible, Machine, compile_pattern
 from bbpe.errors import PatternError
 from bbpe.expression import Dialect, parse, spell_out
+from bbpe.patterns import Pretokenizer, named_patterns
 from bbpe.unicode import property_set
 
 
@@ -40,6 +41,13 @@ def split(automaton: Automaton, data: bytes) -> list[bytes]:
     assert ends == automaton.ends(data, plain=True).tolist()
     assert not data or ends[-1] == len(data)
     return [data[begin:end] for begin, end in itertools.pairwise([0, *ends])]
+
+
+def assert_boundaries(automaton: Automaton, text: str) -> None:
+    """The loop that takes a whole text at once, in units, says what the loop says that takes pretoken after pretoken."""
+    lengths = np.cumsum([0, *(len(character.encode()) for character in text)])
+    expected = np.searchsorted(lengths, automaton.ends(text.encode()).astype(np.int64))
+    assert automaton.boundaries(text) == expected.tolist(), text
 
 
 def split_by_regex(pattern: str, data: bytes) -> list[bytes] | None:
@@ -108,6 +116,38 @@ def test_every_pattern_that_compiles_splits_as_regex_does(pattern: str, drawn: l
     event("compiled")
     assert None not in expected, "a pattern that can match the empty string was compiled"
     assert [split(automaton, text) for text in data] == expected
+
+
+@settings(max_examples=250)
+@given(
+    patterns(),
+    st.lists(st.text(st.sampled_from(ALPHABET), min_size=1, max_size=14), min_size=1, max_size=8),
+    st.sampled_from([1, 1, 2, 9, 40]),
+    st.booleans(),
+)
+@example(r"a(?=[^c]*c)|.", ["aaab"], 40, True)
+@example(r"a+(?=b)|b(?:a*c)?", ["aaac", "aaba", "é"], 9, False)
+@example(r"\s+(?!\S)|[a-c]+", ["a  b   \n  c"], 40, True)
+def test_a_whole_text_at_once_has_the_same_boundaries(pattern: str, drawn: list[str], times: int, ascii: bool) -> None:
+    """Long texts go in four parts side by side; help is needed where a match ended earlier, or none begins."""
+    try:
+        automaton = automaton_of(pattern)
+    except (Inexpressible, PatternError):
+        return
+    text = "".join(drawn) * times
+    assert_boundaries(automaton, text.encode("ascii", "ignore").decode() if ascii else text)
+
+
+@pytest.mark.parametrize("name", list(named_patterns()))
+@settings(max_examples=60)
+@given(st.lists(texts(), min_size=1, max_size=12), st.integers(0, 3))
+def test_a_whole_text_at_once_by_each_named_pattern(name: str, drawn: list[str], seed: int) -> None:
+    automata = Pretokenizer(name).automata or ()
+    text = "".join(character for character in "".join(drawn) if character < "\U00010000")
+    ascii = text.encode("ascii", "ignore").decode()
+    for automaton, plain in itertools.product(automata, (text, ascii)):
+        assert_boundaries(automaton, plain)
+        assert_boundaries(automaton, "".join(random.Random(seed).choices(plain, k=500)) if plain else "")
 
 
 @settings(max_examples=80)

@@ -34,6 +34,7 @@ from strategies import (
     pretoken_counts,
     sliced_vocabularies,
     small_texts,
+    texts,
     tokenizer_of,
     vocabularies,
 )
@@ -150,6 +151,25 @@ def test_whole_documents_with_each_named_pattern(name: str, trained: reference.V
     pattern = get_pattern(name)
     vocabulary = replace(trained, pattern=tuple(map(spell_out, pattern.stages)))
     assert_as_the_reference(vocabulary, texts, tokenizer_with(trained, pattern))
+
+
+@pytest.mark.parametrize("name", list(named_patterns()))
+@settings(max_examples=25)
+@given(st.lists(st.one_of(texts(), st.sampled_from(FRAGMENTS)), min_size=20, max_size=60))
+def test_a_long_str_has_the_ids_of_its_bytes(name: str, trained: reference.Vocabulary, drawn: list[str]) -> None:
+    """Bytes go pretoken by pretoken, a str all at once: in units of 16 bits, or as it is where it is ASCII."""
+    tokenizer = tokenizer_with(trained, get_pattern(name))
+    whole = "".join(drawn)
+    below = "".join(character for character in whole if character < "\U00010000")
+    for text in (
+        whole,
+        below,
+        below.encode("latin-1", "ignore").decode("latin-1"),
+        below.encode("ascii", "ignore").decode(),
+    ):
+        ids = tokenizer.encode_bytes(text.encode())
+        assert tokenizer.encode(text) == ids
+        assert tokenizer.encode_batch_to_numpy([text, "", text])[0].tolist() == ids + ids
 
 
 _tokenizers: dict[tuple[int, Pattern], Tokenizer] = {}
@@ -354,7 +374,7 @@ def test_what_lies_behind_the_end_of_a_text_decides_nothing() -> None:
             assert tokenizer.encode_bytes(longer[:length]) == reference.encode(longer[:length], vocabulary)
 
 
-@pytest.mark.parametrize("count", [1, 62, 63, 64, 65, 66, 127, 128, 129, 193])
+@pytest.mark.parametrize("count", [1, 62, 63, 64, 65, 66, 127, 128, 129, 191, 192, 193, 255, 256, 257, 320, 449])
 def test_as_many_segments_as_the_queue_holds_and_more(count: int) -> None:
     # Each character is a segment: from the table of characters, from the cache, unknown, and 文 unreachable, so unknown
     # every time. The two behind 文 and 丁 in the table are in the text too.

@@ -39,6 +39,7 @@ from test_encode import assert_linear
 from bbpe import SpecialToken, Template, Tokenizer, Vocabulary, get_pattern, reference
 from bbpe.errors import BbpeError, EncodeError
 from bbpe.expression import spell_out
+from bbpe.normalizer import _joining, all_stable
 
 BYTES = reference.byte_tokens()
 LLAMA3 = get_pattern("llama3")
@@ -778,3 +779,17 @@ def test_a_vocabulary_of_two_letters_encodes_what_it_has_and_names_what_it_lacks
             tokenizer.encode_bytes(text)
     else:
         assert tokenizer.encode_bytes(text) == expected
+
+
+def test_text_that_is_normalized_at_a_glance_is_normalized() -> None:
+    """Where all characters are stable, nothing is left to do, in whatever order they stand."""
+    stable = [character for character in map(chr, range(0x10000)) if all_stable([character])]
+    assert len(stable) > 40_000
+    assert not all_stable(["a\u0301"])
+    assert not all_stable(["ok", "\u212b"])
+    assert not all_stable(["\U00020000"])
+    joining = _joining()
+    for character in stable:
+        assert unicodedata.normalize("NFC", character) == character
+        assert unicodedata.combining(character) == 0
+        assert character not in joining
