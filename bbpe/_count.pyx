@@ -15,6 +15,8 @@ from libc.string cimport memcpy
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+
 from bbpe._pretokenize cimport Automaton, automaton_t, pretoken_end, safe_cut
 from bbpe._types cimport count_t
 
@@ -43,6 +45,20 @@ cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
 
     void release_free_memory() noexcept
 
+cdef extern from "_native/transcode.hpp" namespace "bbpe" nogil:
+    cdef cppclass Units:
+        const void* data
+        size_t length
+        int width
+        size_t most_bytes()
+    uint8_t* write_utf8(const Units& document, uint8_t* out)
+
+cdef extern from "Python.h":
+    int PyUnicode_KIND(object text)
+    void* PyUnicode_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    bint PyUnicode_IS_ASCII(object text)
+
 cdef extern from "_native/string_search.hpp" namespace "bbpe" nogil:
     cdef cppclass StringSearch:
         void add(const string& text) except +
@@ -57,6 +73,48 @@ cdef extern from "_native/utf8.hpp" namespace "bbpe" nogil:
     size_t utf8_sequence(const uint8_t* at, const uint8_t* end) noexcept
     bint is_inert(const uint8_t* at, const uint8_t* end) noexcept
     bint c_all_inert "bbpe::all_inert"(const uint8_t* at, const uint8_t* end) noexcept
+
+
+def utf8_block(list documents not None):
+    """Documents as UTF-8, side by side.
+
+    Args:
+        documents: str or bytes, each.
+
+    Returns:
+        ``(data, ends)``: bytes, and where each document ends, int64. Where a str holds a lone surrogate, its place in
+        the list instead.
+    """
+    cdef vector[Units] found
+    cdef vector[int64_t] ends
+    cdef Units one
+    cdef size_t i, most = 0
+    cdef bytes room
+    cdef uint8_t* begin
+    cdef uint8_t* out
+    for document in documents:
+        if isinstance(document, str):
+            one.data = PyUnicode_DATA(document)
+            one.length = PyUnicode_GET_LENGTH(document)
+            one.width = 0 if PyUnicode_IS_ASCII(document) else PyUnicode_KIND(document)
+        else:
+            one.data = PyBytes_AS_STRING(document)
+            one.length = PyBytes_GET_SIZE(document)
+            one.width = 0
+        most += one.most_bytes()
+        found.push_back(one)
+    room = PyBytes_FromStringAndSize(NULL, most)
+    begin = out = <uint8_t*>PyBytes_AS_STRING(room)
+    ends.resize(found.size())
+    with nogil:
+        for i in range(found.size()):
+            out = write_utf8(found[i], out)
+            if out == NULL:
+                break
+            ends[i] = out - begin
+    if out == NULL:
+        return i
+    return PyBytes_FromStringAndSize(<char*> begin, out - begin), _array(ends)
 
 
 cdef class SpecialStrings:

@@ -29,10 +29,16 @@ cdef extern from "_native/steps.hpp" namespace "bbpe" nogil:
         const Unit* at
         const Unit* stop
         uint32_t row
-    void step_one[Unit](const uint32_t* steps, const uint8_t* columns, Cursor[Unit]& cursor, const Unit* origin,
-                        uint8_t* flags)
-    void step_four[Unit](const uint32_t* steps, const uint8_t* columns, Cursor[Unit]* cursors, const Unit* origin,
-                         uint8_t* flags)
+    cdef cppclass Steps:
+        const uint32_t* steps
+        const uint32_t* firsts
+        const uint8_t* columns
+        uint32_t step[Unit](uint32_t row, Unit unit) const
+    uint32_t STEP_BOUNDARY
+    uint32_t STEP_POSSIBLE
+    uint32_t STEP_HELP
+    void step_one[Unit](const Steps& tables, Cursor[Unit]& cursor, const Unit* origin, uint8_t* flags)
+    void step_four[Unit](const Steps& tables, Cursor[Unit]* cursors, const Unit* origin, uint8_t* flags)
 
 cdef enum:
     # A transition is the row of the next state (its number << 8) and two flags.
@@ -42,8 +48,6 @@ cdef enum:
     ROW = 0xFFFFFF00
     DEAD = 0          # row of the state from which nothing matches
     START = 0x100     # row of the state before the first character
-    STEP_BOUNDARY = 1  # a pretoken ends before this character
-    STEP_HELP = 2      # it ended earlier, or none begins here
     CLASSES = 0x80    # columns 0-127 are the ASCII characters, then come the classes
     MAX_STAGES = 16
 
@@ -68,10 +72,10 @@ cdef struct automaton_t:
     const uint16_t* three         # [code point >> 6]: block of a character of three bytes
     const uint16_t* four          # [(code point >> 6) - 0x400]: block of a character of four bytes
     const uint8_t* blocks         # [block << 6 | code point & 63]: column; 0 for overlong forms and surrogates
-    const uint32_t* steps         # [row | column]: the row after this character; STEP_BOUNDARY or STEP_HELP
     const uint8_t* columns        # [code point]: column of a character below U+10000, for text in units of 16 bits
     const unit_range_t* unit_runs  # [row >> 8]: the longest range from U+0800 on that stays in the state
     const uint8_t* safe           # [column << 8 | column]: 1 where there is always a boundary between the two
+    Steps steps                   # for a whole text at once
     uint32_t invalid              # column of an invalid byte
     uint32_t end_of_text          # column
     uint32_t word_row             # the run that a word after a space is in, and its ranges: known before the word is
@@ -342,7 +346,7 @@ cdef inline void help(const automaton_t* machine, Cursor[text_t]* cursor, const 
     """Find where the pretoken ends that the cursor is in, and go on from there."""
     cdef const text_t* start = cursor.at - 1
     cdef const text_t* following
-    while start > cursor.begin and not flags[start - origin]:
+    while start > cursor.begin and not flags[start - origin] & STEP_BOUNDARY:
         start -= 1
     following = pretoken_end(machine, start, end)
     memset(flags + (start - origin) + 1, 0, following - start - 1)
@@ -366,7 +370,7 @@ cdef inline void finish(const automaton_t* machine, Cursor[text_t]* cursor, cons
 cdef inline void run_alone(const automaton_t* machine, Cursor[text_t]* cursor, const text_t* end, const text_t* origin,
                            uint8_t* flags) noexcept nogil:
     while cursor.row != DEAD:
-        step_one(machine.steps, machine.columns, cursor[0], origin, flags)
+        step_one(machine.steps, cursor[0], origin, flags)
         if cursor.at == cursor.stop:
             finish(machine, cursor, end, origin, flags)
         else:
@@ -385,7 +389,7 @@ cdef inline const text_t* cut_before(const automaton_t* machine, const text_t* l
 
 cdef inline void mark_boundaries(const automaton_t* machine, const text_t* begin, const text_t* end,
                                  const text_t* origin, uint8_t* flags) noexcept nogil:
-    """Write to the flags of `begin` to `end`: 1 where a pretoken begins or ends, else 0. `flags` begins at `origin`.
+    """Write to the flags of `begin` to `end`: the lowest bit where a pretoken begins or ends. `flags` begins at `origin`.
 
     Text in bytes must be ASCII. Four parts of the text, cut where there is always a boundary, go side by side.
     """
@@ -393,7 +397,6 @@ cdef inline void mark_boundaries(const automaton_t* machine, const text_t* begin
     cdef const text_t* cut = begin
     cdef size_t part = (end - begin) // 4
     cdef int i, running = 4
-    cdef uint32_t length = 0
     if begin == end:
         return
     cursors[0].begin = begin
@@ -414,12 +417,12 @@ cdef inline void mark_boundaries(const automaton_t* machine, const text_t* begin
         settle(machine, &cursors[i], cursors[i].begin, end, origin, flags)
         running -= cursors[i].row == DEAD
     while running == 4:
-        step_four(machine.steps, machine.columns, cursors, origin, flags)
+        step_four(machine.steps, cursors, origin, flags)
         for i in range(4):
             if cursors[i].at == cursors[i].stop:
                 finish(machine, &cursors[i], end, origin, flags)
                 running -= cursors[i].row == DEAD
-            elif machine.steps[cursors[i].row | column_at(machine, cursors[i].at, end, &length)] & STEP_HELP:
+            elif machine.steps.step(cursors[i].row, cursors[i].at[0]) & STEP_HELP:
                 help(machine, &cursors[i], end, origin, flags)
                 running -= cursors[i].row == DEAD
     for i in range(4):

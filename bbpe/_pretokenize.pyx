@@ -102,11 +102,11 @@ cdef class Automaton:
         )
         # A step goes on after the match: with the row to which the pretoken's first character leads.
         first = following[1].astype(np.uint32) << 8
-        steps = np.full((states, 256), STEP_HELP, dtype=np.uint32)
+        steps = np.full((states, 256), <uint32_t>STEP_HELP, dtype=np.uint32)
         steps[:, :width] = np.where(
             following != 0,
-            following.astype(np.uint32) << 8,
-            np.where(ends & (first != 0), first | STEP_BOUNDARY, STEP_HELP),
+            following.astype(np.uint32) << 8 | np.where(ends, <uint32_t>STEP_POSSIBLE, 0),
+            np.where(ends & (first != 0), first | <uint32_t>STEP_BOUNDARY, <uint32_t>STEP_HELP),
         )
         ranges = np.array([_ranges(row) for row in stays[:, :CLASSES]], dtype=np.uint64)
         # For characters of three bytes; those that are none have column 0 and stay nowhere.
@@ -156,8 +156,10 @@ cdef class Automaton:
         self.machine.run_blocks = &run_blocks_view[0, 0]
         self.machine.run_ranges = <const byte_ranges_t*>&run_ranges_view[0, 0]
         self.machine.unit_runs = <const unit_range_t*>&unit_runs_view[0, 0]
-        self.machine.steps = &steps_view[0, 0]
         self.machine.columns = &columns_view[0]
+        self.machine.steps.steps = &steps_view[0, 0]
+        self.machine.steps.firsts = self.machine.transitions + START
+        self.machine.steps.columns = self.machine.columns
         self.machine.two = &two_view[0]
         self.machine.three = &three_view[0]
         self.machine.four = &four_view[0]
@@ -224,7 +226,7 @@ cdef class Automaton:
             mark_boundaries(&self.machine, <const uint16_t*>PyBytes_AS_STRING(padded),
                             <const uint16_t*>PyBytes_AS_STRING(padded) + length,
                             <const uint16_t*>PyBytes_AS_STRING(padded), flags.data())
-        return [place for place in range(1, length + 1) if flags[place]]
+        return [place for place in range(1, length + 1) if flags[place] & STEP_BOUNDARY]
 
     def safe_cut(self, data: bytes, stop: int):
         """The last offset in (0, stop] where a boundary is certain, None if there is none; for tests."""

@@ -34,6 +34,7 @@ from typing import IO, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bbpe._count import utf8_block
 from bbpe._json_lines import take_documents
 from bbpe.errors import CorpusError, MissingExtraError
 
@@ -245,43 +246,56 @@ class Stream:
 
     def _of_items(self, items: Iterable[object], strict: bool, block_bytes: int) -> Iterator[Block]:
         """Batch small documents into one block, because a native call for each would cost more than the counting."""
-        batch: list[bytes] = []
+        batch: list[str | bytes] = []
         size = 0
         for number, item in enumerate(items):
-            if type(item) is str and len(item) <= block_bytes:
-                try:
-                    document = item.encode()
-                except UnicodeEncodeError as error:
-                    raise _lone_surrogate(f"document {number}", error) from None
-            elif isinstance(item, str):  # long: encode and hand on piece by piece, so that no second copy is made
-                if batch:
-                    yield _block_of(batch)
-                    batch, size = [], 0
-                yield from self._of_long_str(item, number, block_bytes)
-                continue
+            if isinstance(item, str):
+                # Three bytes a character are the most, but for rare ones that make a block somewhat larger.
+                document: str | bytes = item
+                most = len(item) if item.isascii() else 3 * len(item)
             elif isinstance(item, (bytes, bytearray, memoryview)):
                 document = item if type(item) is bytes else bytes(item)
                 if strict:
                     _check_utf8(document, f"document {number}")
+                most = len(document)
             else:
                 raise TypeError(
                     f"document {number} of the source is {type(item).__name__}; each document must be str or bytes"
                 )
-            self.bytes_read += len(document)
-            if len(document) > block_bytes:
+            if most > block_bytes:  # long: encode and hand on piece by piece, so that no second copy is made
                 if batch:
-                    yield _block_of(batch)
+                    yield self._block_of(batch, number)
                     batch, size = [], 0
-                view = memoryview(document)
-                yield from _whole(view[at : at + block_bytes] for at in range(0, len(document), block_bytes))
+                if isinstance(document, str):
+                    yield from self._of_long_str(document, number, block_bytes)
+                else:
+                    self.bytes_read += len(document)
+                    view = memoryview(document)
+                    yield from _whole(view[at : at + block_bytes] for at in range(0, len(document), block_bytes))
                 continue
             batch.append(document)
-            size += len(document) + 16  # 16: empty documents must fill a block too, some day
+            size += most + 16  # 16: empty documents must fill a block too, some day
             if size >= block_bytes:
-                yield _block_of(batch)
+                yield self._block_of(batch, number + 1)
                 batch, size = [], 0
         if batch:
-            yield _block_of(batch)
+            yield self._block_of(batch, number + 1)
+
+    def _block_of(self, documents: list[str | bytes], following: int) -> Block:
+        """One block of several whole documents, the last of which stands before document ``following``."""
+        made = utf8_block(documents)
+        if isinstance(made, int):
+            try:
+                str(documents[made]).encode()
+            except UnicodeEncodeError as error:
+                raise _lone_surrogate(f"document {following - len(documents) + made}", error) from None
+            raise AssertionError(f"document {made} of the block was refused without reason")
+        data, ends = made
+        self.bytes_read += len(data)
+        starts = np.empty_like(ends)
+        starts[0] = 0
+        starts[1:] = ends[:-1]
+        return Block(data, starts, ends, True)
 
     def _of_long_str(self, text: str, number: int, block_bytes: int) -> Iterator[Block]:
         def pieces() -> Iterator[bytes]:
@@ -802,15 +816,6 @@ def _lone_surrogate(place: str, error: UnicodeEncodeError, base: int = 0) -> Cor
 
 def _offsets(*values: int) -> npt.NDArray[np.int64]:
     return np.array(values, dtype=np.int64)
-
-
-def _block_of(documents: list[bytes]) -> Block:
-    """One block of several whole documents."""
-    ends = np.cumsum(np.fromiter(map(len, documents), dtype=np.int64, count=len(documents)))
-    starts = np.empty_like(ends)
-    starts[0] = 0
-    starts[1:] = ends[:-1]
-    return Block(b"".join(documents), starts, ends, True)
 
 
 def _whole(pieces: Iterable[bytes | memoryview]) -> Iterator[Block]:

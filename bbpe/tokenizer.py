@@ -35,6 +35,9 @@ Allowed: TypeAlias = Collection[str] | Literal["all"]
 IdArray: TypeAlias = npt.NDArray[np.uint32]
 
 
+_UINT32 = np.dtype(np.uint32)
+
+
 class Piece(NamedTuple):
     """A stretch of a text: plain, or one special token (with the white space that it takes)."""
 
@@ -311,7 +314,9 @@ class Tokenizer:
         Raises:
             EncodeError: An id that is not in the vocabulary; with its position.
         """
-        return self.decode_bytes(ids).decode("utf-8", errors)
+        if isinstance(ids, np.ndarray):
+            return self._encoder.text_of_array(id_array(ids), errors)
+        return self._encoder.text_of_list(ids if type(ids) is list else id_list(ids), errors)
 
     def decode_bytes(self, ids: Sequence[int] | npt.NDArray[Any]) -> bytes:
         """The bytes of some ids: the exact inverse of encoding where there is no normalizer."""
@@ -490,7 +495,8 @@ def build_encoder(vocabulary: Vocabulary, pretokenizer: Pretokenizer, *, whole_p
         merges = np.empty((len(vocabulary.merges), 3), dtype=np.uint32)
         if vocabulary.merges:
             merges[:, :2] = vocabulary.merges
-        merges[:, 2] = [vocabulary.ids[tokens[left] + tokens[right]] for left, right in vocabulary.merges]
+        result = vocabulary.ids
+        merges[:, 2] = [result[tokens[left] + tokens[right]] for left, right in vocabulary.merges]
         if places is not None:
             merges = np.array([[places[id] for id in row] for row in merges.tolist()], dtype=np.uint32).reshape(-1, 3)
     else:
@@ -603,10 +609,10 @@ def id_array(ids: npt.NDArray[Any]) -> IdArray:
     """The array as contiguous uint32, refused rather than wrapped."""
     if ids.ndim != 1:
         raise ValueError(f"ids have one dimension; the array has shape {ids.shape}")
-    if isinstance(ids, np.ma.MaskedArray) and np.ma.is_masked(ids):
+    if type(ids) is not np.ndarray and isinstance(ids, np.ma.MaskedArray) and np.ma.is_masked(ids):
         raise TypeError(f"ids are integers; the one at position {int(np.argmax(np.ma.getmaskarray(ids)))} is masked")
-    if ids.dtype == np.uint32:
-        return np.ascontiguousarray(ids)
+    if ids.dtype is _UINT32 or ids.dtype == np.uint32:
+        return ids if ids.flags.c_contiguous else np.ascontiguousarray(ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"ids are integers; the array has dtype {ids.dtype}")
     if len(ids):

@@ -343,15 +343,16 @@ class TrainingRecord:
 def _curve(
     corpus_bytes: int, before: int, tokens: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], power: int
 ) -> list[CurvePoint]:
-    points = []
     last = len(tokens) - 1
-    for merge in range(len(tokens)):
-        size = before + merge
-        stride = 1 << max(0, size.bit_length() - 6)  # the largest power of two at most size / 32
-        if merge in (0, last) or size % stride == 0 or size % 1000 == 0:
-            total = int(tokens[merge])
-            count = int(counts[merge - 1]) if merge else 0
-            points.append(CurvePoint(size, total >> power, corpus_bytes / total, count >> power))
+    sizes = before + np.arange(len(tokens))
+    strides = 1 << np.maximum(0, np.frexp(sizes)[1] - 6)  # the largest power of two at most size / 32
+    shown = (sizes % strides == 0) | (sizes % 1000 == 0)
+    shown[[0, last]] = True
+    points = []
+    for merge in np.flatnonzero(shown).tolist():
+        total = int(tokens[merge])
+        count = int(counts[merge - 1]) if merge else 0
+        points.append(CurvePoint(before + merge, total >> power, corpus_bytes / total, count >> power))
     return points
 
 
@@ -728,7 +729,7 @@ class _Run:
 
     def _vocabulary(self, learned: npt.NDArray[np.uint32], special_tokens: Sequence[str]) -> Vocabulary:
         options, base = self.options, self.base
-        merges: list[tuple[int, int]] = [(left, right) for left, right in learned.tolist()]
+        merges: list[tuple[int, int]] = list(zip(learned[:, 0].tolist(), learned[:, 1].tolist(), strict=True))
         if base is None:
             tokens = {id: bytes([byte]) for byte, id in enumerate(byte_ids(options.byte_order).tolist())}
             known: tuple[tuple[int, int], ...] = ()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -282,9 +283,10 @@ def _checked_merges(
     merges: Sequence[tuple[int, int]], tokens: Mapping[int, bytes], ids: Mapping[bytes, int]
 ) -> tuple[tuple[int, int], ...]:
     checked: tuple[tuple[int, int], ...] = tuple(tuple(pair) for pair in merges)  # type: ignore[misc]
-    for rank, pair in enumerate(checked):
-        if len(pair) != 2 or type(pair[0]) is not int or type(pair[1]) is not int:
-            raise VocabularyError(f"merge {rank} is {pair!r}; a merge is two token ids")
+    if {*map(len, checked)} - {2} or {*map(type, chain.from_iterable(checked))} - {int}:
+        for rank, pair in enumerate(checked):
+            if len(pair) != 2 or type(pair[0]) is not int or type(pair[1]) is not int:
+                raise VocabularyError(f"merge {rank} is {pair!r}; a merge is two token ids")
     try:
         for left, right in checked:
             ids[tokens[left] + tokens[right]]

@@ -2,7 +2,8 @@
 
     python -m benchmarks.measure encode --library tiktoken --corpus zh-web --part last:10MB --state cold
 
-A process measures once, so that caches, thread pools and the peak of memory belong to that one measurement. Outside
+A process measures once, so that caches, thread pools and the peak of memory belong to that one measurement; where it
+measures several things in a row (`--state all`, `hard`), the record has one part for each. Outside
 the timer: reading the text and bringing it into the form that the library takes, importing, loading, and turning the
 result into a digest. Inside: the call, up to a result that a caller can use. How often and in which order measurements
 are taken is `sweep.py`'s part; what they say is `render.py`'s.
@@ -12,7 +13,10 @@ Tasks:
 - `train`: learn a vocabulary from documents in memory.
 - `encode`: documents to ids. `--state cold` is the first text after loading, `steady` comes after `--warm` other text
   of the same corpus, `hot` is the same text again. Loading ends with one short call, so that tables which a library
-  builds at first use count as loading.
+  builds at first use count as loading. `--state all` measures the three one after another, `steady` on the text that
+  stands before the part asked for.
+- `hard`: the twelve texts of `pathological.py`, each in one call, one after another.
+- `memory`: how much more is resident after much text was encoded and its ids let go.
 - `decode`: the ids of the documents back to text, one call a document.
 - `count`: pretokens of the text, from documents in memory or from a file.
 - `import`: a fresh interpreter imports the library, whose compiled Python and files the system holds already.
@@ -22,6 +26,7 @@ Tasks:
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import hashlib
 import json
@@ -31,11 +36,16 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from benchmarks import provenance
+from benchmarks.pathological import CASES
 from benchmarks.slices import Part, Slice, cut_slice
+
+if TYPE_CHECKING:
+    from benchmarks.adapter import Encoder
 
 GREETING = "Hello, world. 你好，世界。\n"
 """The short text that ends loading."""
@@ -131,7 +141,8 @@ def digest_of_tokens(tokens: Iterable[bytes]) -> str:
 
 def measure_train(options: argparse.Namespace) -> dict[str, object]:
     """Learn a vocabulary; the digests are of the learned tokens and of the merges, where the library tells them."""
-    from benchmarks.peers import PEERS, TrainOptions, Unsupported
+    from benchmarks.adapter import TrainOptions, Unsupported
+    from benchmarks.peers import PEERS
 
     peer = PEERS[options.library]
     if options.pattern not in peer.patterns or options.ties not in peer.ties:
@@ -151,35 +162,109 @@ def measure_train(options: argparse.Namespace) -> dict[str, object]:
 
 
 def measure_encode(options: argparse.Namespace) -> dict[str, object]:
-    """Encode documents, one long text or many short ones; the digest is of the ids."""
-    from benchmarks.peers import PEERS, Encoder
+    """Encode documents, one long text or many short ones; the digest is of the ids, or how many where they are counted."""
+    from benchmarks.peers import PEERS
 
+    peer = PEERS[options.library]
     text = cut_slice(options.corpus, options.part)
     work = _shaped(text, options.shape)
-    other = _shaped(cut_slice(options.corpus, options.warm), options.shape) if options.state == "steady" else None
-    encoder: Encoder = PEERS[options.library].load(options.vocabulary)
+    encoder: Encoder = peer.load(options.vocabulary)
+    call, run, digest = _encoding(encoder, options.shape, options.threads)
     _greet(encoder, options.threads)
-    batch = options.shape in ("batch", "short-batch")
-    call = "listed" if options.shape == "short" else "single"
 
-    def run(texts: list[str]) -> Any:
-        if batch:
-            return encoder.batch(texts, options.threads)
-        encode = getattr(encoder, call)
-        return [encode(one) for one in texts]
+    def warm_up() -> None:
+        if peer.remembers:
+            run(_shaped(cut_slice(options.corpus, options.warm), options.shape))
 
-    if other is not None:
-        run(other)
+    def take(state: str, texts: list[str]) -> dict[str, object]:
+        result, took = timed(lambda: run(texts))
+        asked = {"vocabulary": options.vocabulary, "state": state, "shape": options.shape}
+        if state == "steady":
+            asked["warm"] = str(options.warm) if peer.remembers else "nothing, it remembers nothing"
+        extra = {"call": call, "work_bytes": _utf8_bytes(texts)}
+        return _record(options, asked, text, took, digest(result), **extra)
+
+    if options.state == "all":
+        parts = {"cold": take("cold", work), "hot": take("hot", work)}
+        work = _shaped(cut_slice(options.corpus, options.part, before=True), options.shape)
+        warm_up()
+        return _in_parts(options, parts | {"steady": take("steady", work)})
+    if options.state == "steady":
+        warm_up()
     elif options.state == "hot":
         run(work)
-    del other
-    result, took = timed(lambda: run(work))
-    ids = encoder.batch_ids(result) if batch else Encoder.batch_ids(encoder, result)
-    asked = {"vocabulary": options.vocabulary, "state": options.state, "shape": options.shape}
-    if options.state == "steady":
-        asked["warm"] = str(options.warm)
-    extra = {"call": encoder.batch_call if batch else encoder.single_call, "work_bytes": _utf8_bytes(work)}
-    return _record(options, asked, text, took, digest_of_ids(ids), **extra)
+    return take(options.state, work)
+
+
+Run: TypeAlias = Callable[[list[str]], Any]
+Digest: TypeAlias = Callable[[Any], dict[str, object]]
+
+
+def _encoding(encoder: Encoder, shape: str, threads: int) -> tuple[str, Run, Digest]:
+    """The library's call for a shape, by name and as a function of texts, and what makes a digest of its result."""
+
+    def each(call: Callable[[str], Any]) -> Run:
+        return lambda texts: [call(text) for text in texts]
+
+    def ids_of_each(result: Any) -> dict[str, object]:
+        from benchmarks.adapter import joined
+
+        return digest_of_ids(joined(result))
+
+    if shape in ("batch", "short-batch"):
+        batch: Run = lambda texts: encoder.batch(texts, threads)  # noqa: E731
+        return encoder.batch_call, batch, lambda result: digest_of_ids(encoder.batch_ids(result))
+    if shape in ("lists", "short-lists"):
+        return "to lists", encoder.lists, ids_of_each
+    if shape == "count":
+        return "count", each(encoder.number), lambda result: {"number": sum(result)}
+    if shape == "short":
+        return "to a list", each(encoder.listed), ids_of_each
+    return encoder.single_call, each(encoder.single), ids_of_each
+
+
+def measure_hard(options: argparse.Namespace) -> dict[str, object]:
+    """Encode each of the pathological texts in one call, to an array where the library has that."""
+    from benchmarks.adapter import joined
+    from benchmarks.peers import PEERS
+
+    encoder = PEERS[options.library].load(options.vocabulary)
+    _greet(encoder, 1)
+    parts: dict[str, dict[str, object]] = {}
+    for name, made in CASES.items():
+        text = made()
+        ids, took = timed(partial(encoder.single, text))
+        asked = {"vocabulary": options.vocabulary, "case": name}
+        extra = {"call": encoder.single_call, "work_bytes": _utf8_bytes([text])}
+        parts[name] = _record(options, asked, None, took, digest_of_ids(joined([ids])), **extra)
+    return _in_parts(options, parts)
+
+
+def measure_memory(options: argparse.Namespace) -> dict[str, object]:
+    """Encode documents a hundred at a time, keeping none of the ids, and say how much more is resident afterwards."""
+    from benchmarks.peers import PEERS
+
+    text = cut_slice(options.corpus, options.part)
+    documents = text.documents()
+    encoder = PEERS[options.library].load(options.vocabulary)
+
+    def run() -> None:  # with its first call, which is when some make their caches
+        for begin in range(0, len(documents), 100):
+            encoder.batch(documents[begin : begin + 100], 1)
+
+    _give_back_free_memory()
+    _, took = timed(run)
+    gc.collect()
+    _give_back_free_memory()
+    return _record(options, {"vocabulary": options.vocabulary}, text, took, {}, rss_after=_resident())
+
+
+def _give_back_free_memory() -> None:
+    """Make the C library return what is free, so that what is resident is in use."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):
+        return
 
 
 def measure_decode(options: argparse.Namespace) -> dict[str, object]:
@@ -280,7 +365,7 @@ def _shaped(text: Slice, shape: str) -> list[str]:
     if shape == "long":
         return [text.path.read_text(encoding="utf-8")]
     documents = text.documents()
-    if shape in ("batch", "each"):
+    if shape in ("batch", "each", "lists", "count"):
         return documents
     pieces = (document[begin : begin + SHORT] for document in documents for begin in range(0, len(document), SHORT))
     return [piece for _, piece in zip(range(SHORT_TEXTS), pieces, strict=False)]
@@ -288,6 +373,24 @@ def _shaped(text: Slice, shape: str) -> list[str]:
 
 def _utf8_bytes(texts: Iterable[str]) -> int:
     return sum(len(text.encode()) for text in texts)
+
+
+OWN = (
+    *("options", "text", "cpu_seconds", "wall_seconds", "rss_before", "rss_peak", "rss_peak_of"),
+    *("digest", "call", "work_bytes"),
+)
+"""What the parts of a record do not share."""
+
+
+def _in_parts(options: argparse.Namespace, parts: dict[str, dict[str, Any]]) -> dict[str, object]:
+    """One record for several measurements of a process: what they share, their sums, and what each has of its own."""
+    records = list(parts.values())
+    whole = dict(records[0])
+    whole["parts"] = {name: {field: record[field] for field in OWN} for name, record in parts.items()}
+    for field in ("cpu_seconds", "wall_seconds"):
+        whole[field] = round(sum(record[field] for record in records), 6)
+    whole["rss_peak"] = max(record["rss_peak"] for record in records)
+    return {field: value for field, value in whole.items() if field not in ("digest", "call", "work_bytes")}
 
 
 def _record(
@@ -361,9 +464,17 @@ def arguments() -> argparse.ArgumentParser:
     encode = task("encode", measure_encode)
     corpus(encode, "last:10MB")
     encode.add_argument("--vocabulary", default="cl100k_base")
-    encode.add_argument("--state", choices=("cold", "steady", "hot"), default="cold")
+    encode.add_argument("--state", choices=("cold", "steady", "hot", "all"), default="cold")
     encode.add_argument("--warm", type=Part.parse, default=Part.parse("first:20MB"))
-    encode.add_argument("--shape", choices=("batch", "each", "long", "short", "short-batch"), default="batch")
+    shapes = ("batch", "each", "long", "lists", "count", "short", "short-batch", "short-lists")
+    encode.add_argument("--shape", choices=shapes, default="batch")
+
+    hard = task("hard", measure_hard)
+    hard.add_argument("--vocabulary", default="cl100k_base")
+
+    memory = task("memory", measure_memory)
+    corpus(memory, "first:40MB")
+    memory.add_argument("--vocabulary", default="cl100k_base")
 
     decode = task("decode", measure_decode)
     corpus(decode, "last:10MB")
@@ -384,7 +495,8 @@ def arguments() -> argparse.ArgumentParser:
 def main() -> None:
     """Measure as the command line says and print the record."""
     options = arguments().parse_args()
-    from benchmarks.peers import PEERS, Unsupported
+    from benchmarks.adapter import Unsupported
+    from benchmarks.peers import PEERS
 
     if options.library not in PEERS:
         sys.exit(f"no adapter for {options.library}; there are: {', '.join(PEERS)}")

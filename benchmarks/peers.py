@@ -1,8 +1,4 @@
-"""One adapter a library: how each is told to train, load, encode and decode, in the fastest call it offers for the job.
-
-An adapter does three things apart from one another, so that `measure.py` can time the middle one alone: get its input
-ready, do the work, turn the result into a common form for comparison. What a library cannot do is an `Unsupported`.
-bbpe is one adapter among the others and is called as its users call it.
+"""Adapters of the libraries that train, bbpe among them, called as its users call it; and the list of all peers.
 
 To add a library: subclass `Peer` (and `Encoder`), name it in `PEERS`, name the cells it takes part in in `sweep.py`.
 """
@@ -12,119 +8,15 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.slices import SEPARATOR, Slice
-from benchmarks.vocabularies import PATTERNS, VOCABULARIES, RankVocabulary, byte_alphabet, tokenizer_json
-
-Ids = npt.NDArray[np.uint32]
-
-
-class Unsupported(Exception):
-    """The library has no such task, or not with these options."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainOptions:
-    """What every library is asked to learn.
-
-    Attributes:
-        pattern: a name in `PATTERNS`.
-        vocab_size: entries, the 256 bytes included; no special tokens.
-        ties: the order of the bytes' ids, which decides ties: `value`, or `gpt2` as in OpenAI's and Hugging Face's
-            files. A library knows one of the two; bbpe is measured in the one that it is compared with.
-        threads: threads it may use.
-    """
-
-    pattern: str
-    vocab_size: int
-    ties: str
-    threads: int
-
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """A trained vocabulary for comparison: tokens in the order learned, bytes left out, and the merges if known."""
-
-    tokens: list[bytes]
-    merges: list[tuple[bytes, bytes]] | None
-
-
-class Encoder:
-    """A loaded vocabulary. `batch` and `single` return what the library returns; `*_ids` read it after the timer."""
-
-    batch_call: ClassVar[str]
-    single_call: ClassVar[str]
-
-    def batch(self, documents: list[str], threads: int) -> Any:
-        """All documents in the library's best way of doing many."""
-        raise Unsupported("no batch call")
-
-    def single(self, text: str) -> Any:
-        """One text, to a numpy array where the library has that, else to a list."""
-        raise Unsupported("no call for one text")
-
-    def listed(self, text: str) -> Any:
-        """One text, to a list of ids."""
-        raise Unsupported("no call for one text")
-
-    def batch_ids(self, result: Any) -> Ids:
-        """The ids of what `batch` returned, one document after another."""
-        return _joined(result)
-
-    def decode_array(self, ids: Ids) -> bytes:
-        """Ids in an array to bytes."""
-        raise Unsupported("decodes no array")
-
-    def decode_list(self, ids: list[int]) -> str:
-        """Ids in a list to text."""
-        raise Unsupported("decodes no list")
-
-
-class Peer:
-    """A library under measurement."""
-
-    distribution: ClassVar[str]
-    module: ClassVar[str]
-    ties: ClassVar[frozenset[str]] = frozenset()
-    patterns: ClassVar[frozenset[str]] = frozenset()
-
-    def imported(self, module: str | None = None) -> Any:
-        """The library, or a module of it, imported when first wanted: most processes measure one of the others."""
-        return import_module(module or self.module)
-
-    def environment(self, threads: int) -> dict[str, str]:
-        """Environment variables to set before the library is imported."""
-        return {"RAYON_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false"}
-
-    def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
-        """The training run, its input already in memory in the form that the library takes."""
-        raise Unsupported(f"{self.distribution} does not train")
-
-    def learned(self, result: Any) -> Learned | None:
-        """What the run learned; None where the algorithm is another, so that there is nothing to compare."""
-        raise NotImplementedError
-
-    def load(self, vocabulary: str) -> Encoder:
-        """Load a published vocabulary from its file."""
-        raise Unsupported(f"{self.distribution} does not load {vocabulary}")
-
-    def counter(self, source: Sequence[str] | str, pattern: str, threads: int) -> Callable[[], Any]:
-        """Count the pretokens of documents, or of a file named by its path."""
-        raise Unsupported(f"{self.distribution} does not count pretokens")
-
-    def counted(self, result: Any) -> list[npt.NDArray[Any]]:
-        """Arrays that hold all there is of a count."""
-        raise NotImplementedError
-
-
-def _joined(arrays: Sequence[Any]) -> Ids:
-    return np.concatenate([np.asarray(array, dtype=np.uint32) for array in arrays])
+from benchmarks.adapter import Encoder, Ids, Learned, Peer, TrainOptions, published
+from benchmarks.encoders import Fastokens, Quicktok, RsBpe, Snaptokens, Splintr, Tiktoken, Tokie, Toktok, Tuetoken
+from benchmarks.slices import Slice
+from benchmarks.vocabularies import PATTERNS, VOCABULARIES, byte_alphabet, tokenizer_json
 
 
 def _tokens(merges: list[tuple[bytes, bytes]]) -> list[bytes]:
@@ -149,6 +41,13 @@ class _BbpeEncoder(Encoder):
 
     def listed(self, text: str) -> Any:
         return self.tokenizer.encode(text)
+
+    def lists(self, texts: list[str]) -> Any:
+        return self.tokenizer.encode_batch(texts, threads=1)
+
+    def number(self, text: str) -> int:
+        number: int = self.tokenizer.count(text)
+        return number
 
     def decode_array(self, ids: Ids) -> bytes:
         data: bytes = self.tokenizer.decode_bytes(ids)
@@ -185,8 +84,11 @@ class Bbpe(Peer):
         return Learned(_tokens(merges), merges)
 
     def load(self, vocabulary: str) -> Encoder:
-        bbpe = self.imported()
-        return _BbpeEncoder(bbpe.load(vocabulary))
+        load = self.imported().load
+        known = VOCABULARIES.get(vocabulary)
+        if known is None or known.bbpe_pattern is None:
+            return _BbpeEncoder(load(vocabulary))
+        return _BbpeEncoder(load(known.path, format="tiktoken", pattern=known.bbpe_pattern, special_tokens={}))
 
     def counter(self, source: Sequence[str] | str, pattern: str, threads: int) -> Callable[[], Any]:
         count_pretokens = self.imported("bbpe.counts").count_pretokens
@@ -258,54 +160,7 @@ class Tokenizers(Peer):
         return Learned(_tokens(merges), merges)
 
     def load(self, vocabulary: str) -> Encoder:
-        return _TokenizersEncoder(self.imported().Tokenizer.from_file(str(tokenizer_json(_known(vocabulary)))))
-
-
-class _TiktokenEncoder(Encoder):
-    batch_call = "encode_to_numpy of each"
-    single_call = "encode_to_numpy"
-
-    def __init__(self, encoding: Any) -> None:
-        self.encoding = encoding
-
-    def batch(self, documents: list[str], threads: int) -> Any:
-        if threads > 1:  # its own batch call, a pool of Python threads around the call that returns a list
-            return self.encoding.encode_ordinary_batch(documents, num_threads=threads)
-        encode = self.encoding.encode_to_numpy  # the quickest of its calls for one document
-        return [encode(document, disallowed_special=()) for document in documents]
-
-    def single(self, text: str) -> Any:
-        return self.encoding.encode_to_numpy(text, disallowed_special=())
-
-    def listed(self, text: str) -> Any:
-        return self.encoding.encode_ordinary(text)
-
-    def decode_array(self, ids: Ids) -> bytes:
-        data: bytes = self.encoding.decode_bytes(ids.tolist())  # twice as quick as reading the array itself
-        return data
-
-    def decode_list(self, ids: list[int]) -> str:
-        text: str = self.encoding.decode(ids)
-        return text
-
-
-class Tiktoken(Peer):
-    """OpenAI's tiktoken; its own training is for teaching and is not measured."""
-
-    distribution = "tiktoken"
-    module = "tiktoken"
-
-    def load(self, vocabulary: str) -> Encoder:
-        tiktoken = self.imported()
-        known = _known(vocabulary)
-        return _TiktokenEncoder(
-            tiktoken.Encoding(
-                known.name,
-                pat_str=known.pattern,
-                mergeable_ranks=known.ranks(),
-                special_tokens=known.special_tokens,
-            )
-        )
+        return _TokenizersEncoder(self.imported().Tokenizer.from_file(str(tokenizer_json(published(vocabulary)))))
 
 
 class _GigatokenEncoder(Encoder):
@@ -347,7 +202,7 @@ class Gigatoken(Peer):
     def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
         gigatoken = self.imported()
         data = text.data()
-        return lambda: gigatoken.train_bpe(data, options.vocab_size, [], separator=SEPARATOR)
+        return lambda: gigatoken.train_bpe(data, options.vocab_size, [], separator=text.separator)
 
     def learned(self, result: Any) -> Learned:
         merges = [(bytes(left), bytes(right)) for left, right in result[1]]
@@ -355,126 +210,10 @@ class Gigatoken(Peer):
 
     def load(self, vocabulary: str) -> Encoder:
         gigatoken = self.imported()
-        known = _known(vocabulary)
+        known = published(vocabulary)
+        if not known.from_ranks:
+            return _GigatokenEncoder(gigatoken.Tokenizer.from_json(tokenizer_json(known).read_text(encoding="utf-8")))
         return _GigatokenEncoder(gigatoken.Tokenizer.from_tiktoken(known.path, known.scheme, known.special_tokens))
-
-
-class _FastokensEncoder(Encoder):
-    batch_call = "encode_batch_flat"
-    single_call = "encode_ordinary, .ids"
-
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-
-    def batch(self, documents: list[str], threads: int) -> Any:
-        ids, offsets = self.tokenizer.encode_batch_flat(documents, split_special_tokens=True)
-        return np.frombuffer(ids, np.uint32), np.frombuffer(offsets, np.uint64)
-
-    def batch_ids(self, result: Any) -> Ids:
-        ids: Ids = result[0]
-        return ids
-
-    def single(self, text: str) -> Any:
-        return self.tokenizer.encode_ordinary(text).ids
-
-    def listed(self, text: str) -> Any:
-        return self.single(text)
-
-    def decode_list(self, ids: list[int]) -> str:
-        text: str = self.tokenizer.decode(ids)
-        return text
-
-
-class Fastokens(Peer):
-    """fastokens; heeds no thread setting, so `measure.py` pins the process to as many CPUs as threads."""
-
-    distribution = "fastokens"
-    module = "fastokens"
-
-    def load(self, vocabulary: str) -> Encoder:
-        fastokens = self.imported()
-        known = _known(vocabulary)
-        return _FastokensEncoder(
-            fastokens.Tokenizer.from_tiktoken(
-                str(known.path), pattern=known.oniguruma, special_tokens=known.special_tokens
-            )
-        )
-
-
-class _TokieEncoder(Encoder):
-    batch_call = "encode_batch_flat"
-    single_call = "encode, .ids"
-
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-
-    def batch(self, documents: list[str], threads: int) -> Any:
-        return self.tokenizer.encode_batch_flat(documents, add_special_tokens=False)
-
-    def batch_ids(self, result: Any) -> Ids:
-        return np.asarray(result[0], dtype=np.uint32)
-
-    def single(self, text: str) -> Any:
-        return self.tokenizer.encode(text, add_special_tokens=False).ids
-
-    def listed(self, text: str) -> Any:
-        return self.single(text)
-
-    def decode_array(self, ids: Ids) -> bytes:
-        data: bytes = self.tokenizer.decode_bytes(ids.tolist())
-        return data
-
-    def decode_list(self, ids: list[int]) -> str:
-        text: str = self.tokenizer.decode(ids)
-        return text
-
-
-class Tokie(Peer):
-    """tokie."""
-
-    distribution = "tokie"
-    module = "tokie"
-
-    def load(self, vocabulary: str) -> Encoder:
-        tokie = self.imported()
-        return _TokieEncoder(tokie.Tokenizer.from_json(str(tokenizer_json(_known(vocabulary)))))
-
-
-class _RsBpeEncoder(Encoder):
-    batch_call = "encode of each"
-    single_call = "encode"
-
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-
-    def batch(self, documents: list[str], threads: int) -> Any:
-        if threads > 1:
-            return self.tokenizer.encode_batch(documents)[0]
-        encode = self.tokenizer.encode
-        return [encode(document) for document in documents]
-
-    def single(self, text: str) -> Any:
-        return self.tokenizer.encode(text)
-
-    def listed(self, text: str) -> Any:
-        return self.single(text)
-
-    def decode_list(self, ids: list[int]) -> str:
-        text: str = self.tokenizer.decode(ids)
-        return text
-
-
-class RsBpe(Peer):
-    """rs-bpe, the `bpe` crate of rust-gems; its vocabularies are built in."""
-
-    distribution = "rs-bpe"
-    module = "rs_bpe"
-
-    def load(self, vocabulary: str) -> Encoder:
-        openai = self.imported("rs_bpe.bpe").openai
-        if not hasattr(openai, vocabulary):
-            raise Unsupported(f"rs-bpe has cl100k_base and o200k_base built in, not {vocabulary}")
-        return _RsBpeEncoder(getattr(openai, vocabulary)())
 
 
 class Rustbpe(Peer):
@@ -528,6 +267,57 @@ class Ffbpe(Peer):
         return Learned([token for _, token in ranks[256:]], None)
 
 
+class Bpeasy(Peer):
+    """bpeasy; says which tokens it learned. Slow where pretokens hardly repeat, as in Chinese."""
+
+    distribution = "bpeasy"
+    module = "bpeasy"
+    ties = frozenset({"value"})
+    patterns = frozenset(PATTERNS)
+
+    def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
+        bpeasy = self.imported()
+        documents = text.documents()
+        longest = 1 << 16  # bytes of a token; it wants a limit
+        return lambda: bpeasy.train_bpe(iter(documents), PATTERNS[options.pattern], longest, options.vocab_size)
+
+    def learned(self, result: Any) -> Learned:
+        ranks = sorted((rank, bytes(token)) for token, rank in result.items())
+        return Learned([token for _, token in ranks[256:]], None)
+
+
+class Gigabpe(Peer):
+    """gigabpe; trains with GPT-2's pattern, from files, which it reads inside the timer (the system holds them).
+
+    Its alphabet is the bytes that occur, so it learns some hundred merges more for a vocabulary of the same size; those
+    are left out of the comparison.
+    """
+
+    distribution = "gigabpe"
+    module = "gigabpe"
+    ties = frozenset({"gpt2"})
+    patterns = frozenset({"gpt2"})
+
+    def trainer(self, text: Slice, options: TrainOptions) -> Callable[[], Any]:
+        train = self.imported().train_bpe
+        path = [str(text.path)]
+
+        def run() -> Any:
+            result = train(path, options.vocab_size, min_frequency=2, pretokenizer="bytelevel", threads=options.threads)
+            return result[1], options.vocab_size - 256
+
+        return run
+
+    def learned(self, result: Any) -> Learned:
+        byte_of = {character: byte for byte, character in enumerate(byte_alphabet())}
+
+        def token(spelled: str) -> bytes:
+            return bytes([byte_of[character] for character in spelled])
+
+        merges = [(token(left), token(right)) for left, right in result[0][: result[1]]]
+        return Learned(_tokens(merges), merges)
+
+
 class Sentencepiece(Peer):
     """sentencepiece BPE with byte fallback: merges characters, not bytes, and has no regular expression.
 
@@ -568,12 +358,6 @@ class Sentencepiece(Peer):
         return None
 
 
-def _known(vocabulary: str) -> RankVocabulary:
-    if vocabulary not in VOCABULARIES:
-        raise Unsupported(f"no rank file known for {vocabulary}; known: {', '.join(VOCABULARIES)}")
-    return VOCABULARIES[vocabulary]
-
-
 PEERS: dict[str, Peer] = {
     peer.distribution: peer
     for peer in (
@@ -587,5 +371,12 @@ PEERS: dict[str, Peer] = {
         Fastokens(),
         Tokie(),
         RsBpe(),
+        Snaptokens(),
+        Quicktok(),
+        Toktok(),
+        Tuetoken(),
+        Splintr(),
+        Bpeasy(),
+        Gigabpe(),
     )
 }

@@ -15,11 +15,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks.goals import GOALS, Goal
+from benchmarks.curves import Scale, curves, drawing
+from benchmarks.goals import BEST, GOALS, Goal
 from benchmarks.results import Cell, Record, Runs, Spread, cells, equality, ratio, read_results
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "README.md"
+DRAWING = HERE / "training.svg"
 MEGABYTE = 1_000_000
 FEWEST_ROUNDS = 5
 
@@ -156,40 +158,61 @@ def seconds(runs: Runs, field: str) -> str:
     return number(runs.spread(field).median)
 
 
+UNITS = {
+    "times faster": " ×",
+    "threads": " ×",
+    "share of peak": "",
+    "share of growth": "",
+    "seconds": " s",
+    "megabytes": " MB",
+}
+
+
 def goals(found: dict[str, Cell]) -> str:
     """Every goal with what was measured; met means that the median reaches it."""
     rows = []
     for goal in GOALS:
-        measured = reached(goal, found)
+        measured, peer = reached(goal, found)
         if measured is None:
             continue
         least = goal.quantity in ("times faster", "threads")
         met = measured.median >= goal.wanted if least else measured.median <= goal.wanted
-        unit = {"times faster": " ×", "threads": " ×", "share of peak": "", "share of growth": "", "seconds": " s"}[
-            goal.quantity
-        ]
+        unit = UNITS[goal.quantity]
         wanted = f"{'at least' if least else 'at most'} {number(goal.wanted)}{unit}"
-        rows.append([goal.what, wanted, shown(measured, unit), "yes" if met else "**no**"])
-    return markdown(["goal", "wanted", "measured", "met"], rows)
+        against = peer if goal.peer != BEST else f"{peer}, the best"
+        rows.append([goal.what, against, wanted, shown(measured, unit), "yes" if met else "**no**"])
+    return markdown(["goal", "against", "wanted", "measured", "met"], rows)
 
 
-def reached(goal: Goal, found: dict[str, Cell]) -> Spread | None:
-    """What was measured for a goal, None where it was not."""
+def reached(goal: Goal, found: dict[str, Cell]) -> tuple[Spread | None, str]:
+    """What was measured for a goal, None where it was not, and which library was compared with."""
     cell = found.get(goal.cell)
     base = cell.bbpe if cell is not None else None
     if cell is None or base is None:
-        return None
+        return None, ""
     if goal.quantity == "seconds":
-        return base.spread("wall_seconds")
+        return base.spread("wall_seconds"), "–"
+    if goal.quantity == "megabytes":
+        return base.spread("rss_growth").scaled(1 / MEGABYTE), "–"
     if goal.quantity == "threads":
         more = next((runs for runs in cell.runs if runs.threads == 2 and runs.records), None)
-        return ratio(base, more, "wall_seconds") if more is not None else None
-    peer = cell.of(goal.peer)
-    if peer is None:
-        return None
-    if goal.quantity == "times faster":
-        return ratio(peer, base, "cpu_seconds")
-    return ratio(base, peer, "rss_peak" if goal.quantity == "share of peak" else "rss_growth")
+        return ratio(base, more, "wall_seconds") if more is not None else None, "one thread"
+    other = found.get(goal.peer_cell) if goal.peer_cell else cell
+    field = {"share of peak": "rss_peak", "share of growth": "rss_growth"}.get(goal.quantity, "cpu_seconds")
+    peer = best(cell, field) if goal.peer == BEST else other.of(goal.peer) if other is not None else None
+    if peer is None or equality(peer, base).startswith("**"):
+        return None, ""
+    name = f"bbpe, {goal.peer_cell.rpartition('/')[2]}" if goal.peer_cell else peer.library
+    return ratio(peer, base, field) if goal.quantity == "times faster" else ratio(base, peer, field), name
+
+
+def best(cell: Cell, field: str) -> Runs | None:
+    """The library with the least of something, of those with bbpe's result, bbpe left out."""
+    base = cell.bbpe
+    peers = [runs for runs in cell.runs if runs.records and runs.library != "bbpe"]
+    peers = [runs for runs in peers if equality(runs, base) not in ("other algorithm",)]
+    peers = [runs for runs in peers if not equality(runs, base).startswith("**")]
+    return min(peers, key=lambda runs: runs.spread(field).median, default=None)
 
 
 def train(found: dict[str, Cell]) -> str:
@@ -237,6 +260,52 @@ def train(found: dict[str, Cell]) -> str:
     return "\n\n".join(parts) or "Not measured yet."
 
 
+def scale(found: dict[str, Cell]) -> str:
+    """Training on more text and to more tokens: a row for each library and cell, then the fitted exponents."""
+    rows = []
+    for cell in sorted(chosen(found, "scale"), key=lambda cell: _in_order(cell.name)):
+        size = Scale.of(cell.name)
+        for runs in (runs for runs in cell.runs if runs.records):
+            base = cell.bbpe
+            memory = ratio(base, runs, "rss_peak") if base is not None and runs is not base else None
+            loads = [record["moment"]["load"] for record in runs.records.values()]
+            rows.append(
+                [
+                    size.text,
+                    str(size.megabytes),
+                    f"{size.thousands},000",
+                    f"{label(runs)}, {size.pattern}",
+                    equality(runs, base),
+                    shown(runs.spread("cpu_seconds")),
+                    faster(runs, base),
+                    number(runs.spread("rss_peak").median / MEGABYTE),
+                    number(memory.median) if memory is not None else "–",
+                    number(max(loads)) if None not in loads else "–",
+                ]
+            )
+    head = ["text", "MB", "vocabulary", "library, pattern", "merges equal", "CPU s", "bbpe is as fast", "peak MB"]
+    head += ["bbpe's peak by its", "load"]
+    fitted = [
+        [
+            curve.library,
+            curve.text,
+            what,
+            f"{curve.exponent:.2f}",
+            f"{number(curve.points[0][0])} to {number(curve.points[-1][0])}",
+        ]
+        for by, what in (("megabytes", "MB of text"), ("thousands", "thousands of tokens"))
+        for curve in curves(found, by=by)
+        if curve.exponent is not None
+    ]
+    table = markdown(["library", "text", "grows with", "exponent", "from"], fitted)
+    return markdown(head, rows) + "\n\n" + table
+
+
+def _in_order(name: str) -> tuple[bool, bool, int, int, str]:
+    size = Scale.of(name)
+    return size.text != "zh", size.text == "mixed", size.megabytes, size.thousands, size.pattern + size.ties
+
+
 def encode(found: dict[str, Cell]) -> str:
     """Cold, steady and hot beside one another, a table for each text and vocabulary."""
     states = ("cold", "steady", "hot")
@@ -252,8 +321,8 @@ def encode(found: dict[str, Cell]) -> str:
 
 
 def shapes(found: dict[str, Cell]) -> str:
-    """One call a document, 100,000 short strings one by one, and the same in one call."""
-    names = ("each", "short", "short-batch")
+    """One call a document, to an array, a number or a list; 100,000 short strings one by one, and in one call."""
+    names = ("each", "count", "lists", "short", "short-lists", "short-batch")
     parts = []
     for stem in stems(found, "encode", names):
         here = {name: found[f"{stem}/{name}"] for name in names if f"{stem}/{name}" in found}
@@ -262,6 +331,37 @@ def shapes(found: dict[str, Cell]) -> str:
             head += [f"{name} MB/s", f"bbpe is as fast, {name}"]
         parts.append(side_by_side(stem, here, head, memory=False))
     return "\n\n".join(parts) or "Not measured yet."
+
+
+def hard(found: dict[str, Cell]) -> str:
+    """A row for each pathological text, a column for each library."""
+    here = list(chosen(found, "hard"))
+    libraries = list(dict.fromkeys(runs.library for cell in here for runs in cell.runs))
+    rows = []
+    for cell in here:
+        row = [cell.name.rpartition("/")[2]]
+        for library in libraries:
+            runs = cell.of(library)
+            if runs is None:
+                row.append("–")
+            elif equality(runs, cell.bbpe).startswith("**"):
+                row.append("other ids")
+            else:
+                row.append(number(runs.spread("cpu_seconds").median * 1000))
+        against = cell.of("tiktoken")
+        rows.append([*row, faster(against, cell.bbpe) if against is not None else "–"])
+    return markdown(["text", *(f"{library}, ms" for library in libraries), "bbpe is as fast as tiktoken"], rows)
+
+
+def memory(found: dict[str, Cell]) -> str:
+    """What stays resident after encoding."""
+    rows = []
+    for cell in chosen(found, "memory"):
+        for runs in (runs for runs in cell.runs if runs.records):
+            text = f"{corpus(cell)}, {number(work(runs))} MB"
+            kept = runs.spread("rss_growth").scaled(1 / MEGABYTE)
+            rows.append([text, label(runs), shown(runs.spread("rss_before").scaled(1 / MEGABYTE)), shown(kept)])
+    return markdown(["text", "library", "MB before, text included", "MB more after"], rows)
 
 
 def decode(found: dict[str, Cell]) -> str:
@@ -367,8 +467,11 @@ BLOCKS: dict[str, Callable[[dict[str, Cell]], str]] = {
     "glance": glance,
     "goals": goals,
     "train": train,
+    "scale": scale,
     "encode": encode,
     "shapes": shapes,
+    "hard": hard,
+    "memory": memory,
     "decode": decode,
     "threads": threads,
     "start": start,
@@ -400,18 +503,18 @@ def main() -> None:
     options = parser.parse_args()
     found: dict[str, Cell] = {}
     for path in options.results or sorted((HERE / "results").glob("*.jsonl")):
-        found |= cells(read_results(path))
+        found |= cells(record for record in read_results(path) if "cell" in record)  # others are not of a sweep
     if options.print:
         for name, block in BLOCKS.items():
             print(f"## {name}\n\n{block(found)}\n")
         return
     page = PAGE.read_text(encoding="utf-8")
-    new = filled(page, found)
-    if options.check:
-        if new != page:
-            sys.exit(f"{PAGE} is not what the results say; run python -m benchmarks.render")
-    else:
-        PAGE.write_text(new, encoding="utf-8")
+    new = {PAGE: filled(page, found), DRAWING: drawing(found)}
+    for path, text in new.items():
+        if not options.check:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            sys.exit(f"{path} is not what the results say; run python -m benchmarks.render")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +117,10 @@ def cells(records: Iterable[Record]) -> dict[str, Cell]:
     """Records by cell, in the order first taken; within a cell bbpe, then the others as first taken in any cell."""
     taken: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     order: dict[str, int] = {"bbpe": -1}
-    for record in records:
+    for record in chain.from_iterable(map(_parts, records)):
         if "failed" not in record:
-            record = record | {"rss_growth": record["rss_peak"] - record["rss_before"]}
+            reached = record.get("rss_after", record["rss_peak"])
+            record = record | {"rss_growth": reached - record["rss_before"]}
         taken[record["cell"]][record["key"]].append(record)
         order.setdefault(record["library"], len(order))
     result = {}
@@ -135,6 +137,16 @@ def cells(records: Iterable[Record]) -> dict[str, Cell]:
     return result
 
 
+def _parts(record: Record) -> Iterator[Record]:
+    """A record of several measurements in a row as one for each, in a cell of its own; any other as it is."""
+    failed: list[str] = record.get("part_names", [])
+    parts: dict[str, Record] = record.get("parts") or {name: {} for name in failed}
+    for name, part in parts.items():
+        yield {**record, **part, "cell": f"{record['cell']}/{name}"}
+    if not parts:
+        yield record
+
+
 def equality(runs: Runs, base: Runs | None) -> str:
     """Whether a library's result is bbpe's, by the strongest digest that both have, in words for a table."""
     if not runs.any["digest"]:
@@ -148,4 +160,6 @@ def equality(runs: Runs, base: Runs | None) -> str:
     for name, word in (("merges", "yes"), ("tokens", "yes (tokens)")):
         if name in runs.digests and name in base.digests:
             return word if runs.digests[name] == base.digests[name] else "**no**"
+    if "number" in runs.digests and len(runs.digests) != len(base.digests):  # one of the two only counts
+        return "yes (number)" if runs.digests["number"] == base.digests["number"] else "**no**"
     return "yes" if runs.digests == base.digests else "**no**"

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.goals import GOALS
+from benchmarks.goals import BEST, GOALS
 from benchmarks.measure import digest_of_ids, digest_of_tokens, timed
-from benchmarks.render import BLOCKS, PAGE, filled, number
+from benchmarks.pathological import CASES
+from benchmarks.render import BLOCKS, PAGE, best, filled, number
 from benchmarks.results import cells, equality, ratio, read_results
 from benchmarks.slices import Part, cut_slice
 from benchmarks.sweep import FULL, Sweep, plan
@@ -170,10 +171,58 @@ def test_cells_have_names_of_their_own_and_measurements_of_their_own() -> None:
 
 
 def test_every_goal_speaks_of_a_cell_and_a_library_in_it() -> None:
-    every = {cell.name: cell for cell in plan({"zh": "zh-web", "en": "en-web"}, FULL, ["cl100k_base"])}
+    libraries: dict[str, set[str]] = {}
+    for cell in plan({"zh": "zh-web", "en": "en-web"}, FULL, ["cl100k_base", "o200k_base"]):
+        for name in cell.names:
+            libraries.setdefault(name, set()).update(measurement.library for measurement in cell.measurements)
     for goal in GOALS:
-        libraries = {measurement.library for measurement in every[goal.cell].measurements}
-        assert {"bbpe", goal.peer or "bbpe"} <= libraries
+        assert "bbpe" in libraries[goal.cell]
+        assert goal.peer in ("", BEST) or goal.peer in libraries[goal.peer_cell or goal.cell]
+
+
+def test_a_record_in_parts_is_as_many_cells() -> None:
+    parts = {state: {"cpu_seconds": seconds} for state, seconds in (("cold", 2.0), ("hot", 1.0))}
+    whole = record(1, "bbpe", 3.0, cell="encode/zh/x", parts=parts)
+    failed = record(1, "tiktoken", 0.0, cell="encode/zh/x", failed="no room", part_names=["cold", "hot"])
+    found = cells([whole, failed])
+    assert list(found) == ["encode/zh/x/cold", "encode/zh/x/hot"]
+    for state, seconds in (("cold", 2.0), ("hot", 1.0)):
+        base = found[f"encode/zh/x/{state}"].bbpe
+        assert base is not None
+        assert base.spread("cpu_seconds").median == seconds
+        assert found[f"encode/zh/x/{state}"].runs[1].failures == ("no room",)
+
+
+def test_what_is_only_counted_is_compared_by_its_number() -> None:
+    records = [record(1, "bbpe", 1.0), record(1, "toktok-rs", 1.0, digest={"number": 3})]
+    records.append(record(1, "tuetoken", 1.0, digest={"number": 4}))
+    cell = cells(records)["encode/zh/cl100k_base/cold"]
+    assert [equality(runs, cell.bbpe) for runs in cell.runs] == ["–", "yes (number)", "**no**"]
+    quickest = best(cell, "cpu_seconds")
+    assert quickest is not None
+    assert quickest.library == "toktok-rs"
+
+
+def test_the_text_before_a_part_ends_where_the_part_begins(corpus: Path) -> None:
+    end, before = (cut_slice(str(corpus), Part("last", 500), before=before).documents() for before in (False, True))
+    assert before + end == DOCUMENTS[-len(before + end) :]
+    assert before
+
+
+def test_a_mixture_holds_both_corpora_evenly(corpus: Path) -> None:
+    other = corpus.with_name("other.txt")
+    other.write_text("\n\n".join(f"other {place}" for place in range(100)), encoding="utf-8")
+    documents = cut_slice(f"{corpus}+{other}", Part("first", 100_000)).documents()
+    assert sorted(documents) == sorted(DOCUMENTS + [f"other {place}" for place in range(100)])
+    assert sum("other" in document for document in documents[: len(documents) // 2]) == 50
+
+
+def test_pathological_texts_are_the_same_in_every_run_and_as_long_as_they_say() -> None:
+    assert len(CASES) == 12
+    for name, made in CASES.items():
+        size = len(made().encode())
+        assert size == len(made().encode())
+        assert abs(size - (1_000_000 if name.endswith("1M") else 100_000)) < 10
 
 
 def test_the_page_has_the_markers_of_every_block_and_filling_it_twice_changes_nothing() -> None:

@@ -11,12 +11,14 @@ import lzma
 import os
 import sys
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bbpe._count import utf8_block
 from bbpe.corpus import Corpus, Source, open_corpus
 from bbpe.errors import CorpusError, MissingExtraError
 
@@ -503,3 +505,27 @@ def test_documents_that_end_with_no_files_open(tmp_path: Path) -> None:
     next(iter(corpus.streams[0]))
     corpus.close()
     assert corpus.sources == ()
+
+
+# ---- many documents in one block ----------------------------------------------------------------------
+
+UNITS = ["a", "é", "ÿ", "Ā", "中", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff", "😀", "\U0010ffff", "\0"]
+
+
+@given(st.lists(st.one_of(st.text(), st.text(alphabet=UNITS, max_size=60), st.binary(max_size=30)), max_size=12))
+def test_a_block_is_its_documents_in_utf_8(documents: list[str | bytes]) -> None:
+    made = utf8_block(documents)
+    assert not isinstance(made, int)
+    data, ends = made
+    encoded = [document.encode() if isinstance(document, str) else document for document in documents]
+    assert data == b"".join(encoded)
+    assert ends.tolist() == list(accumulate(map(len, encoded)))
+
+
+@pytest.mark.parametrize("other", ["a" * 9, "中" * 9, "😀"])
+@pytest.mark.parametrize("before", range(10))
+def test_a_lone_surrogate_names_its_document(other: str, before: int) -> None:
+    bad = other + "中" * before + "\ud83d" + other
+    documents = [other] * before + [bad, other]
+    assert utf8_block(list(documents)) == before
+    assert f"document {before}: lone surrogate U+D83D at character {len(other) + before}" in refusal(documents)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import pairwise
@@ -63,6 +64,42 @@ def test_errors_is_as_for_bytes_decode(tok: Tokenizer) -> None:
         tok.decode([0xE4, 0xBD], errors="strict")
     with pytest.raises(LookupError):
         tok.decode([0xE4, 0xBD], errors="no such handler")
+
+
+EVERY_KIND = ["", "a", "é", "中", "😀", "\x7f\x80\u07ff\u0800\uffff\U00010000\U0010ffff", "ࠀ퟿\ue000"]
+
+
+@pytest.mark.parametrize("unit", EVERY_KIND)
+@pytest.mark.parametrize("before", EVERY_KIND)
+def test_a_str_is_as_python_makes_it_whatever_its_widest_character(tok: Tokenizer, unit: str, before: str) -> None:
+    # Equal and hashed alike only if the kind is the narrowest that does; lengths around the steps of eight bytes.
+    for times in (1, 3, 8, 17):
+        for after in ("", "a" * 7, "b" * 19):
+            text = before + unit * times + after
+            decoded = tok.decode(list(text.encode()))
+            assert decoded == text
+            assert sys.getsizeof(decoded) <= sys.getsizeof("".join(text)) + 32
+            assert {decoded: 1}[text] == 1
+            assert decoded.encode() == text.encode()
+
+
+@given(st.lists(st.one_of(st.binary(max_size=6), st.text(max_size=6).map(lambda text: text.encode()))), st.data())
+def test_bytes_that_are_no_text_decode_as_in_python(parts: list[bytes], data: st.DataObject) -> None:
+    tokenizer = tokenizer_of(reference.Vocabulary(BYTES, merges=()))
+    whole = b"".join(parts)
+    errors = data.draw(st.sampled_from(["replace", "ignore", "backslashreplace", "surrogateescape"]))
+    assert tokenizer.decode(list(whole), errors=errors) == whole.decode("utf-8", errors)
+    assert tokenizer.decode(np.frombuffer(whole, np.uint8), errors=errors) == whole.decode("utf-8", errors)
+
+
+def test_ids_past_those_whose_bytes_are_kept_by_id() -> None:
+    far = (1 << 20) - 1
+    tokens = BYTES | {far: b"before", far + 1: b"behind", far + 2: "长于十六字节的一个词".encode()}
+    tokenizer = Tokenizer(Vocabulary(tokens, merges=[], pattern=get_pattern("llama3")))
+    ids = [far, far + 1, 97, far + 2, far]
+    assert tokenizer.decode_bytes(ids) == b"".join(tokens[id] for id in ids)
+    with pytest.raises(EncodeError, match=rf"id {far + 3} at position 1 "):
+        tokenizer.decode_bytes([97, far + 3])
 
 
 def test_tokens_of_each_length_beside_one_another() -> None:

@@ -442,7 +442,7 @@ def test_a_token_with_two_pairs_forms_by_the_one_that_its_bytes_alone_take() -> 
 @pytest.mark.parametrize("unit", ["中", "abc"])
 @pytest.mark.parametrize("times", [1, 2, 5, 6, 15, 16, 31, 32, 40])
 def test_a_token_that_no_merge_reaches_is_itself_only_as_a_whole_pretoken(times: int, unit: str, around: str) -> None:
-    # 3 bytes (the table of characters), 15 | 18 (short | long cache), 45 | 48 (long | none), 93 | 96 (scan | heap).
+    # 3 bytes (the table of characters), 15 | 18 (short | long cache), 45 | 48 (long | none), 93 | 96 (scan | by rank).
     # As a part it is a segment all the same: no token bridges to what is around it.
     token = (unit * times).encode()
     part = around.replace(" ", unit * times).encode()
@@ -473,7 +473,7 @@ def test_whole_pretokens_of_each_length_beside_their_beginnings(length: int) -> 
 
 
 @pytest.mark.parametrize("tokens", [(), (b"aa", b"aaaa"), (b"ab", b"abab", b"aba")])
-def test_segments_of_every_length_up_to_past_the_heap(tokens: tuple[bytes, ...]) -> None:
+def test_segments_of_every_length_up_to_past_the_long(tokens: tuple[bytes, ...]) -> None:
     # Without merges a segment has as many ids as bytes: 4 | 5 and 20 | 21 are passed on the way to 15 | 16, 46 | 47
     # and 95 | 96. Each text is encoded twice, so the second comes from where the first was kept.
     ids = {97: b"a", 98: b"b"} | {256 + place: token for place, token in enumerate(tokens)}
@@ -489,7 +489,7 @@ def test_a_merge_that_is_no_longer_there_does_not_bring_its_successor_forward() 
     """abcd: bc first (0). The pair ab (1) is gone; a + bc (3) has taken its place, but bc + d (2) goes before it."""
     tokens = {97: b"a", 98: b"b", 99: b"c", 100: b"d", 1: b"bc", 2: b"ab", 3: b"bcd", 4: b"abc"}
     vocabulary = reference.Vocabulary(tokens, merges=((98, 99), (97, 98), (1, 100), (97, 1)))
-    for times in (1, 23, 24, 25, 40):  # 96 bytes are 24 times: from there on a heap holds the merges
+    for times in (1, 23, 24, 25, 40):  # 96 bytes are 24 times: from there on merges wait for their rank's turn
         assert tokenizer_of(vocabulary).encode("abcd" * times) == [97, 3] * times
 
 
@@ -503,6 +503,20 @@ def test_long_segments_with_many_merges_in_any_order(seed: int) -> None:
     for length in (95, 96, 97, 150):
         text = bytes(rng.choices(b"abc", k=length))
         assert tokenizer.encode_bytes(text) == reference.encode(text, vocabulary), (seed, text)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_long_segments_whose_merges_all_follow_those_of_their_parts(seed: int) -> None:
+    """Rank after rank: runs, whose places overlap, and places that come to a queue in another order than they stand."""
+    rng = random.Random(seed)
+    letters = [b"a", b"ab", b"abc"][seed % 3]
+    tokens = grown(b"a" * 9, *(bytes(rng.choices(letters, k=rng.randint(2, 8))) for _ in range(20)))
+    vocabulary = reference.Vocabulary(BYTES | dict(enumerate(tokens, start=256)), ranks=tuple(range(256 + len(tokens))))
+    tokenizer = tokenizer_of(vocabulary)
+    for length in (96, 97, 130, 300, 95, 700, 96):
+        runs = b"".join(bytes([letter]) * rng.choice([1, 1, 2, 3, 7]) for letter in rng.choices(letters, k=length))
+        for text in (runs[:length], letters[:1] * length):
+            assert tokenizer.encode_bytes(text) == reference.encode(text, vocabulary), (seed, text)
 
 
 @pytest.mark.parametrize("unit", ["中", "é", "😀", "中a", " 中"])

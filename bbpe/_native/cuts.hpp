@@ -74,6 +74,10 @@ struct Cutter {
     uint64_t cuts(const uint16_t* units, BlockBefore& before) const noexcept {
         const uint64_t three = three_byte_mask(units);
         const uint64_t three_before = three << 1 | before.three >> 63;
+        if ((three | three_before) == 0) {
+            before = {0, 0};
+            return 0;
+        }
         uint64_t pair, triple, leads, tails;
         look_up(units, pair, triple, leads, tails);
         uint64_t spanned = pair;

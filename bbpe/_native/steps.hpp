@@ -7,8 +7,23 @@
 
 namespace bbpe {
 
-constexpr uint32_t STEP_HELP = 2;             // the match ended earlier, or none begins here: look closer
+// A step is the row of the next state, and these. The lower two are what is written down for the character.
+constexpr uint32_t STEP_BOUNDARY = 1;   // a match ended before it, and the next one begins
+constexpr uint32_t STEP_POSSIBLE = 2;   // a match may end before it, but may go on
+constexpr uint32_t STEP_HELP = 4;       // the match ended earlier, where it last could, or none begins here
 constexpr uint32_t STEP_ROW = 0xFFFFFF00;
+
+// The tables of one automaton.
+struct Steps {
+    const uint32_t* steps;     // [row | column]
+    const uint32_t* firsts;    // [column] -> the row after a match's first character, and flags; row 0: none begins so
+    const uint8_t* columns;    // of 16-bit units; of ASCII the column is the character
+
+    uint32_t column(uint8_t unit) const noexcept { return unit; }
+    uint32_t column(uint16_t unit) const noexcept { return columns[unit]; }
+    template <class Unit>
+    uint32_t step(uint32_t row, Unit unit) const noexcept { return steps[row | column(unit)]; }
+};
 
 // Where one of the places is, up to where it goes, and its state.
 template <class Unit>
@@ -19,65 +34,89 @@ struct Cursor {
     uint32_t row;
 };
 
-inline uint32_t column_of(const uint8_t*, uint8_t unit) noexcept { return unit; }
-inline uint32_t column_of(const uint8_t* columns, uint16_t unit) noexcept { return columns[unit]; }
-
-// Moves a cursor on until it is at its stop or needs help. Writes to `flags`, which has one for each unit of the text
-// from `origin` on, 1 where a match ended before it, else 0.
+// One of the four while they go on: its text and flags, counted from wherever all four are at the same index.
 template <class Unit>
-inline void step_one(const uint32_t* steps, const uint8_t* columns, Cursor<Unit>& cursor, const Unit* origin,
-                     uint8_t* flags) noexcept {
-    const Unit* at = cursor.at;
-    uint32_t row = cursor.row;
-    for (; at < cursor.stop; at++) {
-        const uint32_t step = steps[row | column_of(columns, *at)];
-        if (step & STEP_HELP) break;
-        flags[at - origin] = static_cast<uint8_t>(step);
-        row = step & STEP_ROW;
+struct Lane {
+    const Unit* text;
+    uint8_t* flags;
+    uint32_t row;
+
+    // The match ended before: go back to where it last could, and begin the next one there. False where it could nowhere.
+    bool go_back(const Steps& tables, size_t index) noexcept {
+        const uint8_t* written = flags + index - 1;
+        while (*written == 0) written--;
+        if (*written & STEP_BOUNDARY) return false;
+        const size_t back = static_cast<size_t>(flags + index - 1 - written);
+        const uint32_t first = tables.firsts[tables.column(text[index - 1 - back])] & STEP_ROW;
+        flags[index - 1 - back] = STEP_BOUNDARY;
+        if (first == 0) return false;
+        text -= back;
+        flags -= back;
+        row = first;
+        return true;
     }
-    cursor.at = at;
-    cursor.row = row;
-}
+};
 
-// Moves four cursors on, until one of them is at its stop or needs help.
+// Moves four cursors on, until one of them is at its stop or needs help from outside. Writes to `flags`, which has one
+// for each unit of the text from `origin` on and is not 0 where a cursor begins.
 template <class Unit>
-inline void step_four(const uint32_t* steps, const uint8_t* columns, Cursor<Unit>* cursors, const Unit* origin,
-                      uint8_t* flags) noexcept {
-    const Unit *a = cursors[0].at, *b = cursors[1].at, *c = cursors[2].at, *d = cursors[3].at;
-    uint32_t rows_a = cursors[0].row, rows_b = cursors[1].row, rows_c = cursors[2].row, rows_d = cursors[3].row;
-    size_t rounds = static_cast<size_t>(cursors[0].stop - a);
+inline void step_four(const Steps& tables, Cursor<Unit>* cursors, const Unit* origin, uint8_t* flags) noexcept {
+    Lane<Unit> a{cursors[0].at, flags + (cursors[0].at - origin), cursors[0].row};
+    Lane<Unit> b{cursors[1].at, flags + (cursors[1].at - origin), cursors[1].row};
+    Lane<Unit> c{cursors[2].at, flags + (cursors[2].at - origin), cursors[2].row};
+    Lane<Unit> d{cursors[3].at, flags + (cursors[3].at - origin), cursors[3].row};
+    size_t rounds = static_cast<size_t>(cursors[0].stop - cursors[0].at);
     for (int i = 1; i < 4; i++) {
         const size_t left = static_cast<size_t>(cursors[i].stop - cursors[i].at);
         if (left < rounds) rounds = left;
     }
-    uint8_t* flags_a = flags + (a - origin);
-    uint8_t* flags_b = flags + (b - origin);
-    uint8_t* flags_c = flags + (c - origin);
-    uint8_t* flags_d = flags + (d - origin);
     size_t i = 0;
-    for (; i < rounds; i++) {
-        const uint32_t step_a = steps[rows_a | column_of(columns, a[i])];
-        const uint32_t step_b = steps[rows_b | column_of(columns, b[i])];
-        const uint32_t step_c = steps[rows_c | column_of(columns, c[i])];
-        const uint32_t step_d = steps[rows_d | column_of(columns, d[i])];
-        if ((step_a | step_b | step_c | step_d) & STEP_HELP) break;
-        flags_a[i] = static_cast<uint8_t>(step_a);
-        flags_b[i] = static_cast<uint8_t>(step_b);
-        flags_c[i] = static_cast<uint8_t>(step_c);
-        flags_d[i] = static_cast<uint8_t>(step_d);
-        rows_a = step_a & STEP_ROW;
-        rows_b = step_b & STEP_ROW;
-        rows_c = step_c & STEP_ROW;
-        rows_d = step_d & STEP_ROW;
+    while (i < rounds) {
+        const uint32_t step_a = tables.step(a.row, a.text[i]);
+        const uint32_t step_b = tables.step(b.row, b.text[i]);
+        const uint32_t step_c = tables.step(c.row, c.text[i]);
+        const uint32_t step_d = tables.step(d.row, d.text[i]);
+        if ((step_a | step_b | step_c | step_d) & STEP_HELP) {
+            if (step_a & STEP_HELP && !a.go_back(tables, i)) break;
+            if (step_b & STEP_HELP && !b.go_back(tables, i)) break;
+            if (step_c & STEP_HELP && !c.go_back(tables, i)) break;
+            if (step_d & STEP_HELP && !d.go_back(tables, i)) break;
+            continue;
+        }
+        a.flags[i] = static_cast<uint8_t>(step_a);
+        b.flags[i] = static_cast<uint8_t>(step_b);
+        c.flags[i] = static_cast<uint8_t>(step_c);
+        d.flags[i] = static_cast<uint8_t>(step_d);
+        a.row = step_a & STEP_ROW;
+        b.row = step_b & STEP_ROW;
+        c.row = step_c & STEP_ROW;
+        d.row = step_d & STEP_ROW;
+        i++;
     }
-    cursors[0].at = a + i;
-    cursors[1].at = b + i;
-    cursors[2].at = c + i;
-    cursors[3].at = d + i;
-    cursors[0].row = rows_a;
-    cursors[1].row = rows_b;
-    cursors[2].row = rows_c;
-    cursors[3].row = rows_d;
+    const Lane<Unit>* lanes[4] = {&a, &b, &c, &d};
+    for (int n = 0; n < 4; n++) {
+        cursors[n].at = lanes[n]->text + i;
+        cursors[n].row = lanes[n]->row;
+    }
+}
+
+// The same for one cursor.
+template <class Unit>
+inline void step_one(const Steps& tables, Cursor<Unit>& cursor, const Unit* origin, uint8_t* flags) noexcept {
+    Lane<Unit> lane{cursor.at, flags + (cursor.at - origin), cursor.row};
+    size_t i = 0;
+    while (lane.text + i < cursor.stop) {
+        const uint32_t step = tables.step(lane.row, lane.text[i]);
+        if (step & STEP_HELP) {
+            if (!lane.go_back(tables, i)) break;
+            continue;
+        }
+        lane.flags[i] = static_cast<uint8_t>(step);
+        lane.row = step & STEP_ROW;
+        i++;
+    }
+    cursor.at = lane.text + i;
+    cursor.row = lane.row;
 }
 
 }  // namespace bbpe

@@ -30,7 +30,7 @@ inline unsigned lowest_set(uint64_t word) noexcept {
 #endif
 }
 
-inline bool is_surrogate(uint32_t unit) noexcept { return (unit & 0xF800) == 0xD800; }
+inline bool is_surrogate(uint32_t code) noexcept { return (code & 0xFFFFF800u) == 0xD800; }
 
 // The last and the first byte in UTF-8 of a character below U+10000.
 inline uint32_t last_byte(uint32_t unit) noexcept { return unit < 0x80 ? unit : 0x80 | (unit & 0x3F); }
@@ -145,7 +145,7 @@ inline bool copy_units(const uint16_t* units, size_t count, uint16_t* out) noexc
 }
 
 // Copies characters below U+0100 to units of 16 bits.
-inline void widen(const uint8_t* characters, size_t count, uint16_t* out) noexcept {
+inline void widen_units(const uint8_t* characters, size_t count, uint16_t* out) noexcept {
     for (size_t i = 0; i < count; i++) out[i] = characters[i];
 }
 
@@ -175,7 +175,61 @@ inline size_t spell_plain(const uint16_t* units, size_t count, uint8_t* out) noe
     return static_cast<size_t>(out - start);
 }
 
+// Writes the first units as long as they are ASCII, in steps of eight; returns how many. May write eight bytes more.
+inline size_t ascii_units(const uint16_t* units, size_t count, uint8_t* out) noexcept {
+    size_t done = 0;
+    for (; done + 8 <= count; done += 8) {
+#if defined(BBPE_SSE2)
+        const __m128i eight = _mm_loadu_si128(reinterpret_cast<const __m128i*>(units + done));
+        const __m128i beyond = _mm_and_si128(eight, _mm_set1_epi16(static_cast<short>(0xFF80)));
+        if (_mm_movemask_epi8(_mm_cmpeq_epi16(beyond, _mm_setzero_si128())) != 0xFFFF) break;
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(out + done), _mm_packus_epi16(eight, eight));
+#else
+        uint16_t any = 0;
+        for (size_t i = 0; i < 8; i++) any |= units[done + i];
+        if (any >= 0x80) break;
+        for (size_t i = 0; i < 8; i++) out[done + i] = static_cast<uint8_t>(units[done + i]);
+#endif
+    }
+    return done;
+}
+
+inline size_t three_byte_units_plain(const uint16_t* units, size_t count, uint8_t* out) noexcept {
+    size_t done = 0;
+    for (; done < count && units[done] >= 0x800 && !is_surrogate(units[done]); done++) {
+        store_three(units[done], out + 3 * done);
+    }
+    return done;
+}
+
 #if defined(BBPE_SSSE3)
+// Writes eight characters of three bytes each, and four bytes more.
+BBPE_SSSE3 inline void spell_eight(__m128i eight, uint8_t* out) noexcept {
+    const __m128i bytes = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+    const __m128i first = _mm_or_si128(_mm_srli_epi16(eight, 12), _mm_set1_epi16(static_cast<short>(0x80E0)));
+    const __m128i middle = _mm_and_si128(_mm_slli_epi16(eight, 2), _mm_set1_epi16(0x3F00));
+    const __m128i last =
+        _mm_or_si128(_mm_and_si128(eight, _mm_set1_epi16(0x3F)), _mm_set1_epi16(static_cast<short>(0x80)));
+    const __m128i front = _mm_or_si128(first, middle);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_shuffle_epi8(_mm_unpacklo_epi16(front, last), bytes));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 12), _mm_shuffle_epi8(_mm_unpackhi_epi16(front, last), bytes));
+}
+
+BBPE_SSSE3 inline size_t three_byte_units_ssse3(const uint16_t* units, size_t count, uint8_t* out) noexcept {
+    const __m128i top = _mm_set1_epi16(static_cast<short>(0xF800));
+    const __m128i surrogate = _mm_set1_epi16(static_cast<short>(0xD800));
+    size_t done = 0;
+    for (; done + 8 <= count; done += 8) {
+        const __m128i eight = _mm_loadu_si128(reinterpret_cast<const __m128i*>(units + done));
+        const __m128i high = _mm_and_si128(eight, top);
+        const __m128i other =
+            _mm_or_si128(_mm_cmpeq_epi16(high, _mm_setzero_si128()), _mm_cmpeq_epi16(high, surrogate));
+        if (_mm_movemask_epi8(other) != 0) break;
+        spell_eight(eight, out + 3 * done);
+    }
+    return done;
+}
+
 // Up to eight units, most often all of three bytes or all ASCII.
 BBPE_SSSE3 inline size_t spell_ssse3(const uint16_t* units, size_t count, uint8_t* out) noexcept {
     if (count > 8) return spell_plain(units, count, out);
@@ -183,15 +237,7 @@ BBPE_SSSE3 inline size_t spell_ssse3(const uint16_t* units, size_t count, uint8_
     const unsigned wanted = (1u << 2 * count) - 1;
     const __m128i shorter = _mm_cmpeq_epi16(_mm_subs_epu16(eight, _mm_set1_epi16(0x7FF)), _mm_setzero_si128());
     if ((static_cast<unsigned>(_mm_movemask_epi8(shorter)) & wanted) == 0) {
-        const __m128i bytes = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
-        const __m128i first = _mm_or_si128(_mm_srli_epi16(eight, 12), _mm_set1_epi16(static_cast<short>(0x80E0)));
-        const __m128i middle = _mm_and_si128(_mm_slli_epi16(eight, 2), _mm_set1_epi16(0x3F00));
-        const __m128i last =
-            _mm_or_si128(_mm_and_si128(eight, _mm_set1_epi16(0x3F)), _mm_set1_epi16(static_cast<short>(0x80)));
-        const __m128i front = _mm_or_si128(first, middle);
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_shuffle_epi8(_mm_unpacklo_epi16(front, last), bytes));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 12),
-                         _mm_shuffle_epi8(_mm_unpackhi_epi16(front, last), bytes));
+        spell_eight(eight, out);
         return 3 * count;
     }
     const __m128i ascii = _mm_cmpeq_epi16(_mm_subs_epu16(eight, _mm_set1_epi16(0x7F)), _mm_setzero_si128());
@@ -202,6 +248,16 @@ BBPE_SSSE3 inline size_t spell_ssse3(const uint16_t* units, size_t count, uint8_
     return spell_plain(units, count, out);
 }
 #endif
+
+// Writes the first units as long as they are characters of three bytes, in steps; returns how many. May write four bytes
+// more.
+inline size_t three_byte_units(const uint16_t* units, size_t count, uint8_t* out) noexcept {
+#if defined(BBPE_SSSE3)
+    static const bool known = __builtin_cpu_supports("ssse3");
+    if (known) return three_byte_units_ssse3(units, count, out);
+#endif
+    return three_byte_units_plain(units, count, out);
+}
 
 // Writes a segment, none of its units a surrogate, as UTF-8; returns how many bytes. May read eight units and write 28
 // bytes, however few are asked for.
