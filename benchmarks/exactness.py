@@ -532,7 +532,7 @@ def compare(
         found, *others = ways.values()
         outcome.ids += len(found[0])
         outcome.refused += int((found[0] == FAILED).sum())
-        outcome.returned += given_back(subject, [said(text) for text in block.texts], found)
+        outcome.returned += given_back(subject, block.texts, found)
         add(outcome.found_digest, found)
         agreed = all(same(found, other) for other in others)
         if not library:
@@ -595,20 +595,18 @@ def flat_bytes(raw: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray
     return np.frombuffer(b"".join(raw), np.uint8), np.fromiter(map(len, raw), np.int64, len(raw))
 
 
-def said(text: Text) -> bytes:
-    """What the ids of a text have to say: the text, with U+FFFD for a lone surrogate."""
-    return text if isinstance(text, bytes) else SURROGATE.sub("\ufffd", text).encode()
-
-
-def given_back(subject: Subject, raw: Sequence[bytes], found: Flat) -> int:
-    """How many texts decoding gives back, where nothing normalizes them."""
-    if subject.tokenizer.vocabulary.normalizer is not None:
+def given_back(subject: Subject, texts: Sequence[Text], found: Flat) -> int:
+    """How many texts decoding gives back, to bytes and to a str, where nothing normalizes them."""
+    tokenizer = subject.tokenizer
+    if tokenizer.vocabulary.normalizer is not None:
         return 0
-    whole = FAILED not in found[0]
-    if whole and subject.tokenizer.decode_bytes(found[0]) == b"".join(raw):
-        return len(raw)
-    each = zip(parts(found), raw, strict=True)
-    return sum(subject.tokenizer.decode_bytes(ids) == text for ids, text in each if ids[:1] != [FAILED])
+    said = [text if isinstance(text, bytes) else SURROGATE.sub("\ufffd", text).encode() for text in texts]
+    together = FAILED not in found[0] and tokenizer.decode_bytes(found[0]) == b"".join(said)
+    return sum(
+        (together or tokenizer.decode_bytes(ids) == data) and tokenizer.decode(ids) == data.decode("utf-8", "replace")
+        for ids, data in zip(parts(found), said, strict=True)
+        if ids[:1] != [FAILED]
+    )
 
 
 # --- runs ---
@@ -634,7 +632,8 @@ def run(
             began = time.perf_counter()
             outcome = compare(subject, kind, seeds)
             left = outcome.different - outcome.explained.total()
-            unexplained += left
+            lost = lost_by(subject, outcome)
+            unexplained += left + lost
             row = {
                 "vocabulary": name,
                 "generator": kind,
@@ -661,6 +660,8 @@ def run(
                 "machine": machine(),
             }
             verdict = "equal" if not outcome.different else f"{outcome.different} differ, {left} unexplained"
+            if lost:
+                verdict += f", {lost} NOT GIVEN BACK by decoding"
             if recorded > len(seeds):
                 verdict += f" (not recorded: {recorded} seeds are)"
             else:
@@ -671,6 +672,13 @@ def run(
                 flush=True,
             )
     return unexplained
+
+
+def lost_by(subject: Subject, outcome: Outcome) -> int:
+    """How many texts decoding should have given back and did not."""
+    if subject.tokenizer.vocabulary.normalizer is not None:
+        return 0
+    return outcome.strings - outcome.refused - outcome.returned
 
 
 def planned(generators: Iterable[str], strings: int) -> Iterator[tuple[str, range]]:
@@ -707,6 +715,8 @@ def verify(
             wrong_with = "the texts are not those recorded: other corpora, or another generator"
         elif outcome.different:
             wrong_with = "bbpe's ways to encode differ from one another"
+        elif lost := lost_by(subject, outcome):
+            wrong_with = f"{lost} texts are not given back by decoding"
         elif outcome.found_digest.hexdigest() != row["ids_sha256" if row["different"] else "oracle_ids_sha256"]:
             wrong_with = "OTHER IDS: `run --again` with this vocabulary and generator shows where"
         if wrong_with:

@@ -171,6 +171,23 @@ class _Raising(Tokenizer):
         return super().encode_batch_to_numpy(texts, **options)
 
 
+class _Misreading(Tokenizer):
+    """Decodes Latin-1 for what it is not."""
+
+    __slots__ = ()
+
+    def decode(self, ids: Any, errors: str = "replace") -> str:
+        return super().decode(ids, errors).replace("é", "è")
+
+
+def test_text_that_decoding_does_not_give_back_is_counted(sound: Any) -> None:
+    subject = subject_of(_Misreading(sound.tokenizer.vocabulary), sound.tokenizer)
+    found = exactness.compare(subject, "contractions", range(2), generator=fewer("contractions", 120))
+    assert found.different == 0
+    assert 0 < exactness.lost_by(subject, found) == found.strings - found.returned
+    assert exactness.lost_by(sound, exactness.compare(sound, "ends", range(1), generator=fewer("ends"))) == 0
+
+
 class _Accepting(Tokenizer):
     """Takes a lone surrogate for U+FFFD without being asked."""
 
