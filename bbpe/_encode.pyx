@@ -1797,7 +1797,7 @@ cdef class Encoder:
         read_ids(ids, numbers)
         return self._bytes(numbers.data(), PyList_GET_SIZE(ids))
 
-    def text_of_array(self, ids, str errors):
+    def text_of_array(self, ids, str errors not None):
         """The text of an array of ids; bytes that are no valid UTF-8 as ``bytes.decode`` treats them."""
         cdef Py_buffer view
         PyObject_GetBuffer(ids, &view, PyBUF_SIMPLE)
@@ -1806,7 +1806,7 @@ cdef class Encoder:
         finally:
             PyBuffer_Release(&view)
 
-    def text_of_list(self, list ids, str errors):
+    def text_of_list(self, list ids, str errors not None):
         """The text of a list of ids, each an int."""
         cdef Buffer[token_id_t] numbers
         read_ids(ids, numbers)

@@ -64,6 +64,10 @@ def test_errors_is_as_for_bytes_decode(tok: Tokenizer) -> None:
         tok.decode([0xE4, 0xBD], errors="strict")
     with pytest.raises(LookupError):
         tok.decode([0xE4, 0xBD], errors="no such handler")
+    for ids in ([65], [0xE4], np.array([65])):
+        for errors in (None, 5):
+            with pytest.raises(TypeError):
+                tok.decode(ids, errors=errors)  # type: ignore[arg-type]
 
 
 EVERY_KIND = ["", "a", "é", "中", "😀", "\x7f\x80\u07ff\u0800\uffff\U00010000\U0010ffff", "ࠀ퟿\ue000"]
