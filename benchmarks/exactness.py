@@ -383,7 +383,7 @@ EXPLANATIONS = (
     Explanation(
         "NFC of an older Unicode",
         "tokenizers",
-        "tokenizers normalizes with data older than Unicode 11: marks of later versions stay where they stand, and hinder "
+        "tokenizers normalizes with the data of Unicode 9: marks of later versions stay where they stand, and hinder "
         "composition (the same seen by others: marcelroed/gigatoken#35, labelled hf-bug). bbpe has the canonical order. "
         "Tested: its NFC of the text is not NFC, and given the NFC it finds bbpe's ids.",
         _old_normalizer,
