@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bbpe.adapters.fast_tokenizer import FastTokenizer, as_transformers
+    from bbpe.adapters.tiktoken_encoding import TiktokenEncoding, as_tiktoken
     from bbpe.analysis.comparison import Comparison, compare
     from bbpe.analysis.inspection import inspect
     from bbpe.checkpoint import prune_checkpoint, rewrite_checkpoint
@@ -39,16 +41,20 @@ __all__ = [
     "EngineTokenizer",
     "Extension",
     "ExtensionReport",
+    "FastTokenizer",
     "Pattern",
     "Progress",
     "Pruning",
     "PruningReport",
     "SpecialToken",
     "Template",
+    "TiktokenEncoding",
     "Tokenizer",
     "TrainingOptions",
     "TrainingRecord",
     "Vocabulary",
+    "as_tiktoken",
+    "as_transformers",
     "compare",
     "convert",
     "count_pretokens",
@@ -78,16 +84,20 @@ _HOMES = {
     "EngineTokenizer": "engines",
     "Extension": "extension",
     "ExtensionReport": "extension",
+    "FastTokenizer": "adapters.fast_tokenizer",
     "Pattern": "patterns",
     "Progress": "corpus",
     "Pruning": "extension",
     "PruningReport": "extension",
     "SpecialToken": "vocabulary",
     "Template": "vocabulary",
+    "TiktokenEncoding": "adapters.tiktoken_encoding",
     "Tokenizer": "tokenizer",
     "TrainingOptions": "training",
     "TrainingRecord": "training",
     "Vocabulary": "vocabulary",
+    "as_tiktoken": "adapters.tiktoken_encoding",
+    "as_transformers": "adapters.fast_tokenizer",
     "compare": "analysis.comparison",
     "convert": "conversion",
     "count_pretokens": "counts",

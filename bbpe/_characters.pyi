@@ -22,6 +22,7 @@ class CharacterLearner(MergeLearner):
         first_id: int = 256,
         min_count: int = 2,
         max_token_bytes: int | None = None,
+        rules: Rules | None = None,
     ) -> None: ...
     @property
     def merges_by_character(self) -> int: ...

@@ -23,6 +23,10 @@ from bbpe._merge cimport (
 from bbpe._types cimport count_t, token_id_t
 
 
+cdef extern from "_native/utf8.hpp" namespace "bbpe" nogil:
+    size_t utf8_sequence(const uint8_t*, const uint8_t*) noexcept
+
+
 cdef enum:
     SAMPLE = 1 << 19    # bytes of distinct pretokens to try on, about: 1 % of the time on 30 MB of Chinese
     SMALL = 8           # so many samples are learned from without a trial: it would cost more than it saves
@@ -59,11 +63,15 @@ cdef class CharacterLearner(MergeLearner):
     token. For the bounds, the pairs of characters at the start are kept by left character (rows) and by right one
     (columns): when the first or last piece of a character changes, its column or row says which mixed pairs gain and
     lose. Like counts, bounds never rise after birth, and for the same reason.
+
+    Where tokens are to be whole characters or a single piece of one (``utf8_safe``) no mixed pair may ever be merged,
+    and every inside and every whole pair may. Then there is nothing to bound, and the first stage lasts to the end.
     """
 
     cdef MergeLearner inside
     cdef bint by_character               # the first stage is not over
     cdef bint counted
+    cdef bint unmixed                    # no mixed pair may be merged
     cdef uint64_t switched_at
     cdef token_id_t first_symbol         # of characters; those of bytes stand before it
     cdef vector[token_id_t] ids          # token of a symbol; NONE for a character in pieces
@@ -88,7 +96,8 @@ cdef class CharacterLearner(MergeLearner):
     cdef vector[token_id_t] touched
 
     def __init__(self, symbols, characters, const int64_t[::1] offsets, const count_t[::1] counts, tokens, *,
-                 byte_ids, count_t corpus_bytes, taken=(), first_id=256, min_count=2, max_token_bytes=None):
+                 byte_ids, count_t corpus_bytes, taken=(), first_id=256, min_count=2, max_token_bytes=None,
+                 rules=None):
         cdef const uint32_t[::1] sizes
         cdef const count_t[::1] weights
         cdef const token_id_t[::1] id_of_byte = byte_ids
@@ -96,7 +105,8 @@ cdef class CharacterLearner(MergeLearner):
         cdef Py_ssize_t c, offset = 0
         cdef uint64_t cell
         super().__init__(symbols, offsets, counts, tokens, taken=taken, first_id=first_id, min_count=min_count,
-                         max_token_bytes=max_token_bytes, shortest=1)
+                         max_token_bytes=max_token_bytes, shortest=1, rules=rules)
+        self.unmixed = rules is not None
         data, sizes, weights = characters
         places = np.zeros(len(sizes) + 1, np.int64)
         np.cumsum(sizes, out=places[1:])
@@ -175,6 +185,12 @@ cdef class CharacterLearner(MergeLearner):
                 self.offer(records[n].key, records[n].count)
         return 0
 
+    cdef int may_make(self, token_id_t left, token_id_t right) except -1 nogil:
+        """A pair of whole characters may always be merged, whether or not they are tokens yet."""
+        if self.by_character:
+            return 1
+        return MergeLearner.may_make(self, left, right)
+
     # ---- mixed pairs ----
 
     cdef int count_characters(self, MergeLearner inside) except -1 nogil:
@@ -187,7 +203,7 @@ cdef class CharacterLearner(MergeLearner):
         inside.stage = COUNTED
         for n in range(inside.pairs.numbers()):
             best = max(best, inside.pairs.data()[n].count)
-        self.cut = max(self.min_count, best >> 12)
+        self.cut = self.min_count if self.unmixed else max(self.min_count, best >> 12)
         self.row_starts.resize(characters + 1, 0)
         self.column_starts.resize(characters + 1, 0)
         self.count_pairs()
@@ -208,7 +224,7 @@ cdef class CharacterLearner(MergeLearner):
 
     cdef int note_pair(self, token_id_t left, token_id_t right, count_t count) except -1 nogil:
         """Pairs of characters, left ones ascending: the rows; and the first bounds."""
-        if self.by_character and (left >= self.first_symbol or right >= self.first_symbol):
+        if self.by_character and not self.unmixed and (left >= self.first_symbol or right >= self.first_symbol):
             self.row_others.push_back(right)
             self.row_counts.push_back(count)
             self.row_starts[left + 1] = self.row_others.size()
@@ -570,8 +586,8 @@ def learner(symbols, offsets, counts, tokens, *, byte_ids=None, by_character=Non
     """
     if options.get("rules") is None:
         options.pop("rules", None)
-    else:
-        by_character = False  # its two kinds of merges are told apart by what no rule takes away
+    elif not options["rules"].only_utf8_safe or byte_ids is None or not len(symbols) or not is_utf8(symbols):
+        by_character = False  # its two kinds of merges are told apart by what no other rule takes away
     if byte_ids is not None and by_character is not False and symbols.shape[0]:
         if by_character is None:
             step = symbols.shape[0] // SAMPLE
@@ -586,6 +602,18 @@ def learner(symbols, offsets, counts, tokens, *, byte_ids=None, by_character=Non
     return MergeLearner(symbols, offsets, counts, tokens, byte_ids=byte_ids, **options)
 
 
+cdef bint is_utf8(const uint8_t[::1] data) except *:
+    """Whether the bytes are valid UTF-8, as ``TextRules`` sees it."""
+    cdef const uint8_t* at = &data[0]
+    cdef const uint8_t* end = at + data.shape[0]
+    cdef size_t length = 1
+    with nogil:
+        while at < end and length:
+            length = utf8_sequence(at, end)
+            at += length
+    return length != 0
+
+
 cdef object character_learner(symbols, offsets, counts, tokens, byte_ids, options):
     """A CharacterLearner of pretokens in bytes; None where the bytes are not built as UTF-8 builds them."""
     found = to_characters(symbols, offsets, counts, byte_ids, options.get("first_id", 256))
@@ -598,11 +626,12 @@ cdef object character_learner(symbols, offsets, counts, tokens, byte_ids, option
 
 cdef bint pays(const uint8_t[::1] data, const int64_t[::1] offsets, const count_t[::1] counts, tokens, byte_ids,
                bint trial, options) except *:
-    """Whether to begin with characters: what is unlikely without a trial, and then a trial."""
+    """Whether to begin with characters: what is unlikely without a trial, and then a trial, which rules do not need."""
     cdef int may
+    trial = trial or "rules" in options
     with nogil:
         may = may_pay(&data[0], &offsets[0], &counts[0], counts.shape[0], trial)
-    if not may or not trial:
+    if not may or not trial or "rules" in options:
         return may
     tried = character_learner(data, offsets, counts, tokens, byte_ids, options)
     if tried is None:

@@ -11,7 +11,7 @@ Text is always a ``bytes`` object that ends with :data:`PADDING` bytes more than
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memchr, memcpy
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
@@ -73,6 +73,7 @@ cdef extern from "_native/utf8.hpp" namespace "bbpe" nogil:
     size_t utf8_sequence(const uint8_t* at, const uint8_t* end) noexcept
     bint is_inert(const uint8_t* at, const uint8_t* end) noexcept
     bint c_all_inert "bbpe::all_inert"(const uint8_t* at, const uint8_t* end) noexcept
+    const uint8_t* next_not_inert(const uint8_t* at, const uint8_t* end) noexcept
 
 
 def utf8_block(list documents not None):
@@ -240,6 +241,38 @@ cdef int _check_spans(const int64_t[::1] starts, const int64_t[::1] ends, int64_
             raise ValueError(f"span {i} ({starts[i]}..{ends[i]}) lies outside the text or overlaps")
         before = ends[i]
     return 0
+
+
+def lines_not_inert(bytes data not None, const int64_t[::1] starts not None, const int64_t[::1] ends not None):
+    """The lines in these spans that normalization form C may change: where they begin and end, as two int64 arrays.
+
+    A line break joins with nothing, so each line normalizes by itself.
+    """
+    cdef const uint8_t* base = <const uint8_t*> data
+    cdef const uint8_t* at
+    cdef const uint8_t* end
+    cdef const uint8_t* begin
+    cdef vector[int64_t] begins
+    cdef vector[int64_t] line_ends
+    cdef Py_ssize_t i
+    _check_spans(starts, ends, len(data) - PADDING_BYTES)
+    with nogil:
+        for i in range(starts.shape[0]):
+            at = base + starts[i]
+            end = base + ends[i]
+            while True:
+                begin = at
+                at = next_not_inert(at, end)
+                if at == end:
+                    break
+                while at > begin and (at - 1)[0] != 10:
+                    at -= 1
+                begins.push_back(at - base)
+                at = <const uint8_t*> memchr(at, 10, end - at)
+                if at == NULL:
+                    at = end
+                line_ends.push_back(at - base)
+    return _array(begins), _array(line_ends)
 
 
 def all_inert(bytes data not None, const int64_t[::1] starts not None, const int64_t[::1] ends not None):

@@ -164,6 +164,7 @@ cdef enum:
     LONG_IDS = 20
     LONG_SLOTS = 1 << 13     # 1 MiB a thread
     LONG_FROM = 96           # symbols from which merging rank by rank, or by a heap, beats a linear scan
+    HEAP_FROM = 96           # parts of a token from which a heap beats a linear scan for the lowest rank
     MIN_SPAN_BITS = 18       # 64 KiB of pairs
     MAX_SPAN_BITS = 23       # 2 MiB
     SPAN_SPARSITY = 16       # places for each pair: more is more memory to wait for, fewer joins segments in vain
@@ -202,6 +203,13 @@ cdef struct known_merge:   # how a token comes about when its bytes stand alone
     uint32_t left          # places in the list of tokens; BYTE + value for a byte
     uint32_t right
     uint64_t rank          # NO_RANK: it does not
+
+cdef struct rules_t:       # what merges, as it was given
+    const uint32_t* listed     # of a merge list: left, right and resulting place, by rank; NULL: a rank table
+    const uint64_t* keys       # of a merge list: hash of two places -> the two, or NO_PAIR
+    const uint32_t* numbers    # the same hash -> their rank
+    uint64_t mask
+    const uint32_t* rank_of    # of a rank table: place -> rank
 
 cdef struct cache_slot:    # a segment of at most SHORT bytes that is at most SHORT_IDS ids
     uint64_t low           # its first eight bytes
@@ -643,30 +651,39 @@ cdef inline token_id_t* copy_answers(const cache_slot** answer, const cache_slot
     return out
 
 
+cdef inline void ask_for(const tables_t* tables, Workspace space, segment_t* segment) noexcept nogil:
+    """Find out where the answer of a segment may be, and ask for that memory."""
+    cdef uint64_t length = segment.length >> 1
+    if length <= SHORT:
+        segment.low = low_key(segment.text, length)
+        segment.high = high_key(segment.text, length)
+        segment.bucket = space.cache.data() + bucket_of(segment.low, segment.high, tables.bucket_mask)
+        prefetch(segment.bucket)
+    else:
+        segment.low = NO_KEY
+        segment.high = NO_KEY
+        segment.bucket = tables.characters
+
+
 cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
     """Encode the segments that wait in the queue, in order, and those between them whose answers are known already.
 
     First the memory where the answers may be is asked for, then they are read.
     """
     cdef segment_t* segment = space.queue
+    while segment < tail:
+        ask_for(tables, space, segment)
+        segment += 1
+    return read_answers(tables, space, tail)
+
+
+cdef int read_answers(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
+    """The second half of ``encode_queue``."""
+    cdef segment_t* segment = space.queue
     cdef const cache_slot* slot
     cdef const cache_slot** answers = space.answers
     cdef token_id_t* out = space.out
-    cdef uint64_t bucket_mask = tables.bucket_mask
-    cdef uint64_t length, done = 0
-    while segment < tail:
-        length = segment.length >> 1
-        if length <= SHORT:
-            segment.low = low_key(segment.text, length)
-            segment.high = high_key(segment.text, length)
-            segment.bucket = space.cache.data() + bucket_of(segment.low, segment.high, bucket_mask)
-            prefetch(segment.bucket)
-        else:
-            segment.low = NO_KEY
-            segment.high = NO_KEY
-            segment.bucket = tables.characters
-        segment += 1
-    segment = space.queue
+    cdef uint64_t done = 0
     if <uint64_t>(tail - segment) == space.waiting:
         while segment < tail:
             slot = segment.bucket
@@ -854,7 +871,7 @@ cdef int encode_ascii(const tables_t* tables, Workspace space, const uint8_t* te
     """Encode text that is all ASCII: every pretoken is a segment."""
     cdef const uint8_t* flags = find_pretokens(tables, space, text, count)
     cdef segment_t* tail = space.queue
-    cdef segment_t* full = &space.queue[QUEUE - 64]
+    cdef segment_t* full = &space.queue[64]
     cdef const uint8_t* segment = text
     cdef const uint8_t* at
     cdef uint64_t base, cuts
@@ -867,14 +884,15 @@ cdef int encode_ascii(const tables_t* tables, Workspace space, const uint8_t* te
             cuts &= cuts - 1
             tail.text = segment
             tail.length = <uint64_t>(at - segment) << 1 | 1
+            ask_for(tables, space, tail)
             tail += 1
             segment = at
         if tail > full:
             space.waiting = tail - space.queue
-            encode_queue(tables, space, tail)
+            read_answers(tables, space, tail)
             tail = space.queue
     space.waiting = tail - space.queue
-    return encode_queue(tables, space, tail)
+    return read_answers(tables, space, tail)
 
 
 cdef int encode_units(const tables_t* tables, Workspace space, const uint16_t* units, uint64_t count) except -1 nogil:
@@ -1261,6 +1279,7 @@ cdef class Encoder:
         """
         cdef const uint32_t[:, ::1] listed
         cdef const uint32_t[::1] rank_of
+        cdef rules_t rules
         cdef uint32_t place, i, count, at, rule_count = 0
         cdef uint64_t best, size = 64, slot, key
         cdef Buffer[uint64_t] rule_keys
@@ -1273,7 +1292,6 @@ cdef class Encoder:
         cdef const uint8_t* text
         cdef const uint64_t* starts = self.token_starts.data()
         cdef bytes result = PyBytes_FromStringAndSize(NULL, self.token_count * sizeof(known_merge))
-        cdef bint is_list = merges is not None
         known = <known_merge*>PyBytes_AS_STRING(result)
         self.reached.zero(self.token_count + 1)
         self.tables.reached = self.reached.data()
@@ -1281,7 +1299,8 @@ cdef class Encoder:
         parts.reserve(self.tables.longest_token + 1, 0)
         values.reserve(self.tables.longest_token + 1, 0)
         made.reserve(self.tables.longest_token + 1, 0)
-        if is_list:
+        rules.listed = NULL
+        if merges is not None:
             listed = merges
             rule_count = <uint32_t>listed.shape[0]
             while size < 2 * <uint64_t>rule_count:
@@ -1297,8 +1316,13 @@ cdef class Encoder:
                     slot = (slot + 1) & (size - 1)
                 rule_keys.data()[slot] = key
                 rule_numbers.data()[slot] = i
+            rules.listed = &listed[0, 0] if rule_count else rule_numbers.data()
+            rules.keys = rule_keys.data()
+            rules.numbers = rule_numbers.data()
+            rules.mask = size - 1
         else:
             rank_of = ranks
+            rules.rank_of = &rank_of[0] if self.token_count else NULL
         with nogil:
             for place in range(self.token_count):
                 known[place].rank = NO_RANK
@@ -1313,13 +1337,12 @@ cdef class Encoder:
                     at = self.byte_places[text[i]]
                     parts.data()[i] = at - 1 if at != 0 else BYTE | text[i]
                 for i in range(count - 1):
-                    values.data()[i] = NO_RANK
-                for i in range(count - 1):
-                    if is_list:
-                        self._rate_listed(listed, rule_keys.data(), rule_numbers.data(), size - 1, parts.data() + i,
-                                          values.data() + i, made.data() + i)
-                    else:
-                        self._rate_ranked(rank_of, text + i, 2, values.data() + i, made.data() + i)
+                    self._rate(&rules, text + i, 2, parts.data()[i], parts.data()[i + 1], values.data() + i,
+                               made.data() + i)
+                if count >= HEAP_FROM:
+                    self._reach_long(&rules, text, count, parts.data(), values.data(), made.data(), known + place)
+                    self.reached.data()[place] = known[place].rank != NO_RANK
+                    continue
                 while count > 1:
                     best = NO_RANK
                     at = 0
@@ -1345,36 +1368,88 @@ cdef class Encoder:
                         values.data()[i] = values.data()[i + 1]
                         made.data()[i] = made.data()[i + 1]
                     for i in range(at - 1 if at > 0 else 0, min(at + 1, count - 1)):
-                        if is_list:
-                            self._rate_listed(listed, rule_keys.data(), rule_numbers.data(), size - 1, parts.data() + i,
-                                              values.data() + i, made.data() + i)
-                        else:
-                            self._rate_ranked(rank_of, text + starts_of.data()[i],
-                                              starts_of.data()[i + 2] - starts_of.data()[i],
-                                              values.data() + i, made.data() + i)
+                        self._rate(&rules, text + starts_of.data()[i], starts_of.data()[i + 2] - starts_of.data()[i],
+                                   parts.data()[i], parts.data()[i + 1], values.data() + i, made.data() + i)
         return result
 
-    cdef inline void _rate_ranked(self, const uint32_t[::1] rank_of, const uint8_t* text, size_t length, uint64_t* rank,
+    cdef int _reach_long(self, const rules_t* rules, const uint8_t* text, uint32_t length, uint32_t* parts,
+                         uint64_t* values, uint32_t* made, known_merge* known) except -1 nogil:
+        """The same for one token of any length, in O(n log n): a heap of ``rank << 32 | place`` over a linked list.
+
+        ``parts`` has a part for every byte, ``values`` and ``made`` what each makes with the next. A heap entry is
+        stale when its place is gone or merges at another rank by now.
+        """
+        cdef Buffer[uint32_t] links
+        cdef lowest_first heap
+        cdef uint32_t i, at, after, count = length
+        links.reserve(2 * <size_t>length, 0)
+        cdef uint32_t* following = links.data()
+        cdef uint32_t* preceding = links.data() + length
+        values[length - 1] = NO_RANK
+        for i in range(length):
+            following[i] = i + 1
+            preceding[i] = i - 1
+            if values[i] != NO_RANK:
+                heap.push(values[i] << 32 | i)
+        while not heap.empty():
+            at = <uint32_t>heap.top()
+            if values[at] != heap.top() >> 32:
+                heap.pop()
+                continue
+            heap.pop()
+            after = following[at]
+            if count == 2:
+                known.left = parts[at]
+                known.right = parts[after]
+                known.rank = values[at]
+                return 0
+            count -= 1
+            parts[at] = made[at]
+            values[at] = NO_RANK
+            values[after] = NO_RANK
+            following[at] = following[after]
+            if following[at] < length:
+                preceding[following[at]] = at
+            for i in range(2):   # the pair of the new part with the part after it, and with the part before it
+                after = following[at]
+                if after < length:
+                    self._rate(rules, text + at, following[after] - at, parts[at], parts[after], values + at, made + at)
+                    if values[at] != NO_RANK:
+                        heap.push(values[at] << 32 | at)
+                if at == 0:
+                    break
+                at = preceding[at]
+        return 0
+
+    cdef inline void _rate(self, const rules_t* rules, const uint8_t* text, size_t length, uint32_t left,
+                           uint32_t right, uint64_t* rank, uint32_t* made) noexcept nogil:
+        """The rank of two parts that are a stretch of bytes, and the token that they make."""
+        if rules.listed != NULL:
+            self._rate_listed(rules, left, right, rank, made)
+        else:
+            self._rate_ranked(rules, text, length, rank, made)
+
+    cdef inline void _rate_ranked(self, const rules_t* rules, const uint8_t* text, size_t length, uint64_t* rank,
                                   uint32_t* made) noexcept nogil:
         """The rank of a stretch of bytes that is two parts, and the token that they make."""
         cdef uint32_t found = find_token(&self.tables, text, length)
         rank[0] = NO_RANK
         if found != 0:
-            rank[0] = rank_of[found - 1]
+            rank[0] = rules.rank_of[found - 1]
             made[0] = found - 1
 
-    cdef inline void _rate_listed(self, const uint32_t[:, ::1] listed, const uint64_t* keys, const uint32_t* numbers,
-                                  uint64_t mask, const uint32_t* parts, uint64_t* rank, uint32_t* made) noexcept nogil:
+    cdef inline void _rate_listed(self, const rules_t* rules, uint32_t left, uint32_t right, uint64_t* rank,
+                                  uint32_t* made) noexcept nogil:
         """The rank of two parts in a merge list, and the token that they make."""
-        cdef uint64_t key = <uint64_t>parts[0] << 32 | parts[1]
-        cdef uint64_t slot = mix64(key, <uint64_t>0x9E3779B97F4A7C15) & mask
+        cdef uint64_t key = <uint64_t>left << 32 | right
+        cdef uint64_t slot = mix64(key, <uint64_t>0x9E3779B97F4A7C15) & rules.mask
         rank[0] = NO_RANK
-        while keys[slot] != NO_PAIR:
-            if keys[slot] == key:
-                rank[0] = numbers[slot]
-                made[0] = listed[numbers[slot], 2]
+        while rules.keys[slot] != NO_PAIR:
+            if rules.keys[slot] == key:
+                rank[0] = rules.numbers[slot]
+                made[0] = rules.listed[3 * <size_t>rules.numbers[slot] + 2]
                 return
-            slot = (slot + 1) & mask
+            slot = (slot + 1) & rules.mask
 
     cdef int _index_pairs(self, bytes reached, vector[pair[uint64_t, uint32_t]]& order) except -1:
         """Number the symbols by the rank of the merge that makes them; put each token's one pair into a hash table.
@@ -1794,8 +1869,8 @@ cdef class Encoder:
     def decode_list(self, list ids):
         """The bytes of a list of ids, each an int."""
         cdef Buffer[token_id_t] numbers
-        read_ids(ids, numbers)
-        return self._bytes(numbers.data(), PyList_GET_SIZE(ids))
+        cdef Py_ssize_t count = read_ids(ids, numbers)
+        return self._bytes(numbers.data(), count)
 
     def text_of_array(self, ids, str errors not None):
         """The text of an array of ids; bytes that are no valid UTF-8 as ``bytes.decode`` treats them."""
@@ -1809,8 +1884,8 @@ cdef class Encoder:
     def text_of_list(self, list ids, str errors not None):
         """The text of a list of ids, each an int."""
         cdef Buffer[token_id_t] numbers
-        read_ids(ids, numbers)
-        return self._text(numbers.data(), PyList_GET_SIZE(ids), errors)
+        cdef Py_ssize_t count = read_ids(ids, numbers)
+        return self._text(numbers.data(), count, errors)
 
     cdef bytes _bytes(self, const token_id_t* ids, size_t count):
         cdef size_t size = self._size(ids, count)
@@ -1883,18 +1958,20 @@ cdef class Encoder:
         return 0
 
 
-cdef int read_ids(list ids, Buffer[token_id_t]& numbers) except -1:
-    """The numbers of a list of ints.
+cdef Py_ssize_t read_ids(list ids, Buffer[token_id_t]& numbers) except -1:
+    """The numbers of a list of ints; how many.
 
     Raises:
         TypeError: Something else stands in it.
         EncodeError: A number is no id of any vocabulary.
     """
-    cdef size_t i, count = PyList_GET_SIZE(ids)
+    cdef Py_ssize_t i, count = PyList_GET_SIZE(ids)
     cdef object value
     cdef int64_t number
     numbers.reserve(count, 0)
     for i in range(count):
+        if i >= PyList_GET_SIZE(ids):   # the __index__ of an item may do anything
+            raise RuntimeError("the list of ids became shorter while it was read")
         value = <object>PyList_GET_ITEM(ids, i)
         if not PyLong_CheckExact(value):
             if isinstance(value, bool):
@@ -1912,7 +1989,7 @@ cdef int read_ids(list ids, Buffer[token_id_t]& numbers) except -1:
         if number < 0 or number >= MISSING:
             raise EncodeError(f"id {shown(value)} at position {i} is not an id of this vocabulary")
         numbers.data()[i] = <token_id_t>number
-    return 0
+    return count
 
 
 cdef class Batch:

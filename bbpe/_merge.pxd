@@ -108,6 +108,8 @@ cdef class MergeLearner:
     cdef vector[uint32_t] length         # in bytes, by symbol
     cdef vector[string] tokens           # by id
     cdef unordered_set[string] taken
+    cdef unordered_set[string] kept      # what pairs make that are never dropped for being rare
+    cdef vector[uint8_t] in_kept         # by id, where something is
     cdef token_id_t next_id
     cdef count_t min_count
     cdef uint32_t max_token_bytes
@@ -151,10 +153,12 @@ cdef class MergeLearner:
     cdef int best_pair(self, candidate_t* best) except -1 nogil
     cdef int put_back(self, const candidate_t* candidate) except -1 nogil
     cdef int apply_merge(self, uint32_t number) except -1 nogil
+    cdef int apply_pair(self, token_id_t left, token_id_t right) except -1 nogil
     cdef int new_token(self, token_id_t left, token_id_t right, count_t count) except -1 nogil
     cdef int lose(self, uint64_t key, const neighbour_t* lost) except -1 nogil
     cdef uint64_t weigh(self, neighbour_t* at, token_id_t left, token_id_t right) except 0xFFFFFFFFFFFFFFFF nogil
     cdef int may_make(self, token_id_t left, token_id_t right) except -1 nogil
+    cdef int is_kept(self, token_id_t left, token_id_t right) except -1 nogil
     cdef int bear(self, uint64_t key, neighbour_t* at) except -1 nogil
     cdef int learn_merges(self, uint64_t merges, uint64_t work) except -1 nogil
     cdef void release(self) noexcept nogil

@@ -77,6 +77,12 @@ cdef class Rules:
         for part in deny:
             self.rules.denied.push_back(<string> part)
 
+    @property
+    def only_utf8_safe(self):
+        """Whether nothing is asked for but whole characters or a single piece of one."""
+        return (self.rules.whole_or_piece and self.rules.max_characters == 0xFFFFFFFF and self.rules.characters.empty()
+                and not self.rules.only_pieces and self.rules.pieces_refused.empty() and self.rules.denied.empty())
+
     def allows(self, bytes token):
         """Whether the token may be made."""
         return bool(self.rules.allows(<string> token))
@@ -98,6 +104,8 @@ cdef class MergeLearner:
         shortest: Pretokens of fewer symbols are only counted.
         note_places: Remember where each pretoken begins in the cells.
         rules: What tokens may be made; None: all.
+        keep: Byte strings, with every part of each: a pair that makes one is kept however rarely it occurs, so that
+            ``apply_pair`` finds it.
 
     The arrays are read here and not kept. The caller has checked everything: fewer than 2**32 - 2 symbols and
     pretokens together, a total count below 2**63, ids below 2**32 - 2, every symbol in ``tokens``.
@@ -105,7 +113,7 @@ cdef class MergeLearner:
 
     def __init__(self, symbols, const int64_t[::1] offsets, const count_t[::1] counts, tokens, *,
                  byte_ids=None, taken=(), token_id_t first_id=256, count_t min_count=2, max_token_bytes=None,
-                 uint64_t shortest=2, bint note_places=False, Rules rules=None):
+                 uint64_t shortest=2, bint note_places=False, Rules rules=None, keep=()):
         cdef const uint8_t[::1] bytes_view
         cdef const token_id_t[::1] ids_view
         cdef const token_id_t[::1] map_view
@@ -121,6 +129,8 @@ cdef class MergeLearner:
         self.restricted = rules is not None
         if rules is not None:
             self.rules = rules.rules
+        for token in keep:
+            self.kept.insert(<string> token)
         for token in tokens:
             self.add_token(token if token is not None else b"")
         while self.tokens.size() < first_id:  # a hole between the base's last id and the first new one
@@ -154,6 +164,8 @@ cdef class MergeLearner:
     cdef int add_token(self, const string& token) except -1 nogil:
         """The token with the next id; an empty one is a hole."""
         self.tokens.push_back(token)
+        if not self.kept.empty():
+            self.in_kept.push_back(self.kept.count(token))
         if token.size():
             self.taken.insert(token)
         return 0
@@ -281,7 +293,8 @@ cdef class MergeLearner:
         for dense in range(1 << 16):
             left = dense >> 8
             right = dense & 255
-            if (counts[dense] >= self.min_count and self.length[left] + self.length[right] <= self.max_token_bytes
+            if ((counts[dense] >= self.min_count or (counts[dense] and self.is_kept(left, right)))
+                    and self.length[left] + self.length[right] <= self.max_token_bytes
                     and (not self.restricted or self.may_make(left, right))):
                 self.add_pair(pair_key(left, right), counts[dense], live[dense])
                 total += HEADER + <uint64_t> live[dense]
@@ -377,7 +390,7 @@ cdef class MergeLearner:
             y = self.rights[i]
             at = right_of + y
             self.note_pair(left, y, at.count)
-            if (at.count < self.min_count
+            if ((at.count < self.min_count and not self.is_kept(left, y))
                     or <uint64_t> self.length[left] + self.length[y] > self.max_token_bytes
                     or (self.restricted and not self.may_make(left, y))):
                 at.number = NONE
@@ -700,6 +713,16 @@ cdef class MergeLearner:
         self.rights.clear()
         return 0
 
+    cdef int apply_pair(self, token_id_t left, token_id_t right) except -1 nogil:
+        """Merge a pair that another text has chosen, wherever it stands here; it has to be one that is always kept."""
+        cdef uint32_t number = self.pairs.find(pair_key(left, right))
+        if number != NONE:
+            return self.apply_merge(number)
+        self.new_token(left, right, 0)
+        self.add_symbol(self.length[left] + self.length[right], self.width[left] + self.width[right])
+        self.curve.push_back(self.corpus_tokens)
+        return 0
+
     cdef int new_token(self, token_id_t left, token_id_t right, count_t count) except -1 nogil:
         """Give the next id to the token that a pair of tokens makes."""
         cdef string token = self.tokens[left]
@@ -719,13 +742,15 @@ cdef class MergeLearner:
             record = self.pairs.data() + number
             record.count -= lost.count
             record.live -= lost.positions
-            if record.count < self.min_count:
+            if record.count < self.min_count and (
+                    record.count == 0 or not self.is_kept(<token_id_t> (key >> 32), <token_id_t> key)):
                 self.drop_pair(number)
         return 0
 
     cdef uint64_t weigh(self, neighbour_t* at, token_id_t left, token_id_t right) except 0xFFFFFFFFFFFFFFFF nogil:
         """Pool cells that the new pair with a neighbour needs: none when it can never be merged."""
-        if (at.count < self.min_count or <uint64_t> self.length[left] + self.length[right] > self.max_token_bytes
+        if ((at.count < self.min_count and not (at.count and self.is_kept(left, right)))
+                or <uint64_t> self.length[left] + self.length[right] > self.max_token_bytes
                 or (self.restricted and not self.may_make(left, right))):
             at.number = NONE
             return 0
@@ -737,6 +762,15 @@ cdef class MergeLearner:
         cdef string token = self.tokens[self.token_of(left)]
         token.append(self.tokens[self.token_of(right)])
         return self.rules.allows(token)
+
+    cdef int is_kept(self, token_id_t left, token_id_t right) except -1 nogil:
+        """Whether a pair of tokens is to be kept however rarely it occurs. The parts of what is kept are among it."""
+        cdef string token
+        if self.kept.empty() or not self.in_kept[left] or not self.in_kept[right]:
+            return 0
+        token = self.tokens[left]
+        token.append(self.tokens[right])
+        return self.kept.count(token)
 
     cdef int bear(self, uint64_t key, neighbour_t* at) except -1 nogil:
         """Record a new pair, unless ``weigh`` has ruled it out."""

@@ -2,7 +2,8 @@
 
 What is written lies beside its final name and is renamed at the end; a crash leaves the old output or the new one,
 whole. :func:`atomic_write` does it for a file, :func:`atomic_files` for a file and its sidecar, :func:`atomic_directory`
-for a folder.
+for a folder; :func:`take_name` gives a folder its name that was filled over several processes, each of which held the
+lock of :func:`locked`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import importlib
 import os
 import secrets
 import shutil
@@ -17,11 +19,20 @@ import stat
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from bbpe.errors import OutputError
 
-__all__ = ["atomic_directory", "atomic_files", "atomic_write", "output_errors"]
+__all__ = [
+    "atomic_directory",
+    "atomic_files",
+    "atomic_write",
+    "locked",
+    "output_errors",
+    "refuse_existing_folder",
+    "remove_temporaries",
+    "take_name",
+]
 
 
 @contextlib.contextmanager
@@ -74,7 +85,7 @@ def atomic_directory(
     """
     target = Path(path)
     with output_errors(target):
-        _refuse_existing_folder(target, force, replaceable)
+        refuse_existing_folder(target, force, replaceable)
         final = Path(os.path.realpath(target))
         temporary = _beside(final)
         temporary.mkdir()
@@ -84,14 +95,62 @@ def atomic_directory(
                 for name in names:
                     _sync_file(Path(folder, name))
                 _sync_folder(Path(folder))
-            _refuse_existing_folder(target, force, replaceable)
-            if final.exists():
-                _exchange(temporary, final)
-            else:
-                os.rename(temporary, final)
-            _sync_folder(final.parent)
+            take_name(temporary, target, force, replaceable)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def take_name(folder: Path, target: Path, force: bool = False, replaceable: Collection[str] | None = None) -> None:
+    """Rename a finished folder, whose files are on the disk, to ``target``, in whose parent it lies.
+
+    A folder that is replaced has the other's name afterwards, and is not removed.
+
+    Args:
+        folder: The finished folder.
+        target: Its name.
+        force: Replace a folder that exists.
+        replaceable: As for :func:`atomic_directory`.
+
+    Raises:
+        OutputError: ``target`` exists and may not be replaced, or the system refuses.
+    """
+    with output_errors(target):
+        refuse_existing_folder(target, force, replaceable)
+        final = Path(os.path.realpath(target))
+        if final.exists():
+            _exchange(folder, final)
+        else:
+            os.rename(folder, final)
+        _sync_folder(final.parent)
+
+
+def locked(path: Path) -> IO[bytes] | None:
+    """A file that is locked until it is closed or the process ends; None where another process has locked it.
+
+    On Windows nothing is locked: whoever starts two processes at once is on his own.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    file = path.open("ab")
+    try:
+        fcntl: Any = importlib.import_module("fcntl")
+    except ImportError:
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what a process left in a folder that was killed while it wrote there; call it with the folder locked."""
+    for name in os.listdir(folder):
+        if name.startswith(".") and name.endswith(".tmp"):
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
 
 
 @contextlib.contextmanager
@@ -149,7 +208,8 @@ def _refuse_existing(target: Path, force: bool) -> None:
         raise OutputError(f"{target}: exists already; choose another name or pass force (--force) to replace it")
 
 
-def _refuse_existing_folder(target: Path, force: bool, replaceable: Collection[str] | None) -> None:
+def refuse_existing_folder(target: Path, force: bool, replaceable: Collection[str] | None = None) -> None:
+    """Check that a folder may take this name; arguments and errors as for :func:`take_name`."""
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:

@@ -14,7 +14,6 @@ pyarrow, or are slow.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import zipfile
@@ -27,7 +26,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from bbpe.atomic import atomic_write, output_errors
+from bbpe.atomic import atomic_write, locked, output_errors, remove_temporaries
 from bbpe.corpus import Sample, Source
 from bbpe.counts import Counts, CountState, Keeper, StreamState, Weight
 from bbpe.errors import TrainingError
@@ -105,20 +104,10 @@ class Checkpoint:
                 raise TrainingError(
                     f"{self.folder}: holds other files ({', '.join(others[:5])}); name an empty or a new folder"
                 )
-            self._lock = (self.folder / _LOCK).open("ab")
-        try:
-            fcntl: Any = importlib.import_module("fcntl")
-        except ImportError:  # Windows: whoever starts two at once is on his own
-            return self
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise TrainingError(f"{self.folder}: another process is training with this folder; let it end") from None
-        for name in os.listdir(self.folder):  # what a process left that was killed while it wrote
-            if name.endswith(".tmp"):
-                with contextlib.suppress(OSError):
-                    (self.folder / name).unlink()
+            self._lock = locked(self.folder / _LOCK)
+            if self._lock is None:
+                raise TrainingError(f"{self.folder}: another process is training with this folder; let it end")
+            remove_temporaries(self.folder)
         return self
 
     def __exit__(self, *_: object) -> None:

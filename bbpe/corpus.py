@@ -191,6 +191,19 @@ class Stream:
     def __next__(self) -> Block:
         return next(self._blocks)
 
+    def documents(self) -> Iterator[bytes]:
+        """Yield each document whole, in order. A document of any size is held in memory as it is yielded."""
+        parts: list[bytes] = []
+        for block in self:
+            last = len(block.starts) - 1
+            view = memoryview(block.data)
+            for index, (start, end) in enumerate(zip(block.starts.tolist(), block.ends.tolist(), strict=True)):
+                parts.append(bytes(view[start:end]))
+                if index < last or block.complete:
+                    document = parts[0] if len(parts) == 1 else b"".join(parts)
+                    parts.clear()
+                    yield document
+
     @property
     def prefix_sha256(self) -> str:
         """The sha256 of what has been read so far, in hex."""
@@ -342,19 +355,11 @@ class Corpus:
         Raises:
             CorpusError: Something cannot be read, or there is no text at all.
         """
-        parts: list[bytes] = []
         empty = True
         for stream in self.streams:
-            for block in stream:
-                last = len(block.starts) - 1
-                view = memoryview(block.data)
-                for index, (start, end) in enumerate(zip(block.starts.tolist(), block.ends.tolist(), strict=True)):
-                    parts.append(bytes(view[start:end]))
-                    if index < last or block.complete:
-                        document = parts[0] if len(parts) == 1 else b"".join(parts)
-                        parts.clear()
-                        empty = empty and not document
-                        yield document
+            for document in stream.documents():
+                empty = empty and not document
+                yield document
         if empty:
             raise self.empty_error()
 

@@ -252,7 +252,7 @@ def read_counts(path: str | os.PathLike[str], *, pattern: str | Sequence[str] | 
         rows = _parquet_rows(file, name) if name.lower().endswith(".parquet") else _tsv_rows(file, name)
         for data, offsets, counts in rows:
             # The sum may not fit the integers that it would be made in.
-            total += float(np.diff(offsets).astype(np.float64) @ counts.astype(np.float64))
+            total += float(np.multiply(np.diff(offsets), counts, dtype=np.float64).sum())
             if total > _MOST / 2:
                 raise TrainingError(f"{name}: stands for {total:.4g} bytes, more than can be counted; scale it down")
             counter.add(data, offsets, counts)

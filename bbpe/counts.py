@@ -28,7 +28,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bbpe._count import PADDING, PretokenCounter, SpecialStrings, all_inert, plan, sorted_counts
+from bbpe._count import PADDING, PretokenCounter, SpecialStrings, lines_not_inert, plan, sorted_counts
 from bbpe.corpus import (
     BLOCK_BYTES,
     REPORT_SECONDS,
@@ -663,7 +663,7 @@ class _Job:
 
     def count(self, counter: PretokenCounter, chunk: _Chunk) -> None:
         """Count a chunk's pretokens."""
-        if self.normalizer is not None and not all_inert(chunk.data, chunk.starts, chunk.ends):
+        if self.normalizer is not None:
             chunk = _normalized(chunk)
         automata = self.pretokenizer.automata
         if automata is not None:
@@ -678,22 +678,31 @@ def _normalized(chunk: _Chunk) -> _Chunk:
 
     What is only looked at, after the stop, begins with a character that no normalization changes: it stays raw.
     """
-    texts: list[bytes] = []
-    starts, ends = [], []
-    size = stop = 0
-    last = len(chunk.starts) - 1
-    for index, (start, end) in enumerate(zip(chunk.starts.tolist(), chunk.ends.tolist(), strict=True)):
-        text = chunk.data[start : chunk.stop if index == last else end].decode("utf-8", "surrogateescape")
-        texts.append(normalize(text).encode("utf-8", "surrogateescape"))
-        starts.append(size)
-        size += len(texts[-1])
-        if index == last:
-            stop = size
-            texts.append(chunk.data[chunk.stop : end])
-            size += len(texts[-1])
-        ends.append(size)
-    texts.append(_PADDING)
-    return _Chunk(b"".join(texts), np.array(starts, np.int64), np.array(ends, np.int64), stop)
+    ends = chunk.ends.copy()
+    ends[-1:] = np.maximum(chunk.stop, chunk.starts[-1:])
+    changed: list[tuple[int, int, bytes]] = []
+    for start, end in zip(*map(np.ndarray.tolist, lines_not_inert(chunk.data, chunk.starts, ends)), strict=True):
+        text = chunk.data[start:end].decode("utf-8", "surrogateescape")
+        normalized = normalize(text)
+        if normalized != text:
+            changed.append((start, end, normalized.encode("utf-8", "surrogateescape")))
+    if not changed:
+        return chunk
+    parts = []
+    at = 0
+    for start, end, line in changed:
+        parts += [chunk.data[at:start], line]
+        at = end
+    parts.append(chunk.data[at:])
+    line_ends = np.array([end for _, end, _ in changed], np.int64)
+    longer = np.cumsum([0, *(len(line) - (end - start) for start, end, line in changed)])
+
+    def moved(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Where places that lie in no changed line, but perhaps at its edge, have gone; a beginning before the line."""
+        shift: npt.NDArray[np.int64] = longer[np.searchsorted(line_ends, places, side="right")]
+        return places + shift
+
+    return _Chunk(b"".join(parts), moved(chunk.starts), moved(chunk.ends), int(moved(np.array([chunk.stop]))[0]))
 
 
 class _Cutter:

@@ -11,7 +11,7 @@ does not: it is slow on purpose, recounts everything at every step, and is never
 import it.
 Where next: ``_merge.pyx`` has the four names of the training part in the same order; ``_encode.pyx`` is the other half.
 
-Fourteen points that texts about BPE leave open are settled here. Each has a test named after it in
+Fifteen points that texts about BPE leave open are settled here. Each has a test named after it in
 ``tests/test_reference.py``, and the name after each is the function to read.
 
 1.  *Training is extension* of a base vocabulary, whose tokens, ids and merges never change. Training from scratch
@@ -45,6 +45,11 @@ Fourteen points that texts about BPE leave open are settled here. Each has a tes
 14. *What an extension may add* is decided by the bytes of the new token alone, so that a pair that may not be merged
     never may: whole characters or a piece of one, of the scripts asked for, touching none that is frozen, not too many
     of them, no denied text in it. ``may_be_added``
+15. *Better vocabularies for two languages* are options of the same loop, all off by default. ``utf8_safe`` is point 14
+    in training. Where languages are *balanced*, the next merge is the best of the one that is worst off. *Seed tokens*
+    get their merges as soon as there are no more left to give than they need. *Protected strings* are pretokens, in
+    training as in encoding. *Superwords* are an extension with another pattern. ``may_be_added``, ``next_pair``,
+    ``protecting``, ``train``
 
 Errors are plain ``ValueError`` here; the package raises its own kinds of it.
 """
@@ -52,6 +57,7 @@ Errors are plain ``ValueError`` here; the package raises its own kinds of it.
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -258,6 +264,66 @@ def apply_merge(ids: Sequence[int], pair: Pair, new_id: int) -> list[int]:
     return merged
 
 
+Text = Sequence[tuple[Sequence[int], int]]  # pretokens as ids so far, and how often each occurs
+
+
+def next_pair(
+    texts: Sequence[Text],
+    sides: Sequence[Text],
+    seeds: Text,
+    left: int,
+    min_count: int,
+    best: Callable[[Mapping[Pair, int]], Pair | None],
+) -> tuple[Pair, int] | None:
+    """Which pair is merged next, and its count: the best one of the text whose turn it is (point 15).
+
+    One text without seeds: its best pair, if that occurs ``min_count`` times.
+
+    >>> tokens = byte_tokens()
+    >>> english, chinese = [(list(b"abab"), 9)], [(list(b"xyz"), 2)]
+    >>> next_pair([english], [], [], 10, 2, lambda counts: best_pair(counts, tokens))
+    ((97, 98), 18)
+
+    Several texts, each with its side of a parallel text, which says the same in every language: the one whose side has
+    the most tokens now is worst off, and it is its turn. Of several that are, the higher count goes first. When nothing
+    of it occurs ``min_count`` times, it is the turn of the next.
+
+    >>> sides = [[(list(b"ab"), 1)], [(list(b"xyz"), 1)]]
+    >>> next_pair([english, chinese], sides, [], 10, 2, lambda counts: best_pair(counts, tokens))
+    ((120, 121), 2)
+
+    It is the turn of the seed tokens, as a text in which each stands once, when at most as many merges are ``left`` as
+    they have boundaries between tokens in them, or nothing else has a turn.
+
+    >>> next_pair([english], [], [(list(b"pqr"), 1)], 2, 2, lambda counts: best_pair(counts, tokens))
+    ((112, 113), 1)
+    """
+    turns: list[list[Text]] = [list(texts)]
+    if sides:
+        lengths = [_length(side) for side in sides]
+        turns = [
+            [text for text, length in zip(texts, lengths, strict=True) if length == most]
+            for most in sorted(set(lengths), reverse=True)
+        ]
+    missing = _length(seeds) - len(seeds)
+    turns.insert(0 if left <= missing else len(turns), [seeds])
+    for turn in turns:
+        found = []
+        for text in turn:
+            counts = count_pairs(text)
+            pair = best(counts)
+            if pair is not None and counts[pair] >= (1 if text is seeds else min_count):
+                found.append((-counts[pair], pair))
+        if found:
+            count, pair = min(found)
+            return pair, -count
+    return None
+
+
+def _length(text: Text) -> int:
+    return sum(len(ids) * count for ids, count in text)
+
+
 @dataclass(frozen=True)
 class Learned:
     """What ``learn_merges`` returns."""
@@ -286,8 +352,10 @@ def learn_merges(
     special_tokens: Sequence[str] = (),
     first_id: int | None = None,
     allowed: Callable[[bytes], bool] | None = None,
+    seed_tokens: Collection[bytes] = (),
+    languages: Sequence[tuple[Mapping[bytes, int], Mapping[bytes, int]]] = (),
 ) -> Learned:
-    """Step 4: merge the best pair, again and again, until a stop (points 1, 4, 5, 6, 7 and 14).
+    """Step 4: merge the best pair, again and again, until a stop (points 1, 4, 5, 6, 7, 14 and 15).
 
     The pretokens are first segmented as the base encodes them. The special tokens are added to those of the base; they
     are entries of ``vocab_size`` and take the ids after the last merge. A pretoken with a byte that the base has no
@@ -303,8 +371,16 @@ def learn_merges(
     >>> learned.vocabulary.tokens[258]
     b'aaab'
 
+    ``seed_tokens`` are tokens in the end; ``languages`` are the parts of the pretokens that are balanced, each with the
+    pretokens of its side of the parallel text. ``next_pair`` says whose turn it is.
+
+    >>> learned = learn_merges({b"aaabdaaabac": 1}, num_merges=3, seed_tokens=[b"xyz"])
+    >>> [learned.vocabulary.tokens[id] for id in learned.ids]
+    [b'aa', b'xy', b'xyz']
+
     Raises:
-        ValueError: for options that contradict one another, and counts that could exceed 64 bits.
+        ValueError: for options that contradict one another, counts that could exceed 64 bits, and seed tokens that the
+            other options leave no way to.
     """
     if vocab_size is None and num_merges is None:
         raise ValueError("give vocab_size or num_merges: one of them has to end the training")
@@ -327,7 +403,11 @@ def learn_merges(
     if sum(len(pretoken) * count for pretoken, count in pretokens.items()) > MAX_COUNT:
         raise ValueError("the training text has more bytes than 64 bits can count")
 
-    sequences = [(encode_pretoken(pretoken, base), count) for pretoken, count in pretokens.items()]
+    if languages and sum((Counter(text) for text, _ in languages), Counter()) != Counter(pretokens):
+        raise ValueError("the pretokens are not those of the languages together")
+    texts = [_encoded(text, base) for text, _ in languages] or [_encoded(pretokens, base)]
+    sides = [_encoded(side, base) for _, side in languages]
+    seeds = _encoded(dict.fromkeys(seed_tokens, 1), base)
     tokens = dict(base.tokens)
     specials = dict(base.special_tokens)
     taken = set(tokens.values()) | {content.encode() for content in [*specials, *special_tokens]}
@@ -335,32 +415,58 @@ def learn_merges(
     merges: list[Pair] = []
     ids: list[int] = []
     counts: list[int] = []
-    lengths = [sum(len(sequence) * count for sequence, count in sequences)]
+    lengths = [sum(map(_length, texts))]
     while True:
+        left = min(
+            MAX_COUNT if vocab_size is None else vocab_size - entries - len(merges),
+            MAX_COUNT if num_merges is None else num_merges - len(merges),
+        )
+        if not merges and left < _length(seeds) - len(seeds):
+            raise ValueError(f"the seed tokens need {_length(seeds) - len(seeds)} merges, and {left} may be learned")
         if vocab_size is not None and entries + len(merges) >= vocab_size:
             stop: StopReason = "vocab_size"
             break
         if num_merges is not None and len(merges) >= num_merges:
             stop = "num_merges"
             break
-        pairs = count_pairs(sequences)
-        pair = best_pair(pairs, tokens, taken, max_token_bytes, allowed)
-        if pair is None or pairs[pair] < min_count:
+        found = next_pair(
+            texts,
+            sides,
+            seeds,
+            left,
+            min_count,
+            lambda pairs: best_pair(pairs, tokens, taken, max_token_bytes, allowed),
+        )
+        if found is None:
             stop = "min_count"
             break
+        pair, count = found
         if next_id in tokens or next_id in specials.values():
             raise ValueError(f"the new id {next_id} is taken by the base")
         tokens[next_id] = tokens[pair[0]] + tokens[pair[1]]
         taken.add(tokens[next_id])
-        sequences = [(apply_merge(sequence, pair, next_id), count) for sequence, count in sequences]
+        texts = [_merged(text, pair, next_id) for text in texts]
+        sides = [_merged(side, pair, next_id) for side in sides]
+        seeds = _merged(seeds, pair, next_id)
         merges.append(pair)
         ids.append(next_id)
-        counts.append(pairs[pair])
-        lengths.append(sum(len(sequence) * count for sequence, count in sequences))
+        counts.append(count)
+        lengths.append(sum(map(_length, texts)))
         next_id += 1
+    for sequence, _ in seeds:
+        if len(sequence) > 1:
+            raise ValueError(f"the seed token {b''.join(tokens[id] for id in sequence)!r} cannot be made")
     specials |= {content: next_id + place for place, content in enumerate(special_tokens)}
     vocabulary = replace(base, tokens=tokens, merges=(*(base.merges or ()), *merges), special_tokens=specials)
     return Learned(vocabulary, tuple(merges), tuple(ids), tuple(counts), tuple(lengths), stop)
+
+
+def _encoded(pretokens: Mapping[bytes, int], base: Vocabulary) -> Text:
+    return [(encode_pretoken(pretoken, base), count) for pretoken, count in pretokens.items()]
+
+
+def _merged(text: Text, pair: Pair, new_id: int) -> Text:
+    return [(apply_merge(ids, pair, new_id), count) for ids, count in text]
 
 
 def learn_pieces(sequences: Iterable[tuple[Sequence[str], int]], pieces: Collection[str], add: int) -> list[str]:
@@ -370,9 +476,9 @@ def learn_pieces(sequences: Iterable[tuple[Sequence[str], int]], pieces: Collect
     best addition is the one that saves the most tokens. Making a character a piece saves its bytes but one at each
     occurrence; merging two pieces saves one. Of equal ones characters come first, in the order in which they are first
     seen; then the smaller pair, where pieces are numbered as given, uncovered characters after them as first seen, and
-    new pieces after those as they are made. What saves less than two tokens is no pattern.
+    new pieces after those as they are made. What occurs less than twice is no pattern.
 
-    >>> learn_pieces([("词元", 3), ("元", 1)], ["元", "a"], add=5)
+    >>> learn_pieces([("词元", 3), ("元", 1), ("字", 1)], ["元", "a"], add=5)
     ['词', '词元']
 
     No rule beside: for SentencePiece the pair with the highest score merges, so additions have falling scores, all
@@ -396,15 +502,15 @@ def learn_pieces(sequences: Iterable[tuple[Sequence[str], int]], pieces: Collect
         candidates = [
             ((-occurrences[symbol] * (len(symbol.encode()) - 1), False, numbers[symbol], 0), symbol)
             for symbol in numbers
-            if symbol not in covered
+            if symbol not in covered and occurrences[symbol] > 1 and len(symbol.encode()) > 1
         ]
         candidates += [
             ((-count, True, numbers[left], numbers[right]), left + right)
             for (left, right), count in pairs.items()
-            if left in covered and right in covered and left + right not in covered
+            if left in covered and right in covered and left + right not in covered and count > 1
         ]
         best = min(candidates, default=None)
-        if best is None or -best[0][0] < 2:
+        if best is None:
             break
         (_, merged, first, second), text = best
         added.append(text)
@@ -786,6 +892,24 @@ def split_pretokens(data: bytes, pattern: Sequence[str]) -> list[bytes]:
     return [from_escaped(piece) for piece in pieces]
 
 
+def protecting(pattern: Sequence[str], strings: Collection[str]) -> tuple[str, ...]:
+    """The pattern in which every occurrence of one of these strings is a pretoken (point 15).
+
+    Occurrences are found as special tokens are: the leftmost first, and the longest of those that begin there. The
+    first stage isolates them; in every other stage they come before all else, and so stay whole. No merge crosses their
+    edges, and as this is the pattern of the vocabulary, none does in encoding either.
+
+    >>> pattern = protecting([r"[a-z]+|[^a-z]+"], ["cat", "c+", "c++"])
+    >>> split_pretokens(b"concatenate c++ c+", pattern)
+    [b'con', b'cat', b'enate', b' ', b'c++', b' ', b'c+']
+    """
+    if not strings:
+        return tuple(pattern)
+    longest_first = sorted(strings, key=lambda string: (-len(string), string))
+    isolated = "|".join(re.sub(r"[][\\.^$*+?{}()|]", r"\\\g<0>", string) for string in longest_first)
+    return (isolated, *(f"{isolated}|{stage}" for stage in pattern))
+
+
 # ---- the whole of training -----------------------------------------------------------------------
 
 
@@ -843,6 +967,11 @@ def train(
     max_pretoken_bytes: int | None = None,
     special_tokens: Sequence[str] = (),
     first_id: int | None = None,
+    utf8_safe: bool = False,
+    protect: Collection[str] = (),
+    seed_tokens: Collection[str] = (),
+    superwords: tuple[int, Sequence[str]] | None = None,
+    balance: Sequence[tuple[Iterable[str | bytes], Iterable[str | bytes]]] = (),
 ) -> Learned:
     """Steps 1 to 4 on text. The base says what the pattern, the normalizer and the order of the bytes are.
 
@@ -850,18 +979,55 @@ def train(
     >>> learned = train(["low lower lowest"], base, vocab_size=260, special_tokens=["<|end|>"])
     >>> [learned.vocabulary.tokens[i] for i in learned.ids], learned.stop, learned.vocabulary.special_tokens
     ([b'lo', b'low', b' low'], 'vocab_size', {'<|end|>': 259})
+
+    With ``superwords``, (entries, pattern), what is learned up to so many entries is a base, and extended with a looser
+    pattern. The text is first segmented as that base encodes it with the new pattern, which is that of the vocabulary.
+
+    >>> learned = train(["in a way, by the way"] * 9, base, num_merges=18, superwords=(270, (r"[a-z ]+",)))
+    >>> learned.vocabulary.tokens[learned.ids[-1]], learned.vocabulary.pattern
+    (b' by the way', ('[a-z ]+',))
+
+    With ``balance`` the documents are those of several languages, each with its side of a parallel text, one document
+    a line.
     """
     if base is None:
         base = Vocabulary(byte_tokens())
-    counts = count_pretokens(
-        documents,
-        base.pattern,
-        special_tokens=[*base.special_tokens, *special_tokens],
-        normalizer=base.normalizer,
-        max_pretoken_bytes=max_pretoken_bytes,
-    )
-    return learn_merges(
-        counts,
+    if balance and superwords is not None:
+        raise ValueError("balanced languages and superwords do not go together")
+    if balance:
+        documents = [document for texts, _ in balance for document in texts]
+    documents = list(documents)
+    looser = None if superwords is None else replace(base, pattern=tuple(superwords[1]))
+    base = replace(base, pattern=protecting(base.pattern, protect))
+
+    specials, normalizer = [*base.special_tokens, *special_tokens], base.normalizer
+
+    def counted(documents: Iterable[str | bytes], pattern: Sequence[str]) -> Counter[bytes]:
+        return count_pretokens(
+            documents,
+            pattern,
+            special_tokens=specials,
+            normalizer=normalizer,
+            max_pretoken_bytes=max_pretoken_bytes,
+        )
+
+    first: Learned | None = None
+    if superwords is not None and looser is not None:
+        first = learn_merges(
+            counted(documents, base.pattern),
+            base,
+            vocab_size=superwords[0] - len(special_tokens),
+            num_merges=num_merges,
+            min_count=min_count,
+            max_token_bytes=max_token_bytes,
+            first_id=first_id,
+            allowed=may_be_added if utf8_safe else None,
+        )
+        base = replace(first.vocabulary, pattern=protecting(looser.pattern, protect))
+        num_merges = None if num_merges is None else num_merges - len(first.merges)
+        first_id = None if first_id is None else first_id + len(first.merges)
+    learned = learn_merges(
+        counted(documents, base.pattern),
         base,
         vocab_size=vocab_size,
         num_merges=num_merges,
@@ -869,6 +1035,18 @@ def train(
         max_token_bytes=max_token_bytes,
         special_tokens=special_tokens,
         first_id=first_id,
+        allowed=may_be_added if utf8_safe else None,
+        seed_tokens=[to_bytes(token) for token in seed_tokens],
+        languages=[(counted(texts, base.pattern), counted(side, base.pattern)) for texts, side in balance],
+    )
+    if first is None:
+        return learned
+    return replace(
+        learned,
+        merges=first.merges + learned.merges,
+        ids=first.ids + learned.ids,
+        counts=first.counts + learned.counts,
+        lengths=first.lengths[:-1] + learned.lengths,
     )
 
 

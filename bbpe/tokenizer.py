@@ -337,7 +337,9 @@ class Tokenizer:
     def truncated(self, vocab_size: int) -> Tokenizer:
         """The smaller vocabulary that the first merges make: what training with that ``vocab_size`` would have given.
 
-        Special tokens behind the last merge move down to follow the last one kept.
+        Special tokens behind the last merge move down to follow the last one kept. Where there are seed tokens or
+        superwords the first merges are not the whole of such a training: seed tokens come last, so they go first, and
+        the pattern is that of the superwords.
 
         Raises:
             ValueError: Where merge r did not make exactly token r (then a prefix means nothing), or where
@@ -495,8 +497,7 @@ def build_encoder(vocabulary: Vocabulary, pretokenizer: Pretokenizer, *, whole_p
         merges = np.empty((len(vocabulary.merges), 3), dtype=np.uint32)
         if vocabulary.merges:
             merges[:, :2] = vocabulary.merges
-        result = vocabulary.ids
-        merges[:, 2] = [result[tokens[left] + tokens[right]] for left, right in vocabulary.merges]
+        merges[:, 2] = vocabulary.merged
         if places is not None:
             merges = np.array([[places[id] for id in row] for row in merges.tolist()], dtype=np.uint32).reshape(-1, 3)
     else:

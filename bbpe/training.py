@@ -18,9 +18,10 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -28,21 +29,27 @@ import numpy.typing as npt
 
 import bbpe
 from bbpe._characters import learner
-from bbpe._merge import Rules
+from bbpe._joint import JointLearner
+from bbpe._merge import MergeLearner, Rules
 from bbpe.checkpoints import Checkpoint, MergesKept
 from bbpe.corpus import Progress, Sample, Source, SourceLike
-from bbpe.counts import LONG_PRETOKEN_BYTES, Counts, LongPretokens, Weight
+from bbpe.count_files import is_count_file
+from bbpe.counts import LONG_PRETOKEN_BYTES, Counts, LongPretokens, Weight, add_up, count_pretokens
 from bbpe.errors import CorpusError, EncodeError, FormatError, TrainingError
 from bbpe.mixture import Mixture
+from bbpe.normalizer import normalize
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
 from bbpe.tokenizer import Tokenizer
 from bbpe.unicode import unicode_version
 from bbpe.vocabulary import SpecialToken, Vocabulary
 
 __all__ = [
+    "SUPERWORD_PATTERN",
+    "BalancedLanguage",
     "CurvePoint",
     "LearnedMerges",
     "LongPretokenWarning",
+    "SuperwordStage",
     "TrainingOptions",
     "TrainingRecord",
     "as_merge_list",
@@ -59,9 +66,15 @@ ByteOrder = Literal["value", "gpt2"]
 MAX_CELLS = 2**32 - 2
 """Symbols of distinct pretokens, and separators between them, that the merge loop can number: 17 GB of them."""
 MAX_TOTAL = 2**63 - 1
+SUPERWORD_PATTERN = r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]{2,}[\r\n/]*| +(?!\S)"
+"""Where superwords end, unless asked otherwise: SuperBPE's own second pattern (Liu et al. 2025, arXiv:2503.13423;
+``scripts/extend_tokenizer.sh`` of PythonNut/superbpe). Digits, runs of punctuation and spaces before a line's end stay
+apart; what stands between them is one pretoken, lines and sentences long."""
 
 _REPORT_SECONDS = 0.1
+_BLOCK_IDS = 1 << 16
 _SHARED_BYTES = 1 << 20  # distinct pretokens of so many bytes are encoded in several threads
+_MOST_PARTS = 1 << 22  # of seed tokens; more of them take more memory than all rare pairs of a text
 _STEP = 1 << 20  # positions that one native step visits, about: some 50 ms
 _FORMAT = "bbpe-training"
 _FORMAT_VERSION = 1
@@ -96,6 +109,21 @@ class TrainingOptions:
         weights: (path, weight) of each source; empty when every byte counts the same.
         sample: Only a sample of the documents is learned from, of at most so many bytes of text.
         sample_seed: What decides which documents are in the sample.
+        utf8_safe: Tokens are whole characters, or a single piece of one; never a character and a piece of the next.
+            Extensions have it, too; "character integrity" in Land and Arnett 2025, arXiv:2505.24689.
+        balance: (path of a source, path of its side of a parallel text): the next merge is always the best one of the
+            source whose side has the most tokens. Empty: the best one of all text. Parity-aware BPE, Foroutan et al.
+            2025, arXiv:2508.04796.
+        superwords: From so many entries on, merges cross the edges of ``pattern``, up to those of ``superword_pattern``.
+            SuperBPE, Liu et al. 2025, arXiv:2503.13423.
+        superword_pattern: The looser pattern, which is then that of the vocabulary. None: ``SUPERWORD_PATTERN``.
+        protect: Strings that are pretokens wherever they occur, in training and in encoding: no merge crosses their
+            edges, and none of them is ever a part of a longer token, but of one that is protected itself. To have them
+            as tokens, too, name them in ``seed_tokens``. Both are wanted in huggingface/tokenizers#1380.
+        seed_tokens: Strings that are tokens in the end. huggingface/tokenizers#1862 asks for it, and puts their merges
+            first; here they come last, so that all other merges are those of plain BPE.
+
+    ``reference.py`` says what the last six mean, point 15.
 
     Raises:
         TrainingError: A value out of its range, or options that contradict one another.
@@ -119,6 +147,12 @@ class TrainingOptions:
     weights: tuple[tuple[str, str], ...] = ()
     sample: int | None = None
     sample_seed: int = 0
+    utf8_safe: bool = False
+    balance: tuple[tuple[str, str], ...] = ()
+    superwords: int | None = None
+    superword_pattern: Pattern | None = None
+    protect: tuple[str, ...] = ()
+    seed_tokens: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         checked: dict[str, object] = {
@@ -133,7 +167,13 @@ class TrainingOptions:
             "weights": tuple((path, weight) for path, weight in self.weights),
             "pattern": get_pattern(self.pattern),
             "special_tokens": _special_tokens(self.special_tokens),
+            "balance": tuple((path, side) for path, side in self.balance),
+            "superwords": _integer("superwords", self.superwords, 256),
+            "protect": _strings("protect", self.protect),
+            "seed_tokens": _strings("seed_tokens", self.seed_tokens),
         }
+        if self.superword_pattern is not None:
+            checked["superword_pattern"] = get_pattern(self.superword_pattern)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if self.byte_order not in ("value", "gpt2"):
@@ -142,11 +182,84 @@ class TrainingOptions:
             raise TrainingError(f"normalizer is {self.normalizer!r}; expected None or 'NFC'")
         if not isinstance(self.text_field, str):
             raise TypeError(f"text_field is a str, not {type(self.text_field).__name__}")
-        for name, flag in (("lines", self.lines), ("strict", self.strict)):
+        for name, flag in (("lines", self.lines), ("strict", self.strict), ("utf8_safe", self.utf8_safe)):
             if not isinstance(flag, bool):
                 raise TypeError(f"{name} is True or False, not {flag!r}")
         if self.vocab_size is None and self.num_merges is None:
             raise TrainingError("neither vocab_size nor num_merges is given; one of them has to end the training")
+        self._check_options_of_the_loop()
+
+    def _check_options_of_the_loop(self) -> None:
+        """What does not go together, and why."""
+        if self.superword_pattern is not None and self.superwords is None:
+            raise TrainingError("superword_pattern is given without superwords, the entries from which on it holds")
+        if self.superwords is not None:
+            if self.vocab_size is not None and self.superwords >= self.vocab_size:
+                raise TrainingError(
+                    f"superwords begin at {self.superwords:,} entries, but there are to be {self.vocab_size:,} in all; "
+                    "begin earlier"
+                )
+            if self.min_pretoken_count > 1:
+                raise TrainingError(
+                    "min_pretoken_count does not go with superwords: their pretokens are sentences and lines, of which "
+                    "nearly every one occurs once"
+                )
+        if self.balance:
+            for name, there in (
+                ("weights", bool(self.weights)),
+                ("sample", self.sample is not None),
+                ("min_pretoken_count", self.min_pretoken_count > 1),
+                ("superwords", self.superwords is not None),
+            ):
+                if there:
+                    raise TrainingError(f"balance does not go with {name}; leave one of the two out")
+            if len(self.balance) < 2:
+                raise TrainingError("balance is for two languages or more; each has a source and a side")
+        for string in self.protect:
+            for special in self.special_tokens:
+                if special in string or string in special:
+                    raise TrainingError(
+                        f"{string!r} is to be protected, and {special!r} is a special token, which is cut out of the "
+                        "text before; leave one of the two out"
+                    )
+        self._check_seeds()
+
+    def _check_seeds(self) -> None:
+        if not self.seed_tokens:
+            return
+        pattern = Pretokenizer(self.last_pattern)
+        most = min(size for size in (self.max_token_bytes, self.max_pretoken_bytes, MAX_TOTAL) if size is not None)
+        for seed in self.seed_tokens:
+            for special in self.special_tokens:
+                if special in seed:
+                    raise TrainingError(
+                        f"seed token {seed!r} holds the special token {special!r}, which is cut out of all text"
+                    )
+            if self.normalizer is not None and normalize(seed) != seed:
+                raise TrainingError(
+                    f"seed token {seed!r} is not in the form that the normalizer {self.normalizer} makes"
+                )
+            if len(seed.encode()) > most:
+                raise TrainingError(f"seed token {seed!r} has {len(seed.encode())} bytes; at most {most} are allowed")
+            pieces = pattern.split(seed)
+            if len(pieces) > 1:
+                shown = ", ".join(repr(piece.decode("utf-8", "replace")) for piece in pieces[:4])
+                raise TrainingError(
+                    f"seed token {seed!r} can never occur: the pattern cuts it into {shown}; protect it as well, or "
+                    "take another pattern"
+                )
+
+    @property
+    def first_pattern(self) -> Pattern:
+        """What cuts text for the first merges: ``pattern``, with what is protected."""
+        return self.pattern.protecting(self.protect)
+
+    @property
+    def last_pattern(self) -> Pattern:
+        """What cuts text for the last merges, and in encoding."""
+        if self.superwords is None:
+            return self.first_pattern
+        return (self.superword_pattern or get_pattern(SUPERWORD_PATTERN)).protecting(self.protect)
 
     def merges_wanted(self, base: Vocabulary | None = None) -> int:
         """How many merges may be learned on top of ``base`` (None: the 256 bytes) before one of the two limits stops.
@@ -183,6 +296,22 @@ def _integer(name: str, value: Any, least: int, *, none: bool = True) -> int | N
     if number > MAX_TOTAL:
         raise TrainingError(f"{name} is {number}; expected at most 2**63 - 1")
     return number
+
+
+def _strings(name: str, strings: Sequence[str]) -> tuple[str, ...]:
+    """Strings that are not empty, each once, in order."""
+    if isinstance(strings, (str, bytes)):
+        raise TypeError(f"{name} is a list of str, not one")
+    for string in strings:
+        if not isinstance(string, str):
+            raise TypeError(f"{name} holds str, not {type(string).__name__}")
+        if not string:
+            raise TrainingError(f"{name} holds an empty string; leave it out")
+        try:
+            string.encode()
+        except UnicodeEncodeError:
+            raise TrainingError(f"{name} holds {string!r}, a lone surrogate, which has no UTF-8") from None
+    return tuple(dict.fromkeys(strings))
 
 
 def _special_tokens(tokens: Sequence[str]) -> tuple[str, ...]:
@@ -246,6 +375,40 @@ def opened_record(text: str, name: str, format: str, version: int) -> dict[str, 
 
 
 @dataclass(frozen=True, slots=True)
+class BalancedLanguage:
+    """What balancing did for one language.
+
+    Attributes:
+        path: Its source.
+        parallel: Its side of the parallel text.
+        lines: Lines of that: as many as every other side has.
+        tokens: Tokens of the side in the end.
+        merges: Merges that were chosen for this language.
+    """
+
+    path: str
+    parallel: str
+    lines: int
+    tokens: int
+    merges: int
+
+
+@dataclass(frozen=True, slots=True)
+class SuperwordStage:
+    """The second stage of a training with superwords.
+
+    Attributes:
+        begins_at: Entries when it began, special tokens included.
+        pretokens: Pretokens of the second pattern.
+        distinct_pretokens: Distinct ones among them.
+    """
+
+    begins_at: int
+    pretokens: int
+    distinct_pretokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingRecord:
     """How a vocabulary came about: written as ``training.json``. The same training gives the same record, to the byte.
 
@@ -273,6 +436,10 @@ class TrainingRecord:
             text: bytes, characters, tokens and counts are weighted, and rounded down.
         power: The multipliers of ``weights`` are in units of 2**-power.
         long_pretokens: What is known of pretokens longer than 1,000 bytes; None where there are none.
+        languages: Where languages were balanced: what that did for each.
+        superwords: Where there are superwords: their stage. ``pretokens`` and ``distinct_pretokens`` are those of the
+            first stage, and so is the curve before the second begins.
+        seed_merges: Merges that only seed tokens asked for.
     """
 
     options: TrainingOptions
@@ -294,6 +461,9 @@ class TrainingRecord:
     weights: tuple[Weight, ...] = ()
     power: int = 0
     long_pretokens: LongPretokens | None = None
+    languages: tuple[BalancedLanguage, ...] = ()
+    superwords: SuperwordStage | None = None
+    seed_merges: int = 0
 
     __hash__ = None  # type: ignore[assignment]  # versions is a dict
 
@@ -302,12 +472,15 @@ class TrainingRecord:
         record: dict[str, Any] = {"format": _FORMAT, "format_version": _FORMAT_VERSION}
         for each in fields(self):
             record[each.name] = getattr(self, each.name)
-        pattern = self.options.pattern
         options = {each.name: getattr(self.options, each.name) for each in fields(self.options)}
-        record["options"] = {**options, "pattern": {"name": pattern.name, "stages": list(pattern.stages)}}
-        for name in ("sources", "samples", "weights"):
+        for name in ("pattern", "superword_pattern"):
+            pattern = options[name]
+            options[name] = None if pattern is None else {"name": pattern.name, "stages": list(pattern.stages)}
+        record["options"] = options
+        for name in ("sources", "samples", "weights", "languages"):
             record[name] = [asdict(each) for each in getattr(self, name)]
-        record["long_pretokens"] = None if self.long_pretokens is None else asdict(self.long_pretokens)
+        for name in ("long_pretokens", "superwords"):
+            record[name] = None if record[name] is None else asdict(record[name])
         del record["curve"]
         record["curve"] = []  # the last, a line a point
         rows = ",\n".join(f"    {json.dumps(asdict(point))}" for point in self.curve)
@@ -324,7 +497,9 @@ class TrainingRecord:
         try:
             record = opened_record(text, "training record", _FORMAT, _FORMAT_VERSION)
             options = record.pop("options")
-            options["pattern"] = Pattern(tuple(options["pattern"]["stages"]), options["pattern"]["name"])
+            for name in ("pattern", "superword_pattern"):
+                if options.get(name) is not None:
+                    options[name] = Pattern(tuple(options[name]["stages"]), options[name]["name"])
             return cls(
                 options=TrainingOptions(**options),
                 sources=tuple(Source(**source) for source in record.pop("sources")),
@@ -332,6 +507,8 @@ class TrainingRecord:
                 samples=tuple(Sample(**each) for each in record.pop("samples", ())),
                 weights=tuple(Weight(**each) for each in record.pop("weights", ())),
                 long_pretokens=LongPretokens(**long) if (long := record.pop("long_pretokens", None)) else None,
+                languages=tuple(BalancedLanguage(**each) for each in record.pop("languages", ())),
+                superwords=SuperwordStage(**stage) if (stage := record.pop("superwords", None)) else None,
                 **record,
             )
         except FormatError:
@@ -382,6 +559,12 @@ def train(
     sample_seed: int = 0,
     resume: str | os.PathLike[str] | None = None,
     resume_seconds: float = 30.0,
+    utf8_safe: bool = False,
+    balance: Mapping[str, str] | None = None,
+    superwords: int | None = None,
+    superword_pattern: str | Sequence[str] | Pattern | None = None,
+    protect: Sequence[str] = (),
+    seed_tokens: Sequence[str] = (),
 ) -> Tokenizer:
     """Train a byte-level BPE vocabulary.
 
@@ -415,6 +598,15 @@ def train(
         resume: A folder to keep in what is done, so that the same call goes on from there when its process died; a
             larger ``vocab_size`` goes on, too. The result is the same as without. It may be removed afterwards.
         resume_seconds: How long to work between two times that something is kept: what a death costs, at most.
+        utf8_safe: Make no token that holds a character and a piece of another: whole characters, or one piece.
+        balance: For each source, by its path as given, the path of its side of a parallel text (line *n* says the same
+            on every side): the next merge is the best one of the source whose side has the most tokens at that moment.
+        superwords: From so many entries on, learn merges across the edges of ``pattern``, which is for the first stage
+            only: the vocabulary's pattern is ``superword_pattern``. The text is read twice.
+        superword_pattern: The looser pattern; None: ``SUPERWORD_PATTERN``.
+        protect: Strings that no merge may join with what stands beside them, nor make a part of a longer token; in
+            encoding, too, since the vocabulary's pattern says so.
+        seed_tokens: Strings that are to be tokens. Those that are not learned anyway get their merges last.
 
     Raises:
         TrainingError: Options out of range or in contradiction, also with the ``Counts``; a corpus without text; a
@@ -429,6 +621,15 @@ def train(
     ([b'low', b'er'], 'vocab_size')
     """
     made: Counts | None = source if isinstance(source, Counts) else None
+    for name, there in (
+        ("balance", balance is not None),
+        ("superwords", superwords is not None),
+        ("protect", len(protect) > 0),
+    ):
+        if there and made is not None:
+            raise TrainingError(f"{name} decides how text is counted, and these are Counts already")
+    if resume is not None and (balance is not None or superwords is not None or len(seed_tokens)):
+        raise TrainingError("a training with balance, superwords or seed_tokens cannot be resumed; leave resume out")
     if made is not None and (weights is not None or sample is not None or resume is not None):
         raise TrainingError("weights, sample and resume are for what is still to be counted; these are Counts already")
     asked = TrainingOptions(
@@ -448,15 +649,23 @@ def train(
         weights=tuple((weights or {}).items()),
         sample=sample,
         sample_seed=sample_seed,
+        utf8_safe=utf8_safe,
+        balance=tuple((balance or {}).items()),
+        superwords=superwords,
+        superword_pattern=None if superword_pattern is None else get_pattern(superword_pattern),
+        protect=tuple(protect),
+        seed_tokens=tuple(seed_tokens),
     )
     asked.merges_wanted()  # refuse before anything is read
     if pattern is not None:
         Pretokenizer(asked.pattern)
+    if balance is not None:
+        return _train_balanced(source, asked, threads, progress)  # type: ignore[arg-type]  # not Counts
     mixture = None
     if made is None:
         mixture = Mixture.of(
             source,  # type: ignore[arg-type]  # not Counts
-            pattern=None if pattern is None else asked.pattern,
+            pattern=asked.first_pattern if pattern is not None or protect or superwords is not None else None,
             special_tokens=None if special_tokens is None else asked.special_tokens,
             normalizer=normalizer,
             max_pretoken_bytes=asked.max_pretoken_bytes,
@@ -467,12 +676,13 @@ def train(
     # What was counted already says what was not asked for.
     options = replace(
         asked,
-        pattern=about.pattern if pattern is None else asked.pattern,
+        pattern=about.pattern if pattern is None and about.pattern != asked.first_pattern else asked.pattern,
         special_tokens=_special_tokens(about.special_tokens if special_tokens is None else asked.special_tokens),
         max_pretoken_bytes=about.max_pretoken_bytes if max_pretoken_bytes is None else asked.max_pretoken_bytes,
         normalizer=about.normalizer if normalizer is None else normalizer,
     )
     options.merges_wanted()  # refuse before a long count, not after it
+    again = _again(source, options) if options.superwords is not None else None
     with contextlib.ExitStack() as stack:
         checkpoint = None
         if resume is not None:
@@ -495,10 +705,165 @@ def train(
             assert made is not None  # no mixture
             counts = made.without_rare(options.min_pretoken_count)
         warn_of_long_pretokens(counts, stacklevel=2)
+        if again is not None:
+            first = _Run(counts, None, _first_stage(options))
+            del counts, made, about, source
+            return _train_superwords(first, again, options, threads, progress)
         run = _Run(counts, None, options, kept=None if checkpoint is None else checkpoint.merges())
         del counts, made, about, source  # the merge loop has its own copy: the text's memory is free for it
         vocabulary, record = run.finish(progress, checkpoint)
     return Tokenizer(vocabulary, training_record=record)
+
+
+def _again(source: Any, options: TrainingOptions) -> Mixture:
+    """The same text, to be counted with the last pattern.
+
+    Raises:
+        TrainingError: It cannot be read twice.
+    """
+    if isinstance(source, Iterator):
+        raise TrainingError("superwords read the text twice, and an iterator gives it once; give a list, or files")
+    mixture = Mixture.of(
+        source,
+        pattern=options.last_pattern,
+        special_tokens=options.special_tokens,
+        normalizer=options.normalizer,
+        max_pretoken_bytes=options.max_pretoken_bytes,
+        weights=dict(options.weights) or None,
+    )
+    for file in mixture.files or ():
+        if file == "-":
+            raise TrainingError("superwords read the text twice, and standard input gives it once; name files")
+        if is_count_file(file):
+            raise TrainingError(f"{file}: is a count file, of one pattern; superwords need two: name the text itself")
+    return mixture
+
+
+def _first_stage(options: TrainingOptions) -> TrainingOptions:
+    return replace(options, vocab_size=options.superwords, superwords=None, superword_pattern=None, seed_tokens=())
+
+
+def _train_superwords(
+    first_run: _Run,
+    again: Mixture,
+    options: TrainingOptions,
+    threads: int | None,
+    progress: Callable[[Progress], None] | None,
+) -> Tokenizer:
+    """Two stages: the first as it would be without superwords, the second an extension of it with another pattern."""
+    first = first_run.run(progress)
+    base = first_run._vocabulary(first.pairs, ())
+    second_options = replace(
+        options,
+        num_merges=None if options.num_merges is None else max(0, options.num_merges - len(first)),
+        pattern=options.last_pattern,
+        superwords=None,
+        superword_pattern=None,
+        protect=(),
+        byte_order="value",
+    )
+    counted = again.count(
+        sample=options.sample,
+        sample_seed=options.sample_seed,
+        threads=threads,
+        progress=progress,
+        text_field=options.text_field,
+        lines=options.lines,
+        strict=options.strict,
+    )
+    run = _Run(counted, base.replace(pattern=options.last_pattern), second_options)
+    stage = SuperwordStage(
+        256 + len(first) + len(options.special_tokens), run.facts["pretokens"], run.facts["distinct_pretokens"]
+    )
+    del counted
+    vocabulary, record = run.finish(progress)
+    before = 256 + len(options.special_tokens)
+    curve = _curve(
+        run.units,
+        before,
+        np.concatenate([first.tokens[:-1], run.learned_tokens]),
+        np.concatenate([first.counts, run.learned_counts]),
+        run.power,
+    )
+    record = replace(
+        record,
+        options=options,
+        base=None,
+        base_size=256,
+        merges=len(first) + record.merges,
+        curve=tuple(curve),
+        superwords=stage,
+        pretokens=first_run.facts["pretokens"],
+        distinct_pretokens=first_run.facts["distinct_pretokens"],
+        long_pretokens=first_run.facts["long_pretokens"],
+    )
+    return Tokenizer(vocabulary, training_record=record)
+
+
+def _train_balanced(
+    source: SourceLike,
+    options: TrainingOptions,
+    threads: int | None,
+    progress: Callable[[Progress], None] | None,
+) -> Tokenizer:
+    """Languages are counted one by one, and so are the sides of the parallel text."""
+    _check_balance(source, options.balance)
+    reading: dict[str, Any] = {
+        "pattern": options.first_pattern,
+        "special_tokens": options.special_tokens,
+        "normalizer": options.normalizer,
+        "max_pretoken_bytes": options.max_pretoken_bytes,
+    }
+    how: dict[str, Any] = {"text_field": options.text_field, "strict": options.strict, "threads": threads}
+    sides = [count_pretokens(Path(side), **reading, **how, lines=True) for _, side in options.balance]
+    for (_, first), (_, other), counted in zip(options.balance[:1] * len(sides), options.balance, sides, strict=True):
+        if not len(counted):
+            raise TrainingError(f"{other}: no text in it, so that nothing can be measured by it")
+        if counted.documents != sides[0].documents:
+            raise TrainingError(
+                f"{first} has {sides[0].documents:,} lines and {other} has {counted.documents:,}; in a parallel text "
+                "line n says the same on every side"
+            )
+    texts = [
+        Mixture.of(Path(path), **reading).count(progress=progress, lines=options.lines, **how)
+        for path, _ in options.balance
+    ]
+    for (path, _), text in zip(options.balance, texts, strict=True):
+        if not len(text):
+            raise TrainingError(f"{path}: no text in it to learn from")
+    counts = add_up((text, 1) for text in texts)
+    warn_of_long_pretokens(counts, stacklevel=3)
+    run = _Run(counts, None, options, languages=list(zip(texts, sides, strict=True)))
+    lines = [side.documents for side in sides]
+    del counts, texts, sides
+    vocabulary, record = run.finish(progress)
+    languages = tuple(
+        BalancedLanguage(path, side, count, tokens, merges)
+        for (path, side), count, tokens, merges in zip(
+            options.balance, lines, run.side_tokens, run.merges_for[:-1], strict=True
+        )
+    )
+    return Tokenizer(vocabulary, training_record=replace(record, languages=languages))
+
+
+def _check_balance(source: SourceLike, balance: Sequence[tuple[str, str]]) -> None:
+    """Every source has its side, and is named once."""
+    if isinstance(source, (str, os.PathLike)):
+        named = [os.fspath(source)]
+    else:
+        items = list(source) if isinstance(source, Sequence) else []
+        if not items or not all(isinstance(item, os.PathLike) for item in items):
+            raise TrainingError("balance is for files: name the sources, each a language")
+        named = [os.fspath(item) for item in items]
+    known = ", ".join(named[:10])
+    for path, _ in balance:
+        if path not in named:
+            raise TrainingError(f"a side for {path}, which is no source; the sources are {known}")
+    for path in named:
+        if path not in dict(balance):
+            raise TrainingError(f"{path} has no side of the parallel text; name one for each source (--balance)")
+        if named.count(path) > 1:
+            raise TrainingError(f"{path} is given twice; give it once")
 
 
 def _identity(options: TrainingOptions, mixture: Mixture) -> dict[str, object]:
@@ -518,7 +883,7 @@ def _identity(options: TrainingOptions, mixture: Mixture) -> dict[str, object]:
     identity: dict[str, object] = {
         each.name: getattr(options, each.name)
         for each in fields(options)
-        if each.name not in ("vocab_size", "num_merges", "pattern")
+        if each.name not in ("vocab_size", "num_merges", "pattern", "superword_pattern")
     }
     return {
         **identity,
@@ -637,9 +1002,14 @@ class _Run:
         rules: Rules | None = None,
         tokenizer: Tokenizer | None = None,
         kept: MergesKept | None = None,
+        languages: Sequence[tuple[Counts, Counts]] = (),
     ) -> None:
         _check_agreement(counts, base, options)
+        if options.superwords is not None or (options.balance and not languages):
+            raise TrainingError("superwords and balance need the text itself, not counts of it: use train")
         self.options = options
+        if rules is None and options.utf8_safe:
+            rules = Rules(utf8_safe=True)
         self.kept = MergesKept.none()
         self.wanted = options.merges_wanted(base)
         self.base = None if base is None else as_merge_list(base)
@@ -654,6 +1024,7 @@ class _Run:
         self.facts["long_pretokens"] = counts.long_pretokens()
         _check_size(counts)
         taken = [token.encode() for token in options.special_tokens]
+        encoder: Tokenizer | None = None
         if self.base is None:
             order: npt.NDArray[np.uint32] | None
             order = byte_order = byte_ids(options.byte_order)
@@ -661,13 +1032,11 @@ class _Run:
             for byte, id in enumerate(byte_order.tolist()):
                 tokens[id] = bytes([byte])
             self.first_id = 256
-            symbols: npt.NDArray[np.uint8] | npt.NDArray[np.uint32] = counts.data
-            offsets = counts.offsets
             if kept is not None and len(kept):
                 self.kept = kept = kept.first(self.wanted)
                 # Encoding with the first merges is what learning them made of the pretokens: learning goes on there.
                 begun = self._vocabulary(kept.merges, ())
-                symbols, offsets = _encoded(counts, Tokenizer(begun))
+                encoder = Tokenizer(begun)
                 tokens += [begun.tokens[id] for id in range(256, 256 + len(kept))]
                 order = None
         else:
@@ -677,22 +1046,45 @@ class _Run:
             for id, token in self.base.tokens.items():
                 tokens[id] = token
             taken += [special.content.encode() for special in self.base.special_tokens]
-            symbols, offsets = _encoded(counts, Tokenizer(self.base) if tokenizer is None else tokenizer)
+            encoder = Tokenizer(self.base) if tokenizer is None else tokenizer
         least = options.min_count << counts.power
         if least > MAX_TOTAL:
             raise TrainingError(f"min_count is {options.min_count}; with these weights 64 bits cannot count so far")
-        self.learner = learner(
-            symbols,
-            offsets,
-            counts.counts,
-            tokens,
-            byte_ids=order,
-            taken=taken,
-            first_id=self.first_id + len(self.kept),
+        making: dict[str, Any] = {
+            "byte_ids": order,
+            "taken": taken,
+            "first_id": self.first_id + len(self.kept),
+            "max_token_bytes": None if options.max_token_bytes is None else min(options.max_token_bytes, 2**32 - 1),
+            "rules": rules,
+        }
+
+        def symbols(counts: Counts) -> tuple[Any, Any, Any]:
+            found = (counts.data, counts.offsets) if encoder is None else _encoded(counts, encoder)
+            return *found, counts.counts
+
+        self.learner: Any
+        if not languages and not options.seed_tokens:
+            self.learner = learner(*symbols(counts), tokens, min_count=least, **making)
+            return
+        seeds = Counts.from_items(dict.fromkeys(map(str.encode, options.seed_tokens), 1), pattern=counts.pattern)
+        parts = _parts(options.seed_tokens)
+        if languages or parts is None:
+            texts = [text for text, _ in languages] or [counts]
+            learners = [MergeLearner(*symbols(text), tokens, min_count=1, **making) for text in texts]
+        else:
+            learners = [MergeLearner(*symbols(counts), tokens, min_count=least, keep=parts, **making)]
+        self.learner = JointLearner(
+            learners,
+            [MergeLearner(*symbols(side), tokens, min_count=1, **making) for _, side in languages],
+            MergeLearner(*symbols(seeds), tokens, min_count=1, **making) if len(seeds) else None,
+            seed_tokens=len(seeds),
             min_count=least,
-            max_token_bytes=None if options.max_token_bytes is None else min(options.max_token_bytes, 2**32 - 1),
-            rules=rules,
         )
+        if self.learner.seed_merges > self.wanted:
+            raise TrainingError(
+                f"the seed tokens need up to {self.learner.seed_merges:,} merges, and {self.wanted:,} may be learned; "
+                "give fewer of them, or a larger vocabulary"
+            )
 
     def run(self, progress: Callable[[Progress], None] | None, checkpoint: Checkpoint | None = None) -> LearnedMerges:
         """Learn all merges. Between native steps Python runs: an exception there ends the training, Ctrl-C included."""
@@ -714,16 +1106,29 @@ class _Run:
             learned = before + len(native)
             progress(Progress("merging", learned, total if going else learned, "merges"))
         kept = self.kept.and_then(native.merges, native.counts, native.corpus_tokens)
+        self._keep_what_was_served(native)
         del native, self.learner  # its memory is free for the vocabulary
         if checkpoint is not None and len(kept) > before:
             checkpoint.save_merges(kept)
         return LearnedMerges(self.first_id, kept.merges, kept.counts, kept.tokens, not going)
+
+    def _keep_what_was_served(self, native: Any) -> None:
+        """What a joint training says of its texts."""
+        self.merges_for: list[int] = []
+        self.side_tokens: list[int] = []
+        if isinstance(native, JointLearner):
+            self.merges_for, self.side_tokens = native.merges_for, native.side_tokens
+            if native.seed_merges:
+                raise TrainingError(
+                    "some seed tokens cannot be made: another option, or what is a token already, stands in their way"
+                )
 
     def finish(
         self, progress: Callable[[Progress], None] | None, checkpoint: Checkpoint | None = None
     ) -> tuple[Vocabulary, TrainingRecord]:
         """Learn all merges, and make a vocabulary of them."""
         learned = self.run(progress, checkpoint)
+        self.learned_tokens, self.learned_counts = learned.tokens, learned.counts
         vocabulary = self._vocabulary(learned.pairs, self.options.special_tokens)
         return vocabulary, self._record(vocabulary, learned.tokens, learned.counts)
 
@@ -744,7 +1149,7 @@ class _Run:
         if base is not None:
             return base.replace(tokens=tokens, merges=(*known, *merges), special_tokens=specials, name=None)
         return Vocabulary(
-            tokens, merges=merges, special_tokens=specials, pattern=options.pattern, normalizer=options.normalizer
+            tokens, merges=merges, special_tokens=specials, pattern=options.first_pattern, normalizer=options.normalizer
         )
 
     def _record(
@@ -772,6 +1177,7 @@ class _Run:
                 "python": platform.python_version(),
             },
             curve=tuple(_curve(self.units, before, tokens, counts, self.power)),
+            seed_merges=self.merges_for[-1] if self.merges_for else 0,
         )
 
 
@@ -817,7 +1223,7 @@ def as_merge_list(vocabulary: Vocabulary) -> Vocabulary:
 
 def _check_agreement(counts: Counts, base: Vocabulary | None, options: TrainingOptions) -> None:
     for what, mine, theirs in (
-        ("pattern", options.pattern, counts.pattern),
+        ("pattern", options.first_pattern, counts.pattern),
         ("special_tokens", set(options.special_tokens), set(counts.special_tokens)),
         ("normalizer", options.normalizer, counts.normalizer),
         ("max_pretoken_bytes", options.max_pretoken_bytes, counts.max_pretoken_bytes),
@@ -832,7 +1238,7 @@ def _check_agreement(counts: Counts, base: Vocabulary | None, options: TrainingO
         if options.byte_order != "value":
             raise TrainingError(f"byte_order is {options.byte_order!r}, but the base has its ids already; leave it out")
         for what, mine, theirs in (
-            ("pattern", options.pattern, base.pattern),
+            ("pattern", options.first_pattern, base.pattern),
             ("normalizer", options.normalizer, base.normalizer),
         ):
             if mine != theirs:
@@ -852,21 +1258,40 @@ def _check_size(counts: Counts) -> None:
             "train on a sample, or cut long pretokens with max_pretoken_bytes"
         )
     # In floating point first: the exact sum may not fit the integers that numpy would use.
-    if float(lengths.astype(np.float64) @ counts.counts.astype(np.float64)) > MAX_TOTAL / 2:
+    # Not a dot product of floats: BLAS would wake its threads for it, which then burn a tenth of a second waiting.
+    if float(np.multiply(lengths, counts.counts, dtype=np.float64).sum()) > MAX_TOTAL / 2:
         total = sum(length * count for length, count in zip(lengths.tolist(), counts.counts.tolist(), strict=True))
         if total > MAX_TOTAL:
             raise TrainingError(f"the counts stand for {total:,} bytes, more than 64 bits can count; scale them down")
 
 
+def _parts(seeds: Sequence[str]) -> set[bytes] | None:
+    """All parts of the seed tokens; None where these are more than it pays to list."""
+    encoded = list(map(str.encode, seeds))
+    if sum(len(seed) ** 2 for seed in encoded) > _MOST_PARTS:
+        return None
+    return {
+        seed[begin:end] for seed in encoded for begin in range(len(seed)) for end in range(begin + 1, len(seed) + 1)
+    }
+
+
 def _encoded(counts: Counts, tokenizer: Tokenizer) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
     """The pretokens as the base encodes them: ids, and where each pretoken begins among them."""
     ids = _encoded_ids(counts, tokenizer)
-    lengths = np.zeros(tokenizer.id_space, dtype=np.int64)
+    lengths = np.zeros(tokenizer.id_space, dtype=np.int32)
     for id, token in tokenizer.vocabulary.tokens.items():
         lengths[id] = len(token)
-    ends = np.cumsum(lengths[ids])
+    ends = counts.offsets[1:]
     offsets = np.zeros(len(counts.offsets), dtype=np.int64)
-    offsets[1:] = np.searchsorted(ends, counts.offsets[1:]) + 1
+    done = 0  # pretokens whose end is known
+    size = 0  # bytes before this block
+    # In blocks: fresh memory for all of it at once took as long as the encoding.
+    for begin in range(0, len(ids), _BLOCK_IDS):
+        reached = np.cumsum(lengths[ids[begin : begin + _BLOCK_IDS]], dtype=np.int64) + size
+        size = int(reached[-1])
+        last = int(np.searchsorted(ends, size, side="right"))
+        offsets[done + 1 : last + 1] = np.searchsorted(reached, ends[done:last]) + (begin + 1)
+        done = last
     return ids, offsets
 
 

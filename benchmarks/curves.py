@@ -115,13 +115,15 @@ def _panel(left: int, top: int, title: str, chosen: Sequence[Curve], colour: dic
         return top + HEIGHT - 40 - (math.log10(cost) - low) / (high - low) * (HEIGHT - 80)
 
     parts = [f'<text x="{left + MARGIN}" y="{top + 24}" font-weight="bold">{escape(title)}</text>']
-    for power in range(low, high + 1):
-        parts.append(
-            f'<path d="M{left + MARGIN} {y(10.0**power):.1f}H{left + WIDTH - 70}" stroke="#ddd"/>'
-            f'<text x="{left + MARGIN - 6}" y="{y(10.0**power) + 4:.1f}" text-anchor="end">{10.0**power:g}</text>'
-        )
-    for size in sorted(set(sizes)):
-        parts.append(f'<text x="{x(size):.1f}" y="{top + HEIGHT - 20}" text-anchor="middle">{size:g}</text>')
+    parts += [
+        f'<path d="M{left + MARGIN} {y(10.0**power):.1f}H{left + WIDTH - 70}" stroke="#ddd"/>'
+        f'<text x="{left + MARGIN - 6}" y="{y(10.0**power) + 4:.1f}" text-anchor="end">{10.0**power:g}</text>'
+        for power in range(low, high + 1)
+    ]
+    parts += [
+        f'<text x="{x(size):.1f}" y="{top + HEIGHT - 20}" text-anchor="middle">{size:g}</text>'
+        for size in sorted(set(sizes))
+    ]
     for curve in chosen:
         line = " ".join(f"{x(size):.1f},{y(cost):.1f}" for size, cost in curve.points)
         end = curve.points[-1]

@@ -14,10 +14,17 @@ Python like the originals, and named for what they are:
   twice is forgotten after the first.)
 - `add-merges`: the method of Qwen's `add_merges.py`: every word is cut by the old ranks in Python, and for each new
   merge all pairs of all words are counted again. Its input is a word list, here the text's distinct pretokens with
-  their counts. It would take days: `--measured N` learns only the first N merges, and `learn_seconds_estimated` is
-  that time for all of them: counting, plus the measured time a merge times the merges. The line says so.
+  their counts. On much text it would take hours: `--measured N` learns the first N merges, then takes the others from
+  bbpe and learns N more where all but the last are made. A merge costs less the later it comes, for words that have
+  become one token are left out; so cutting the words, plus the time of a late merge times all merges, is less than the
+  whole takes: `learn_seconds_at_least`.
 
-All three learn without the rule of whole characters (`utf8_safe=False`), which the published ways do not know.
+Those learn without the rule of whole characters (`utf8_safe=False`), which the published ways do not know.
+
+SentencePiece bases have a comparison of their own: `pieces` extends such a base by `bbpe.extend`, where ASCII stays as
+it is (Latin is frozen, the other characters are denied), and `published` measures a vocabulary that somebody made of the
+same base by hand (`--base llama2 --published chinese-llama-2`): tokens per character of held-out Chinese, added pieces
+that do not come back when their own text is encoded, and English lines that are cut differently.
 """
 
 from __future__ import annotations
@@ -35,13 +42,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import bbpe
+from bbpe.extension.options import ExtensionOptions, native_rules
 from bbpe.formats.byte_text import to_bytes
-from bbpe.training import as_merge_list
+from bbpe.training import TrainingOptions, as_merge_list, learn_merges
 from benchmarks import provenance
 from benchmarks.slices import Part, Slice, cut_slice, find_corpus
 
 Merges = list[tuple[bytes, bytes]]
 HELD_OUT = "ntrex/zho-CN"
+ENGLISH = "ntrex/eng"
+ASCII_BUT_LETTERS = tuple(chr(code) for code in range(33, 127) if not chr(code).isalpha())
 
 
 def continued_bpe(base: Path, documents: list[str], add: int) -> Merges:
@@ -102,15 +112,21 @@ def _joined(word: list[str], pair: tuple[str, str]) -> list[str]:
     return merged
 
 
-def add_merges(ranks: dict[bytes, int], words: dict[bytes, int], add: int) -> tuple[Merges, float, float]:
-    """Learn merges as `add-merges` does; and the seconds that cutting the words and that merging took."""
-    began = time.process_time()
-    cut: dict[tuple[bytes, ...], int] = {}
+Cut = dict[tuple[bytes, ...], int]
+
+
+def cut_words(ranks: dict[bytes, int], words: dict[bytes, int]) -> Cut:
+    """The words in pieces, as `add-merges` begins; without those that are a token already."""
+    cut: Cut = {}
     for word, count in words.items():
         pieces = _by_ranks(word, ranks)
         if len(pieces) > 1:
             cut[pieces] = cut.get(pieces, 0) + count
-    counted = time.process_time()
+    return cut
+
+
+def add_merges(cut: Cut, add: int) -> Merges:
+    """Learn merges as `add-merges` does."""
     merges: Merges = []
     while cut and len(merges) < add:
         pairs: dict[tuple[bytes, bytes], int] = defaultdict(int)
@@ -121,7 +137,19 @@ def add_merges(ranks: dict[bytes, int], words: dict[bytes, int], add: int) -> tu
         merges.append(best)
         joined = ((_apply(pieces, best), count) for pieces, count in cut.items())
         cut = {pieces: count for pieces, count in joined if len(pieces) > 1}
-    return merges, counted - began, time.process_time() - counted
+    return merges
+
+
+def cut_by(tokenizer: bbpe.Tokenizer, words: dict[bytes, int]) -> Cut:
+    """The words in the pieces that a tokenizer makes of them."""
+    tokens = tokenizer.vocabulary.tokens
+    texts = list(words)
+    cut: Cut = {}
+    for word, ids in zip(texts, (tokenizer.encode_bytes(word) for word in texts), strict=True):
+        if len(ids) > 1:
+            pieces = tuple(tokens[id] for id in ids)
+            cut[pieces] = cut.get(pieces, 0) + words[word]
+    return cut
 
 
 def _order(item: tuple[tuple[bytes, bytes], int]) -> tuple[int, int, int, str, bytes]:
@@ -195,9 +223,6 @@ def measure(library: str, base: str, part: Slice, add: int, measured: int | None
             special_tokens=list(tokenizer.special_tokens),
             normalizer=tokenizer.vocabulary.normalizer,
         )
-        from bbpe.extension.options import ExtensionOptions, native_rules
-        from bbpe.training import TrainingOptions, learn_merges
-
         options = TrainingOptions(num_merges=add, pattern=tokenizer.pattern, normalizer=tokenizer.vocabulary.normalizer)
         rules = native_rules(ExtensionOptions(add=add)) if library != "bbpe" else None
         merge_list = as_merge_list(tokenizer.vocabulary)
@@ -231,17 +256,72 @@ def measure(library: str, base: str, part: Slice, add: int, measured: int | None
             normalizer=vocabulary.normalizer,
         )
         words = dict(counts.items())
-        wanted = min(add, measured or add)
-        merges, cutting, merging = add_merges({token: id for id, token in vocabulary.tokens.items()}, words, wanted)
-        record["merges_measured"] = len(merges)
-        record["learn_seconds" if len(merges) == add else "learn_seconds_estimated"] = cutting + merging * add / max(
-            1, len(merges)
-        )
+        merges, seconds = _measured_add_merges(tokenizer, words, part, add, measured)
+        record.update(seconds)
     record["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     record["learned"] = len(merges)
     if len(merges) >= add:
         record.update(_quality(extended(tokenizer, merges), part))
     return record
+
+
+def measure_pieces(library: str, base: str, published: str, part: Slice, add: int) -> dict[str, object]:
+    """One measurement of a SentencePiece base: `pieces` or `published`."""
+    old = bbpe.load(base)
+    record: dict[str, object] = {}
+    new: bbpe.Tokenizer | bbpe.EngineTokenizer
+    if library == "pieces":
+        began, clock = time.process_time(), time.perf_counter()
+        made = bbpe.extend(old, part.path, add=add, freeze_scripts="Latin", deny=ASCII_BUT_LETTERS)
+        record["seconds"] = time.process_time() - began
+        record["wall_seconds"] = time.perf_counter() - clock
+        record["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        new = made.tokenizer
+    else:
+        new = bbpe.load(published)
+        record["published"] = published
+    assert isinstance(old, bbpe.EngineTokenizer)
+    assert isinstance(new, bbpe.EngineTokenizer)
+    added = [id for id in new.pieces if id >= len(old)]
+    texts = [new.token(id).decode("utf-8", "replace").removeprefix(" ") for id in added]
+    alone = [ids[-1:] == [id] for id, ids in zip(added, new.encode_batch(texts), strict=True)]
+    english = find_corpus(ENGLISH).read_text(encoding="utf-8").splitlines()
+    changed = sum(a != b for a, b in zip(old.encode_batch(english), new.encode_batch(english), strict=True))
+    record.update(learned=len(added), not_alone=alone.count(False), english_lines=len(english), english_changed=changed)
+    for name, corpus in (("held_out", HELD_OUT), ("web_held_out", "zh-small")):
+        lines = find_corpus(corpus).read_text(encoding="utf-8").splitlines()
+        tokens = sum(map(len, new.encode_batch(lines)))
+        record[f"{name}_tokens_per_character"] = tokens / sum(map(len, lines))
+    return record
+
+
+def _measured_add_merges(
+    tokenizer: bbpe.Tokenizer, words: dict[bytes, int], part: Slice, add: int, measured: int | None
+) -> tuple[Merges, dict[str, object]]:
+    began = time.process_time()
+    cut = cut_words({token: id for id, token in tokenizer.vocabulary.tokens.items()}, words)
+    cutting = time.process_time() - began
+    if measured is None or 2 * measured >= add:
+        merges = add_merges(cut, add)
+        return merges, {"learn_seconds": time.process_time() - began, "cut_seconds": cutting}
+    early = _seconds_a_merge(cut, measured)
+    del cut
+    most = bbpe.extend(tokenizer, part.path, add=add - measured, utf8_safe=False).tokenizer
+    assert isinstance(most, bbpe.Tokenizer)  # its base is one
+    late = _seconds_a_merge(cut_by(most, words), measured)
+    return [], {
+        "merges_measured": 2 * measured,
+        "cut_seconds": cutting,
+        "seconds_a_merge_first": early,
+        "seconds_a_merge_last": late,
+        "learn_seconds_at_least": cutting + late * add,
+    }
+
+
+def _seconds_a_merge(cut: Cut, merges: int) -> float:
+    began = time.process_time()
+    add_merges(cut, merges)
+    return (time.process_time() - began) / merges
 
 
 def _unpacked(folder: Path) -> Path:
@@ -264,15 +344,22 @@ def main(say: Callable[[str], object] = sys.stdout.write) -> None:
     parser.add_argument(
         "--library",
         required=True,
-        choices=["bbpe", "bbpe-whole-characters", "bbpe-command", "continued-bpe", "add-merges"],
+        choices=[
+            *("bbpe", "bbpe-whole-characters", "bbpe-command", "continued-bpe", "add-merges", "pieces", "published"),
+        ],
     )
     parser.add_argument("--base", default="qwen2", help="a vocabulary with a tokenizer.json")
     parser.add_argument("--corpus", default="zh-web")
     parser.add_argument("--part", default="first:30MB")
     parser.add_argument("--add", type=int, default=10_000)
-    parser.add_argument("--measured", type=int, help="add-merges: learn so many merges and estimate the rest")
+    parser.add_argument("--measured", type=int, help="add-merges: learn only so many first and last merges")
+    parser.add_argument("--published", default="chinese-llama-2", help="published: the vocabulary made of the base")
     chosen = parser.parse_args()
     part = cut_slice(chosen.corpus, Part.parse(chosen.part))
+    if chosen.library in ("pieces", "published"):
+        measured = measure_pieces(chosen.library, chosen.base, chosen.published, part, chosen.add)
+    else:
+        measured = measure(chosen.library, chosen.base, part, chosen.add, chosen.measured)
     record = {
         "task": "extend",
         "library": chosen.library,
@@ -280,7 +367,7 @@ def main(say: Callable[[str], object] = sys.stdout.write) -> None:
         "add": chosen.add,
         **part.describe(),
         "held_out": HELD_OUT,
-        **measure(chosen.library, chosen.base, part, chosen.add, chosen.measured),
+        **measured,
         **provenance.moment(),
         "machine": provenance.machine(),
         "commit": provenance.commit(),

@@ -495,13 +495,13 @@ def arguments() -> argparse.ArgumentParser:
 def main() -> None:
     """Measure as the command line says and print the record."""
     options = arguments().parse_args()
+    confine(options.threads)  # before numpy, whose BLAS starts a thread for each CPU, and they spin for a while
     from benchmarks.adapter import Unsupported
     from benchmarks.peers import PEERS
 
     if options.library not in PEERS:
         sys.exit(f"no adapter for {options.library}; there are: {', '.join(PEERS)}")
     stdout = _own_stdout()
-    confine(options.threads)
     os.environ.update(PEERS[options.library].environment(options.threads))
     try:
         record = options.run(options)

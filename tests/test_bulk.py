@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bbpe import bulk
-from bbpe.bulk import IdFormat, decode_ids, encode_corpus, id_format, index_path
+from bbpe.bulk import IdFormat, cutting, decode_ids, decoding, encode_corpus, encoding, id_format, index_path
+from bbpe.bulk.cutting import Cutter
 from bbpe.errors import CorpusError, EncodeError, FormatError, OutputError
 from bbpe.patterns import named_patterns
 from bbpe.tokenizer import Tokenizer
@@ -76,7 +76,8 @@ def test_output_is_the_same_with_any_threads_and_blocks(
 ) -> None:
     whole = encoded(tokenizer, documents, format, threads=1, end_of_text=END)
     for size in (64, 1000):
-        monkeypatch.setattr(bulk, "BLOCK_BYTES", size)
+        monkeypatch.setattr(encoding, "BLOCK_BYTES", size)
+        monkeypatch.setattr(cutting, "BLOCK_BYTES", size)
         for threads in (1, 2, 8):
             assert encoded(tokenizer, documents, format, threads=threads, end_of_text=END) == whole
 
@@ -121,8 +122,8 @@ def test_decoding_is_the_same_with_any_blocks(
     for format in FORMATS:
         encode_corpus(tokenizer, documents, tmp_path / format, format=format)
         for size in (8, 4096):
-            monkeypatch.setattr(bulk._Reader.read, "__defaults__", (size,))
-            monkeypatch.setattr(bulk, "BLOCK_BYTES", size)
+            monkeypatch.setattr(decoding._Reader.read, "__defaults__", (size,))
+            monkeypatch.setattr(decoding, "BLOCK_BYTES", size)
             decode_ids(tokenizer, tmp_path / format, out := io.BytesIO(), format=format, lines=True)
             assert out.getvalue() == b"".join(document + b"\n" for document in documents), (format, size)
 
@@ -190,7 +191,7 @@ def test_a_cut_changes_no_ids(pattern_tokenizers: dict[str, Tokenizer], name: st
         lambda words: b"".join(word if isinstance(word, bytes) else word.encode() for word in words)
     )
     text, more = data.draw(words), data.draw(words)
-    cut = bulk._Cutter(tokenizer, allowed).find(text)
+    cut = Cutter(tokenizer, allowed).find(text)
     assert 0 <= cut < len(text)
     parts = [tokenizer.encode_bytes(part, allowed_special=allowed) for part in (text[:cut], text[cut:] + more)]
     assert parts[0] + parts[1] == tokenizer.encode_bytes(text + more, allowed_special=allowed)
@@ -200,7 +201,7 @@ def test_a_cut_changes_no_ids(pattern_tokenizers: dict[str, Tokenizer], name: st
 def test_a_look_ahead_at_the_cut_sees_no_end_of_text(pattern_tokenizers: dict[str, Tokenizer], name: str) -> None:
     r"""Before a digit ``\s+(?!\S)`` leaves the last space; at the end of text it takes it: no cut between the two."""
     tokenizer = pattern_tokenizers[name]
-    cutter = bulk._Cutter(tokenizer, ())
+    cutter = Cutter(tokenizer, ())
     seed = random.Random(7)
     for _ in range(300):
         text = "".join(seed.choices(" 1a\n", (4, 3, 1, 1), k=60)).encode()
@@ -213,7 +214,7 @@ def test_a_look_ahead_at_the_cut_sees_no_end_of_text(pattern_tokenizers: dict[st
 def test_real_text_is_cut_near_its_end(pattern_tokenizers: dict[str, Tokenizer], name: str) -> None:
     """What makes this fail: a check so careful that large documents are held whole."""
     tokenizer = pattern_tokenizers[name]
-    cutter = bulk._Cutter(tokenizer, ())
+    cutter = Cutter(tokenizer, ())
     if not cutter.usable:
         pytest.skip("this pattern has no automaton")
     for file in ("en.txt", "zh.txt"):
@@ -228,8 +229,8 @@ def test_special_tokens_that_look_around_are_not_cut() -> None:
     tokens = {i: bytes([i]) for i in range(256)}
     special = SpecialToken("<x>", 256, lstrip=True)
     vocabulary = Vocabulary(tokens, merges=[], pattern=named_patterns()["llama3"], special_tokens=[special])
-    assert bulk._Cutter(Tokenizer(vocabulary), ()).usable
-    assert not bulk._Cutter(Tokenizer(vocabulary), "all").usable
+    assert Cutter(Tokenizer(vocabulary), ()).usable
+    assert not Cutter(Tokenizer(vocabulary), "all").usable
 
 
 def test_memory_follows_neither_corpus_nor_document(tokenizer: Tokenizer, tmp_path: Path) -> None:

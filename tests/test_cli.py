@@ -124,6 +124,12 @@ def test_every_option_of_train_reaches_the_library(tmp_path: Path, capsys: pytes
         "weights": [],
         "sample": None,
         "sample_seed": 0,
+        "utf8_safe": False,
+        "balance": [],
+        "superwords": None,
+        "superword_pattern": None,
+        "protect": [],
+        "seed_tokens": [],
     }
     assert record["documents"] == 3
     assert record["stop"] == "min_count"
@@ -344,9 +350,9 @@ def test_lines_of_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         clock[0] += 11
         show(Progress("merging", 120, None, "merges"))
     assert capsys.readouterr().err.splitlines() == [
-        "bbpe: counting: 10 of 30 MB, 1 MB/s",
-        "bbpe: counting: 20 of 30 MB, 1 MB/s",
-        "bbpe: merging: 120 merges, 11 merges/s",
+        "bbpe: counting: 10 of 30 MB, 1 MB/s, 20 s left",
+        "bbpe: counting: 20 of 30 MB, 1 MB/s, 10 s left",
+        "bbpe: merging: 120 merges, 10 merges/s",
     ]
 
 

@@ -174,6 +174,73 @@ def test_prune_writes_the_id_map(base: str, tmp_path: Path, capsys: pytest.Captu
     assert not (tmp_path / "bad").exists()
 
 
+def test_prune_picks_the_rows_of_a_checkpoint(base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    safetensors = pytest.importorskip("safetensors.numpy")
+    before = write_model(base, tmp_path / "model", 832)
+    config = json.loads((tmp_path / "model" / "config.json").read_text("utf-8"))
+    (tmp_path / "model" / "config.json").write_text(json.dumps({**config, "eos_token_id": 799}), "utf-8")
+    out = tmp_path / "out"
+    common = ["prune", base, EN, "--keep", "600", "--model", str(tmp_path / "model")]
+    assert run([*common, "-o", str(out), "--json", "--pad-to-multiple", "64"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["vocab_size"], result["rows"]) == (600, 640)
+    report = PruningReport.from_json((out / "pruning.json").read_text("utf-8"))
+    after = safetensors.load_file(out / "model.safetensors")
+    for name, matrix in before.items():
+        assert after[name].shape == (640, 4)
+        assert np.array_equal(after[name][:600], matrix[list(report.old_ids)])
+    config = json.loads((out / "config.json").read_text("utf-8"))
+    end = report.old_ids.index(799)
+    assert (config["vocab_size"], config["eos_token_id"]) == (640, end)
+    assert bbpe.load(out).special_tokens == {"<|end|>": end}
+    # At constant size: what went comes back as tokens of another language.
+    grown = tmp_path / "grown"
+    more = ["--add", "200", "--ids-from", "600"]
+    assert run(["extend", str(out), ZH, *more, "--model", str(out), "-o", str(grown)]) == 0
+    assert safetensors.load_file(grown / "model.safetensors")["lm_head.weight"].shape == (800, 4)
+
+
+def test_prune_refuses_a_model_that_does_not_fit_and_writes_nothing(
+    base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_model(base, tmp_path / "small", 700)
+    common = ["prune", base, EN, "--keep", "750", "-o", str(tmp_path / "out")]
+    assert run([*common, "--model", str(tmp_path / "small")]) == 1
+    assert "are another model's" in capsys.readouterr().err
+    assert run([*common, "--model", str(tmp_path / "none")]) == 1
+    assert "no such folder" in capsys.readouterr().err
+    assert run([*common, "--pad-to-multiple", "8"]) == 2
+    write_model(base, tmp_path / "model", 800)
+    assert run([*common[:-1], str(tmp_path / "model"), "--model", str(tmp_path / "model")]) == 1
+    assert "choose a folder beside it" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_tokens_taken_over_get_their_rows_from_the_other_model(base: str, tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.numpy")
+    bbpe.save(bbpe.train(ZH, 500), tmp_path / "zh")
+    before = write_model(base, tmp_path / "model", 800)
+    donor = write_model(str(tmp_path / "zh"), tmp_path / "donor", 512)
+    arguments = ["extend", base, "--tokens-from", str(tmp_path / "zh"), "-o", str(tmp_path / "out")]
+    arguments += ["--model", str(tmp_path / "model"), "--donor-model", str(tmp_path / "donor")]
+    assert run(arguments) == 0
+    report = ExtensionReport.from_json((tmp_path / "out" / "extension.json").read_text("utf-8"))
+    after = safetensors.load_file(tmp_path / "out" / "model.safetensors")
+    assert len(report.plan.donor_ids) > 100
+    other = bbpe.load(tmp_path / "zh")
+    for token in report.added:
+        row = after["lm_head.weight"][token.id]
+        taken = report.plan.donor_ids.get(token.id)
+        if taken is not None:
+            assert other.token(taken) == bytes.fromhex(token.hex or "") + (token.token or "").encode()
+            assert np.array_equal(row, donor["lm_head.weight"][taken])
+        else:
+            mean = before["lm_head.weight"][list(report.plan.parts(token.id))].mean(axis=0)
+            np.testing.assert_allclose(row, mean, rtol=1e-5, atol=1e-6)
+    assert run([*arguments[:-2], "--force", "--donor-model", str(tmp_path / "none")]) == 1
+    assert run(["extend", base, ZH, "--add", "5", "-o", str(tmp_path / "x"), "--donor-model", "x"]) == 2
+
+
 def test_every_command_of_the_guide_runs(tmp_path: Path) -> None:
     """docs/extending.md, block by block, in a folder with the tiny corpora and a small model."""
     guide = (ROOT / "docs" / "extending.md").read_text("utf-8")
@@ -196,3 +263,5 @@ def test_every_command_of_the_guide_runs(tmp_path: Path) -> None:
     assert made
     assert len(blocks) >= 6
     assert bbpe.load(tmp_path / "model-zh").id_space > 2048
+    safetensors = pytest.importorskip("safetensors.numpy")
+    assert len(safetensors.load_file(tmp_path / "same-size" / "model.safetensors")["lm_head.weight"]) == 2000

@@ -518,3 +518,22 @@ def test_an_empty_corpus(threads: int, tmp_path: Path) -> None:
     for source in (tmp_path, [], [""]):
         with pytest.raises(CorpusError, match="no text"):
             count_pretokens(source, threads=threads)
+
+
+@given(
+    st.lists(st.text("a\n é\u0301e\u0323가\u11a8ᄀ中①\U0001f600<", max_size=12), min_size=1, max_size=8), st.booleans()
+)
+def test_only_lines_that_need_it_are_normalized_and_all_of_them(documents: list[str], special: bool) -> None:
+    """Documents of several lines, special tokens between them, lines that get shorter before others that do not."""
+    specials = ["<"] if special else []
+    documents = [*documents, "e\u0301\nx"]
+    normalized = [
+        "<".join(unicodedata.normalize("NFC", part) for part in text.split("<"))
+        if special
+        else unicodedata.normalize("NFC", text)
+        for text in documents
+    ]
+    made = count_pretokens(documents, pattern="gpt2", special_tokens=specials, normalizer="NFC")
+    plain = count_pretokens(normalized, pattern="gpt2", special_tokens=specials)
+    assert dict(made.items()) == dict(plain.items())
+    assert (made.bytes, made.characters, made.documents) == (plain.bytes, plain.characters, plain.documents)

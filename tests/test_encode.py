@@ -435,6 +435,30 @@ def test_a_token_with_two_pairs_forms_by_the_one_that_its_bytes_alone_take() -> 
         assert_as_the_reference(vocabulary, [bytes(letters) for letters in product(b"abc", repeat=6)])
 
 
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("whole", [False, True])
+def test_tokens_so_long_that_a_heap_holds_their_merges(seed: int, whole: bool) -> None:
+    """Each token alone is what the reference makes of its bytes: itself, or not; its one pair is found either way."""
+    rng = random.Random(seed)
+    texts = [bytes(rng.choices(b"aab", k=rng.randint(2, 40))) for _ in range(4)]
+    counts = {text * rng.randint(1, 6): rng.randint(1, 3) for text in texts} | {texts[0] * 8: 1, b"a" * 200: 1}
+    learned = reference.learn_merges(counts, num_merges=300, min_count=1).vocabulary
+    assert learned.merges is not None
+    assert max(map(len, learned.tokens.values())) > 128
+    of_text = [id for id in learned.tokens if id > 255]
+    swapped = [*learned.merges]
+    for _ in range(3):
+        first, second = rng.sample(range(len(swapped)), 2)
+        swapped[first], swapped[second] = swapped[second], swapped[first]
+    for vocabulary in (
+        replace(learned, whole_pretoken=whole),
+        replace(learned, merges=tuple(swapped), whole_pretoken=whole),
+        replace(learned, merges=None, ranks=(*range(256), *rng.sample(of_text, len(of_text))), whole_pretoken=whole),
+    ):
+        tokens = [token for token in learned.tokens.values() if len(token) >= 90]
+        assert_as_the_reference(vocabulary, [*tokens, *(token + b"a" for token in tokens[:4])])
+
+
 # ---- the claim: a pretoken is taken whole, a segment is not -------------------------------------------
 
 
@@ -646,6 +670,24 @@ def test_a_pretoken_without_end_is_linear(kind: str) -> None:
     )
     tokenizer = tokenizer_of(vocabulary)
     assert_linear(lambda size: tokenizer.encode_bytes(ENDLESS[kind](size)), 250_000)
+
+
+def doubled(size: int, *, ranks: bool) -> reference.Vocabulary:
+    """``acgt`` and its doublings up to ``size`` bytes: what training finds in a long run of it."""
+    tokens = [b"ac", b"gt", b"acgt"]
+    pairs = [(97, 99), (103, 116), (256, 257)]
+    while len(tokens[-1]) < size:
+        tokens.append(tokens[-1] * 2)
+        pairs.append((255 + len(tokens) - 1,) * 2)
+    every = BYTES | dict(enumerate(tokens, start=256))
+    return reference.Vocabulary(every, **({"ranks": tuple(every)} if ranks else {"merges": tuple(pairs)}))
+
+
+@pytest.mark.parametrize("ranks", [False, True], ids=["merges", "ranks"])
+def test_a_token_without_end_is_linear(ranks: bool) -> None:
+    assert_linear(lambda size: tokenizer_of(doubled(size, ranks=ranks)), 1 << 16)
+    vocabulary = doubled(1 << 16, ranks=ranks)
+    assert tokenizer_of(vocabulary).encode("acgt" * (1 << 14)) == [vocabulary.last_id]
 
 
 RUNS = [" ", "\n", "\r\n", "\t", "\u3000", " \n", "a", "A", "aA", "中", "1", "!", "/", "'", "\u0301", "😀", "A中"]

@@ -22,7 +22,7 @@ from bbpe import ExtensionReport, SpecialToken, Template, Tokenizer, reference
 from bbpe._merge import MergeLearner
 from bbpe.embeddings import EmbeddingPlan
 from bbpe.errors import BbpeError, CorpusError, FormatError, GuaranteeError, PatternError, TrainingError
-from bbpe.extension import ExtensionOptions, extending
+from bbpe.extension import ExtensionOptions, byte_base, extending
 from bbpe.extension.guarantees import Checker, made_by_merges
 from bbpe.extension.numbering import model_rows
 from bbpe.extension.options import native_rules
@@ -231,7 +231,7 @@ def test_documents_are_counted_one_by_one(base: Tokenizer) -> None:
 
 
 def test_a_document_in_several_parts_is_one_document(base: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bbpe.bulk.BLOCK_BYTES", 4096)
+    monkeypatch.setattr("bbpe.bulk.cutting.BLOCK_BYTES", 4096)
     monkeypatch.setattr("bbpe.extension.guarantees._BLOCK_BYTES", 4096)
     small = bbpe.extend(base, [ZH, EN], add=50)
     monkeypatch.undo()
@@ -264,7 +264,7 @@ def test_the_price_of_whole_characters_is_that_of_learning_without_the_rule(base
 
 
 def test_a_large_text_is_sampled_for_the_price(base: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extending, "PRICE_SAMPLE_BYTES", 10_000)
+    monkeypatch.setattr(byte_base, "PRICE_SAMPLE_BYTES", 10_000)
     price = bbpe.extend(base, ZH, add=50).report.price
     assert price is not None
     assert price.sample > 1

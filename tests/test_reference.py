@@ -108,7 +108,7 @@ def test_the_specification_imports_nothing_of_bbpe() -> None:
 
 def test_the_specification_names_a_test_for_each_point() -> None:
     named = {name.split("_")[2] for name in globals() if name.startswith("test_point_")}
-    assert named == {f"{point:02}" for point in range(1, 14)}
+    assert named == {f"{point:02}" for point in range(1, 16)}
 
 
 # ---- point 1: training is extension --------------------------------------------------------------------
@@ -682,6 +682,67 @@ def test_point_13_the_whole_pretoken_rule_is_a_property_of_the_vocabulary() -> N
 def test_point_13_contradictions_are_refused_on_construction(arguments: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"token|merge|rank|id"):
         Vocabulary(**arguments)  # type: ignore[arg-type]
+
+
+# ---- point 14: what may be added ----------------------------------------------------------------------
+
+
+@given(st.text(max_size=4), st.integers(0, 3), st.integers(0, 3))
+def test_point_14_what_may_be_added_is_whole_characters_or_a_piece_of_one(text: str, head: int, tail: int) -> None:
+    token = "中".encode()[head:] * (head > 0) + text.encode() + "中".encode()[:tail]
+    if token:
+        pieces = (head in (1, 2)) + (tail in (1, 2))
+        assert reference.may_be_added(token) == (pieces == 0 or (pieces == 1 and text == "" and tail != 3))
+
+
+# ---- point 15: options of the loop --------------------------------------------------------------------
+
+
+def test_point_15_the_worst_compressed_language_has_the_next_merge() -> None:
+    text, side = {b"abab": 1}, {b"xyxyxy": 9}
+    worst_first = [(text, {b"abab": 1}), (side, {b"ab": 1})]
+    learned = reference.learn_merges(text | side, num_merges=1, languages=worst_first, min_count=1)
+    assert added(learned) == [b"ab"]
+    learned = reference.learn_merges(text | side, num_merges=1, languages=worst_first, min_count=3)
+    assert added(learned) == [b"xy"]  # nothing of the worse one occurs so often
+
+
+def test_point_15_languages_that_are_equally_badly_off_are_no_matter_of_their_order() -> None:
+    languages = [({b"ab": 2}, {b"ab": 1}), ({b"xy": 3}, {b"xy": 1})]
+    for order in (languages, languages[::-1]):
+        assert added(reference.learn_merges({b"ab": 2, b"xy": 3}, num_merges=1, languages=order)) == [b"xy"]
+
+
+def test_point_15_seed_tokens_come_last_and_only_if_nobody_else_made_them() -> None:
+    text = {b"abcabc": 5, b"xyz": 1}
+    learned = reference.learn_merges(text, num_merges=5, seed_tokens=[b"abc", b"xyz"])
+    assert added(learned) == [b"ab", b"abc", b"abcabc", b"xy", b"xyz"]
+    with pytest.raises(ValueError, match="need 4 merges, and 3 may be learned"):
+        reference.learn_merges(text, num_merges=3, seed_tokens=[b"abc", b"xyz"])
+
+
+def test_point_15_seeds_that_no_text_has_are_made_when_the_text_is_exhausted() -> None:
+    learned = reference.learn_merges({b"abab": 2}, num_merges=9, seed_tokens=[b"qq"])
+    assert added(learned)[-1] == b"qq"
+    assert learned.stop == "min_count"
+
+
+def test_point_15_a_protected_string_is_a_pretoken_in_training_and_in_encoding() -> None:
+    base = Vocabulary(reference.byte_tokens(), pattern=(r"[a-z]+",))
+    learned = reference.train(["concat concat cat"] * 9, base, num_merges=20, protect=["cat"])
+    assert not [token for token in added(learned) if b"cat" in token and token != b"cat"]
+    assert b"cat" in added(learned)
+    ids = reference.encode("concats", learned.vocabulary)
+    assert [learned.vocabulary.tokens[id] for id in ids][-2:] == [b"cat", b"s"]
+
+
+def test_point_15_superwords_extend_the_first_stage_with_another_pattern() -> None:
+    base = Vocabulary(reference.byte_tokens(), pattern=(r" ?[a-z]+",))
+    plain = reference.train(["by the way by the way"] * 3, base, num_merges=30)
+    learned = reference.train(["by the way by the way"] * 3, base, num_merges=30, superwords=(262, (r"[a-z ]+",)))
+    assert learned.merges[:6] == plain.merges[:6]
+    assert any(b" " in token[1:] for token in added(learned))
+    assert learned.lengths[-1] == 3 * len(reference.encode("by the way by the way", learned.vocabulary))
 
 
 # ---- decoding and offsets ------------------------------------------------------------------------------

@@ -81,19 +81,26 @@ inline bool is_inert(const uint8_t* at, const uint8_t* end) noexcept {
     if (lead < 0x80) return true;
     const size_t length = utf8_sequence(at, end);
     if (length == 0) return true;  // an invalid byte is no character of Unicode
-    if (length == 2) return lead < 0xCC;  // U+0080 .. U+02FF
+    if (length == 2) {
+        const uint32_t code = (lead & 0x1Fu) << 6 | (at[1] & 0x3Fu);
+        return code <= 0x2FF || (code >= 0x388 && code <= 0x481);  // Latin; Greek and Cyrillic
+    }
     if (length == 3) {
         const uint32_t code = (lead & 0x0Fu) << 12 | (at[1] & 0x3Fu) << 6 | (at[2] & 0x3Fu);
-        return (code >= 0x3400 && code <= 0x9FFF) || (code >= 0xAC00 && code <= 0xD7A3) ||  // Han, Hangul syllables
+        return (code >= 0x309B && code <= 0x9FFF) || (code >= 0xAC00 && code <= 0xD7A3) ||  // kana to Han; Hangul syllables
                (code >= 0x3000 && code <= 0x3029) || (code >= 0xFF00 && code <= 0xFFEF) ||  // CJK punctuation, wide forms
-               (code >= 0x3041 && code <= 0x3096) || (code >= 0x309D && code <= 0x30FF) ||  // kana
-               (code >= 0x2010 && code <= 0x2027) || (code >= 0x2030 && code <= 0x205E) ||  // general punctuation
-               code == 0x20AC;
+               (code >= 0x3030 && code <= 0x3096) || (code >= 0xE000 && code <= 0xF8FF) ||  // kana; private use
+               (code >= 0x2010 && code <= 0x2027) || (code >= 0x2030 && code <= 0x20BF) ||  // punctuation to currencies
+               (code >= 0x2100 && code <= 0x2125) || (code >= 0x212C && code <= 0x2328) ||  // letters, arrows, mathematics
+               (code >= 0x232B && code <= 0x2ADB) || (code >= 0x1E00 && code <= 0x1EFF) ||  // shapes; Latin for Vietnamese
+               (code >= 0xFE00 && code <= 0xFE0F) || (code >= 0xFE30 && code <= 0xFE6B);    // emoji's selectors
     }
-    return false;
+    const uint32_t code = (lead & 0x07u) << 18 | (at[1] & 0x3Fu) << 12 | (at[2] & 0x3Fu) << 6 | (at[3] & 0x3Fu);
+    return (code >= 0x1F000 && code <= 0x1FAFF) || (code >= 0x20000 && code <= 0x2F7FF);  // emoji; rare Han
 }
 
-inline bool all_inert(const uint8_t* at, const uint8_t* end) noexcept {
+// The first character that is not inert, or `end`.
+inline const uint8_t* next_not_inert(const uint8_t* at, const uint8_t* end) noexcept {
     while (at < end) {
         if (end - at >= 8) {
             uint64_t word;
@@ -103,11 +110,18 @@ inline bool all_inert(const uint8_t* at, const uint8_t* end) noexcept {
                 continue;
             }
         }
-        if (!is_inert(at, end)) return false;
+        // Most Han, from U+4000 on: nearly all of Chinese text, and all of it inert.
+        if (end - at >= 3 && at[0] >= 0xE4 && at[0] <= 0xE9 && is_continuation(at[1]) && is_continuation(at[2])) {
+            at += 3;
+            continue;
+        }
+        if (!is_inert(at, end)) return at;
         const size_t length = utf8_sequence(at, end);
         at += length ? length : 1;
     }
-    return true;
+    return end;
 }
+
+inline bool all_inert(const uint8_t* at, const uint8_t* end) noexcept { return next_not_inert(at, end) == end; }
 
 }  // namespace bbpe

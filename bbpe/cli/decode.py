@@ -52,7 +52,7 @@ def command(
     quiet: bool,
     force: bool,
 ) -> None:
-    """Turn the ids of FILE, or of standard input, back into text.
+    """Turn the ids of FILE, of a folder of shards, or of standard input, back into text.
 
     The bytes of the documents are written exactly, one document after another with nothing between them. Give --lines
     and --end-of-text as they were given to bbpe encode, and its input comes back byte for byte (with LF for CR LF, and

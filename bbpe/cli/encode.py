@@ -16,12 +16,19 @@ if TYPE_CHECKING:
 @click.command(name="encode", short_help="Turn a corpus into ids.")
 @options.corpus_options
 @options.tokenizer_option
-@click.option("-o", "--output", "target", default="-", metavar="OUT", help="File to write.  [default: standard output]")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    default="-",
+    metavar="OUT",
+    help="File to write, or folder with --shard-size.  [default: standard output]",
+)
 @click.option(
     "--format",
     "id_format",
     type=click.Choice(["ids", "json", "npy", "bin"]),
-    help="How ids are written.  [default: by the suffix of OUT, else ids]",
+    help="How ids are written.  [default: by the suffix of OUT, else ids; npy in shards]",
 )
 @click.option(
     "--dtype",
@@ -37,6 +44,13 @@ if TYPE_CHECKING:
     help='A special token that counts as such where it stands in the text, or "all"; may be given several times.',
 )
 @click.option("--end-of-text", metavar="TOKEN", help="A special token whose id is written after each document.")
+@click.option(
+    "--shard-size",
+    "shard_bytes",
+    type=options.byte_size,
+    metavar="SIZE",
+    help="Write a folder of shards, each ended by the document that brings it to so many bytes of ids.",
+)
 @options.output_options
 def command(
     corpus: tuple[str, ...],
@@ -50,6 +64,7 @@ def command(
     dtype: IdType,
     allow_special: tuple[str, ...],
     end_of_text: str | None,
+    shard_bytes: int | None,
     quiet: bool,
     force: bool,
 ) -> None:
@@ -68,13 +83,19 @@ def command(
     A text file is one document, or one a line with --lines. Files of any size are encoded on all processors in bounded
     memory; the output is the same with any number of threads.
 
+    With --shard-size OUT is a folder of such files, with a manifest. Until all is written, OUT.partial stands there in
+    its place; after a kill, give the same command again, and it goes on behind the last whole shard.
+
     \b
     Example:
       bbpe encode corpora/tiny/eval -t tiny-2000 -o ids.npy
+      bbpe encode corpora/tiny/eval -t tiny-2000 -o ids --shard-size 1GB
     """
     from bbpe.bulk import encode_corpus
     from bbpe.io import load
 
+    if target == output.STANDARD_OUTPUT and shard_bytes is not None:
+        raise click.UsageError("shards are a folder: name it with -o")
     if target == output.STANDARD_OUTPUT and id_format == "bin" and output.stdout_is_terminal():
         raise click.UsageError("bin is no text for a terminal: name a file with -o, or redirect standard output")
     loaded = load(tokenizer)
@@ -87,6 +108,7 @@ def command(
             dtype=dtype,
             allowed_special=options.allowed(allow_special),
             end_of_text=end_of_text,
+            shard_bytes=shard_bytes,
             threads=threads,
             text_field=text_field,
             lines=lines,
@@ -98,6 +120,9 @@ def command(
     if written.files:
         numbers = f" ({written.dtype})" if written.dtype else ""
         files = " and ".join(map(os.fspath, written.files))
+        if shard_bytes is not None:
+            kept = f", of which {written.shards_kept} were there" if written.shards_kept else ""
+            files = f"{target}: {written.shards} shard{'s' if written.shards != 1 else ''}{kept}"
         rates = (
             f"{written.ids / written.characters:.4f} tokens per character, "
             f"{written.bytes / written.ids:.4f} bytes per token"

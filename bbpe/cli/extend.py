@@ -73,6 +73,11 @@ _SHOWN = 8
     help="With --model: what new rows start with: mean, mean+noise, first, last, weighted-first or weighted-last.",
 )
 @click.option("--init-output", metavar="METHOD", help="With --model: the same for an output matrix of its own.")
+@click.option(
+    "--donor-model",
+    metavar="MODEL_DIR",
+    help="With --model and --tokens-from: copy the rows of tokens taken over from this model, which has that tokenizer.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-o", "--output", "target", required=True, metavar="OUT", help="Folder to write.")
 @options.output_options
@@ -102,6 +107,7 @@ def command(
     model: str | None,
     init: str,
     init_output: str | None,
+    donor_model: str | None,
     as_json: bool,
     target: str,
     quiet: bool,
@@ -127,12 +133,15 @@ def command(
     """
     from bbpe.extension import extend
 
+    if donor_model is not None and (model is None or tokens_from is None):
+        raise click.UsageError("--donor-model is for --model with --tokens-from")
     if model is None:
         output.check_folder(target, force)
     else:
         from bbpe.checkpoint import read_checkpoint
 
-        read_checkpoint(model)  # what is wrong with it shall not be told after the learning
+        for folder in (model, *((donor_model,) if donor_model is not None else ())):
+            read_checkpoint(folder)  # what is wrong with it shall not be told after the learning
         ids_from = model if ids_from is None else ids_from  # its rows may be more than the base's
     with progress.shown(quiet) as show:
         made = extend(
@@ -148,7 +157,7 @@ def command(
             utf8_safe=utf8_safe,
             freeze_scripts=freeze_script,
             min_count=min_count,
-            deny=(*deny, *(_listed(deny_list) if deny_list is not None else ())),
+            deny=(*deny, *(options.listed(deny_list, "deny list") if deny_list is not None else ())),
             ids_from=int(ids_from) if ids_from is not None and ids_from.isdecimal() else ids_from,
             reuse_reserved=reuse_reserved,
             pad_to_multiple=pad_to_multiple,
@@ -159,11 +168,11 @@ def command(
             lines=lines,
             strict=strict,
         )
-        saved, notes = _saved(made, target, force, model, init, init_output, show)
+        saved, notes = _saved(made, target, force, model, init, init_output, donor_model, show)
     for note in notes:
         output.note(note, quiet)
     report = made.report
-    result = _result(saved, report)
+    result = _result(saved, report, made.tokenizer.vocab_size)
     if as_json:
         output.print_json(result)
     else:
@@ -178,6 +187,7 @@ def _saved(
     model: str | None,
     init: str,
     init_output: str | None,
+    donor_model: str | None,
     show: Callable[[Progress], None] | None,
 ) -> tuple[Saved, tuple[str, ...]]:
     """Write the tokenizer's folder, or that of the model whose tokenizer it is from now on; with what ought to be said."""
@@ -194,32 +204,21 @@ def _saved(
         method=init,
         output_method=init_output,
         tokenizer=made,
+        donor_dir=donor_model,
         force=force,
         progress=show,
     )
     return Saved(Path(target), tuple(record.path / name for name in record.files), record.left_out), record.notes
 
 
-def _listed(path: str) -> list[str]:
-    from bbpe.errors import TrainingError
-
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise TrainingError(f"{path}: the deny list cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise TrainingError(f"{path}: the deny list is no valid UTF-8: {error.reason} at byte {error.start}") from None
-    return [line for line in text.splitlines() if line]
-
-
-def _result(saved: Saved, report: ExtensionReport) -> dict[str, Any]:
+def _result(saved: Saved, report: ExtensionReport, vocab_size: int) -> dict[str, Any]:
     return {
         "path": str(saved.path),
         "base": report.base,
         "added": len(report.added),
         "first_id": report.plan.new_ids[0],
         "last_id": report.plan.new_ids[-1],
-        "vocab_size": report.base["vocab_size"] + len(report.added) - len(report.special_tokens_replaced),
+        "vocab_size": vocab_size,
         "rows": report.plan.new_rows,
         "stop": report.stop,
         "corpora": [

@@ -77,6 +77,38 @@ def weight(value: str) -> tuple[str, str]:
     return path, number
 
 
+def pair(value: str) -> tuple[str, str]:
+    """``PATH=OTHER``, cut at the last ``=``. A click type.
+
+    Raises:
+        click.BadParameter: One of the two is missing.
+
+    >>> pair("zh.txt=ntrex/zho.txt")
+    ('zh.txt', 'ntrex/zho.txt')
+    """
+    path, _, other = value.rpartition("=")
+    if not path or not other:
+        raise click.BadParameter(f"{value!r} is no pair: write PATH=PARALLEL")
+    return path, other
+
+
+def listed(path: str, what: str) -> list[str]:
+    """The lines of a file, without empty ones; white space in them counts.
+
+    Raises:
+        TrainingError: It cannot be read, or is no valid UTF-8.
+    """
+    from bbpe.errors import TrainingError
+
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise TrainingError(f"{path}: the {what} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise TrainingError(f"{path}: the {what} is no valid UTF-8: {error.reason} at byte {error.start}") from None
+    return [line for line in re.split(r"\r?\n", text) if line]
+
+
 def sample_options(function: Function) -> Function:
     """Learning from a part of the corpus."""
     for decorate in reversed(

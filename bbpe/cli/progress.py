@@ -49,15 +49,21 @@ class _Lines:
     def __init__(self) -> None:
         self._phase = ""
         self._begun = self._next = 0.0
+        self._first = 0
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         if progress.phase != self._phase:
-            self._phase, self._begun, self._next = progress.phase, now, now + LINE_SECONDS
+            self._phase, self._begun, self._next, self._first = progress.phase, now, now + LINE_SECONDS, progress.done
         if now >= self._next:
             self._next = now + LINE_SECONDS
+            seconds = now - self._begun
+            done = progress.done - self._first  # what goes on from before has not done the rest just now
+            left = ""
+            if progress.total is not None and done > 0:
+                left = f", {_duration((progress.total - progress.done) * seconds / done)} left"
             with contextlib.suppress(OSError):  # nobody is listening
-                click.echo(f"bbpe: {progress.phase}: {_amount(progress, now - self._begun)}", err=True)
+                click.echo(f"bbpe: {progress.phase}: {_amount(progress, done, seconds)}{left}", err=True)
 
 
 class _JsonLines:
@@ -114,22 +120,35 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
     amounts = TextColumn("{task.fields[amount]}")
     columns = (TextColumn("{task.description}"), BarColumn(), amounts, TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, tuple[TaskID, float]] = {}
+        tasks: dict[str, tuple[TaskID, float, int]] = {}
 
         def show(progress: Progress) -> None:
             if progress.phase not in tasks:
-                tasks[progress.phase] = bar.add_task(progress.phase, total=progress.total, amount=""), time.monotonic()
-            task, begun = tasks[progress.phase]
-            amount = _amount(progress, time.monotonic() - begun)
+                task = bar.add_task(progress.phase, total=progress.total, completed=progress.done, amount="")
+                tasks[progress.phase] = task, time.monotonic(), progress.done
+            task, begun, first = tasks[progress.phase]
+            amount = _amount(progress, progress.done - first, time.monotonic() - begun)
             bar.update(task, total=progress.total, completed=progress.done, amount=amount)
 
         yield show
 
 
-def _amount(progress: Progress, seconds: float) -> str:
-    """``12 of 98 MB, 31 MB/s``."""
+def _amount(progress: Progress, done: int, seconds: float) -> str:
+    """``12 of 98 MB, 31 MB/s``, where ``done`` of it was done in these seconds."""
     scale, unit = (1e6, "MB") if progress.unit == "bytes" else (1.0, progress.unit)
     total = f" of {progress.total / scale:,.0f}" if progress.total is not None else ""
-    per_second = progress.done / scale / seconds if seconds > 1 else 0.0
+    per_second = done / scale / seconds if seconds > 1 else 0.0
     rate = f", {per_second:,.0f} {unit}/s" if per_second >= 1 else ""
     return f"{progress.done / scale:,.0f}{total} {unit}{rate}"
+
+
+def _duration(seconds: float) -> str:
+    """``48 s``, ``12 min`` or ``3 h 05 min``.
+
+    >>> _duration(47.6), _duration(730), _duration(11100)
+    ('48 s', '12 min', '3 h 05 min')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"

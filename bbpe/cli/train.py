@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -58,6 +59,35 @@ _CORPUS_SUFFIXES = frozenset((".txt", ".jsonl", ".ndjson", ".json", ".parquet", 
 )
 @options.sample_options
 @click.option(
+    "--utf8-safe", is_flag=True, help="Make no token that holds a character and a piece of the one beside it."
+)
+@click.option(
+    "--balance",
+    type=options.pair,
+    multiple=True,
+    metavar="PATH=PARALLEL",
+    help="The side of a parallel text that is in the language of the source CORPUS=PATH; for each source. The next "
+    "merge is the best of the source whose side has the most tokens.",
+)
+@click.option(
+    "--superwords",
+    type=options.size,
+    metavar="N",
+    help="From N entries on, learn merges across the edges of --pattern: tokens of several words.",
+)
+@click.option(
+    "--superword-pattern",
+    metavar="NAME|REGEX",
+    help="Where superwords end; the pattern of the vocabulary.  [default: SuperBPE's]",
+)
+@click.option(
+    "--protect",
+    metavar="FILE",
+    help="Strings, one a line, that no merge may join with what stands beside them, in training and in encoding. To "
+    "have them as tokens as well, name the file in --seed-tokens, too.",
+)
+@click.option("--seed-tokens", metavar="FILE", help="Strings, one a line, that are to be tokens.")
+@click.option(
     "--byte-order",
     type=click.Choice(["value", "gpt2"]),
     default="value",
@@ -98,6 +128,12 @@ def command(
     weights: tuple[tuple[str, str], ...],
     sample: int | None,
     seed: int,
+    utf8_safe: bool,
+    balance: tuple[tuple[str, str], ...],
+    superwords: int | None,
+    superword_pattern: str | None,
+    protect: str | None,
+    seed_tokens: str | None,
     resume: str | None,
     save_every: float,
     progress_style: str,
@@ -116,6 +152,9 @@ def command(
     that of the text they were counted in. With --weight each source gets the share of bytes that its weight has of all
     weights; nothing is rounded, so that the result is exact and the same everywhere.
 
+    --utf8-safe, --balance, --superwords, --protect and --seed-tokens are for better vocabularies in several languages;
+    without them it is plain BPE. benchmarks/options.md has what each gains and what it costs.
+
     \b
     Example:
       bbpe train corpora/tiny/train --vocab 2k -o tiny-2000
@@ -128,6 +167,9 @@ def command(
     given = {str(Path(path)): weight for path, weight in weights}  # spelled as the library is given the corpus
     if len(given) < len(weights):
         raise click.UsageError("--weight names a path twice")
+    sides = {str(Path(path)): side for path, side in balance}
+    if len(sides) < len(balance):
+        raise click.UsageError("--balance names a path twice")
     with output.warnings_as_notes(quiet), progress.shown(quiet, progress_style) as show:
         tokenizer = train(
             options.paths(corpus),
@@ -150,6 +192,12 @@ def command(
             sample_seed=seed,
             resume=resume,
             resume_seconds=save_every,
+            utf8_safe=utf8_safe,
+            balance=sides or None,
+            superwords=superwords,
+            superword_pattern=superword_pattern,
+            protect=options.listed(protect, "list of strings to protect") if protect is not None else (),
+            seed_tokens=options.listed(seed_tokens, "list of seed tokens") if seed_tokens is not None else (),
         )
     saved = save(tokenizer, out, force=force, format="directory")
     record = tokenizer.training_record
@@ -192,6 +240,9 @@ def _result(saved: Saved, record: TrainingRecord) -> dict[str, Any]:
         "bytes_per_token": record.bytes / tokens,
         "files": [path.name for path in saved.files],
         "left_out": dict(saved.left_out),
+        "seed_merges": record.seed_merges,
+        "superwords_begin_at": None if record.superwords is None else record.superwords.begins_at,
+        "languages": [asdict(language) for language in record.languages],
     }
 
 
@@ -210,6 +261,16 @@ def _notes(saved: Saved, record: TrainingRecord, vocab: int | None, quiet: bool)
         wanted = f" of {vocab:,}" if vocab is not None else ""
         count = record.options.min_count
         output.note(f"{record.vocab_size:,} entries{wanted}: no pair is left that occurs {count} times", quiet)
+    for language in record.languages:
+        output.note(
+            f"{language.path}: {language.merges:,} merges; {language.parallel} has {language.tokens:,} tokens", quiet
+        )
+    if record.superwords is not None:
+        output.note(f"superwords from {record.superwords.begins_at:,} entries on", quiet)
+    if record.options.seed_tokens:
+        output.note(
+            f"{len(record.options.seed_tokens):,} seed tokens, {record.seed_merges:,} merges for them alone", quiet
+        )
     output.note_invalid(record.invalid_bytes, quiet)
     for name, reason in saved.left_out.items():
         output.note(f"{name} was not written: {reason}", quiet)

@@ -2,7 +2,8 @@
 
 :func:`extend` is the whole way. Training is extension, so the learning itself is ``training.learn_merges`` with rules;
 what may be added is in ``options.py``, word lists and other vocabularies in ``targets.py``, ids in ``numbering.py``,
-the promises and their checks in ``guarantees.py``, and what is written down in ``record.py``.
+the promises and their checks in ``guarantees.py``, and what is written down in ``record.py``. What differs between
+byte-level and SentencePiece vocabularies is behind ``bases.Base``.
 """
 
 from __future__ import annotations
@@ -10,24 +11,23 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Generic
 
 import bbpe
 from bbpe.corpus import Progress, SourceLike
-from bbpe.counts import Counts, count_pretokens
+from bbpe.counts import Counts
 from bbpe.embeddings import EmbeddingPlan
 from bbpe.engines import EngineTokenizer
 from bbpe.errors import TrainingError
 from bbpe.extension import targets as wanted
-from bbpe.extension.guarantees import Checker, Measured, _once, check_ids, made_by_merges, same_as_ranks
-from bbpe.extension.numbering import Numbering, numbering
+from bbpe.extension.bases import Base, Learned, Made, Measured
+from bbpe.extension.byte_base import ByteBase
+from bbpe.extension.guarantees import _once
+from bbpe.extension.numbering import Numbering
 from bbpe.extension.options import ExtensionOptions, native_rules
-from bbpe.extension.piece_base import extend_pieces
+from bbpe.extension.piece_base import PieceBase
 from bbpe.extension.record import (
     AddedToken,
     CorpusRow,
@@ -40,12 +40,7 @@ from bbpe.extension.record import (
 from bbpe.extension.suspicion import suspicious
 from bbpe.io import EXTENSION, Saved, atomic_directory, load, save
 from bbpe.tokenizer import Tokenizer
-from bbpe.training import LearnedMerges, TrainingOptions, as_merge_list, learn_merges
 from bbpe.unicode import unicode_version
-from bbpe.vocabulary import Vocabulary
-
-PRICE_SAMPLE_BYTES = 6 << 20
-"""Distinct pretokens of more bytes are sampled for the price of the UTF-8 rule."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,12 +50,14 @@ class Extension:
     Attributes:
         tokenizer: The extended vocabulary at work.
         report: How it came about, and what was checked.
-        files: Of a SentencePiece base: what is written, by name.
+        files: What is written, by name, where ``bbpe.save`` does not know how (SentencePiece).
+        left_out: With ``files``: what is not among them, and why.
     """
 
     tokenizer: Tokenizer | EngineTokenizer
     report: ExtensionReport
     files: Mapping[str, bytes] | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def plan(self) -> EmbeddingPlan:
@@ -79,7 +76,7 @@ class Extension:
             with atomic_directory(target, force, files.keys()) as folder:
                 for name, content in files.items():
                     (folder / name).write_bytes(content)
-            return Saved(target, tuple(target / name for name in sorted(files)))
+            return Saved(target, tuple(target / name for name in sorted(files)), self.left_out)
         assert isinstance(self.tokenizer, Tokenizer)  # what is not has its files
         return save(
             self.tokenizer, path, force=force, format="directory", extra_files={EXTENSION: self.report.to_json()}
@@ -178,22 +175,13 @@ def extend(
     )
     _check_ways(source, words, tokens_from, options)
     tokenizer = load(base) if not isinstance(base, (Tokenizer, EngineTokenizer)) else base
-    if isinstance(tokenizer, EngineTokenizer):
-        if (
-            source is None
-            or isinstance(source, Counts)
-            or words is not None
-            or tokens_from is not None
-            or _once(source)
-        ):
-            raise TrainingError(
-                "a SentencePiece base is extended from a corpus that can be read twice: paths or a list"
-            )
-        made, report, files = extend_pieces(tokenizer, source, options, list(_guards(guard)), threads, progress)
-        return Extension(made, report, files)
-    run = _Extending(tokenizer, options, threads, progress)
     if isinstance(tokens_from, (str, os.PathLike)):
         tokens_from = load(tokens_from)
+    run: _Extending[Any]
+    if isinstance(tokenizer, Tokenizer):
+        run = _Extending(ByteBase(tokenizer), options, threads, progress)
+    else:
+        run = _Extending(PieceBase(tokenizer), options, threads, progress)
     run.count(source, words, tokens_from)
     run.learn()
     return run.finish(guard)
@@ -213,19 +201,18 @@ def _check_ways(source: object, words: object, tokens_from: object, options: Ext
         raise TrainingError("min_count is about a corpus; words and tokens_from take every pair")
 
 
-class _Extending:
-    """One extension on its way: count, learn, finish."""
+class _Extending(Generic[Made]):
+    """One extension on its way: count, learn, finish. What differs between kinds of vocabulary it asks of the base."""
 
     def __init__(
         self,
-        base: Tokenizer,
+        base: Base[Made],
         options: ExtensionOptions,
         threads: int | None,
         progress: Callable[[Progress], None] | None,
     ) -> None:
         self.base, self.options, self.threads, self.progress = base, options, threads, progress
-        self.numbering: Numbering = numbering(base.vocabulary, options)
-        self.merge_list = as_merge_list(base.vocabulary)
+        self.numbering: Numbering = base.numbering(options)
         self.targets: wanted.Targets | None = None
         self.again: SourceLike | None = None  # the training text, where it can be read once more
 
@@ -233,44 +220,33 @@ class _Extending:
 
     def count(self, source: SourceLike | Counts | None, words: wanted.WordsLike | None, tokens_from: Any) -> None:
         """Count the pretokens to learn from: those of a corpus, or the wanted tokens."""
-        text: SourceLike | None = None
-        if source is not None and not isinstance(source, Counts):
+        options, text = self.options, None
+        if isinstance(source, Counts):
+            self.base.check_counts(source)
+        elif source is not None:
             text = source
-            if _once(text):
-                if words is not None or tokens_from is not None:
-                    raise TrainingError("a corpus that can be read only once cannot be measured; give paths or a list")
-            else:
+            if not _once(text):
                 self.again = text
+            elif words is not None or tokens_from is not None:
+                raise TrainingError("a corpus that can be read only once cannot be measured; give paths or a list")
         if words is not None:
             self.targets = wanted.words(words, self.base)
         elif tokens_from is not None:
-            options = self.options
             self.targets = wanted.tokens_of(
                 tokens_from, self.base, text, text_field=options.text_field, lines=options.lines
             )
         if self.targets is not None:
-            self.counts = self.targets.counts(self.base)
+            self.counts = self.base.as_counts(self.targets.to_make())
         elif isinstance(source, Counts):
             self.counts = source
         else:
             assert text is not None  # _check_ways
-            vocabulary = self.base.vocabulary
-            self.counts = count_pretokens(
-                text,
-                pattern=vocabulary.pattern,
-                special_tokens=[special.content for special in vocabulary.special_tokens],
-                normalizer=vocabulary.normalizer,
-                threads=self.threads,
-                progress=self.progress,
-                text_field=self.options.text_field,
-                lines=self.options.lines,
-                strict=self.options.strict,
-            )
+            self.counts = self.base.count(text, options, self.threads, self.progress)
 
     # ---- learn ----
 
     def learn(self) -> None:
-        """Learn the merges, and give their tokens ids."""
+        """Learn what to add, and give it ids."""
         options, counts = self.options, self.counts
         limit = options.add if options.add is not None else 2**31 - 1 - self.base.id_space
         self.reserved_end = options.reuse_reserved and len(self.numbering.reusable) < limit
@@ -282,28 +258,18 @@ class _Extending:
                 )
             limit = len(self.numbering.reusable)
         self.gain_count = self._count_of_gain()
-        training = TrainingOptions(
-            num_merges=limit,
-            min_count=1 if self.targets is not None else max(options.min_count, self.gain_count),
-            pattern=self.base.pattern,
-            normalizer=self.base.vocabulary.normalizer,
-            max_token_bytes=options.max_token_bytes,
-            max_pretoken_bytes=counts.max_pretoken_bytes,
-        )
-        rules = native_rules(options)
-        self.learned = learn_merges(
-            counts, self.merge_list, training, rules=rules, tokenizer=self.base, progress=self.progress
-        )
+        min_count = 1 if self.targets is not None else options.min_count
+        self.learned: Learned = self.base.learn(counts, limit, min_count, self.gain_count, options, self.progress)
         if not len(self.learned):
             raise TrainingError(self._nothing_learned())
         self.stop = self._stop()
-        self.price = None
-        if self.targets is None and options.utf8_safe:
-            self.price = self._price(replace(training, num_merges=len(self.learned)))
+        self.price: Price | None = None
+        if self.targets is None:
+            self.price = self.base.price(counts, self.learned, max(min_count, self.gain_count), options)
         self._make()
 
     def _count_of_gain(self) -> int:
-        """The least count of a pair that saves ``until_gain`` tokens for each million characters; 0: any."""
+        """The least that an addition has to save for ``until_gain`` tokens a million characters; 0: anything."""
         if self.options.until_gain is None:
             return 0
         return max(1, math.ceil(self.options.until_gain * self.counts.characters / 1e6))
@@ -324,65 +290,41 @@ class _Extending:
             why += " and may be merged"
         return f"the corpus has no new merges to learn: {why}; give more text, or looser options"
 
-    def _price(self, training: TrainingOptions) -> Price:
-        """Learn again without the UTF-8 rule, on a sample where there is much text, and compare."""
-        counts, sample = self.counts, 1
-        learned = self.learned
-        rules = native_rules(self.options)
-        if len(counts.data) > PRICE_SAMPLE_BYTES:
-            sample = -(-len(counts.data) // PRICE_SAMPLE_BYTES)
-            counts = _every(counts, sample)
-            training = replace(training, min_count=1)  # the same number of merges on less text
-            learned = learn_merges(counts, self.merge_list, training, rules=rules, tokenizer=self.base)
-        free = learn_merges(
-            counts,
-            self.merge_list,
-            replace(training, num_merges=len(learned)),
-            rules=native_rules(self.options, utf8_safe=False),
-            tokenizer=self.base,
-        )
-        assert rules is not None  # the rule itself
-        tokens = dict(self.merge_list.tokens)
-        refused = 0
-        for id, (left, right) in enumerate(free.pairs.tolist(), free.first_id):
-            tokens[id] = tokens[left] + tokens[right]
-            refused += not rules.allows(tokens[id])
-        return Price(sample, int(learned.tokens[-1]), int(free.tokens[len(free)]), refused)
-
     def _make(self) -> None:
         """The extended vocabulary, and the plan."""
-        learned, base = self.learned, self.merge_list
-        assert base.merges is not None  # as_merge_list
+        learned, base = self.learned, self.base
         ids = self.numbering.ids(len(learned))
-        final = np.arange(learned.first_id + len(learned), dtype=np.int64)
-        final[learned.first_id :] = ids
-        self.pairs: list[tuple[int, int]] = [(left, right) for left, right in final[learned.pairs].tolist()]
+        first = learned.first_id
+        known = dict(base.tokens)
+        known_parts: dict[int, tuple[int, ...]] = {}
+        self.parts: list[tuple[int, ...]] = []  # of each addition, the two that it was learned from
+        for id, parts in zip(ids, learned.parts, strict=True):
+            final = tuple(ids[part - first] if part >= first else part for part in parts)
+            known[id] = b"".join(known[part] for part in final)
+            known_parts[id] = tuple(each for part in final for each in known_parts.get(part, (part,)))
+            self.parts.append(final)
         self.ids = ids
-        tokens = dict(base.tokens)
-        parts: dict[int, tuple[int, ...]] = {}
-        for id, (left, right) in zip(ids, self.pairs, strict=True):
-            tokens[id] = tokens[left] + tokens[right]
-            parts[id] = parts.get(left, (left,)) + parts.get(right, (right,))
+        self.tokens = [known[id] for id in ids]
         taken = set(ids)
         self.replaced = tuple(special.content for special in base.special_tokens if special.id in taken)
-        self.vocabulary: Vocabulary = base.replace(
-            tokens=tokens,
-            merges=(*base.merges, *self.pairs),
-            special_tokens=[special for special in base.special_tokens if special.id not in taken],
-            name=f"{base.name}+{len(ids)}" if base.name else None,
-        )
-        rows = max(self.numbering.old_rows, self.vocabulary.id_space)
+        self.vocabulary: Made = base.extended(ids, self.tokens, self.parts, self.numbering)
+        rows = max(self.numbering.old_rows, base.id_space, max(ids) + 1)
         multiple = self.options.pad_to_multiple or 1
-        self.plan = EmbeddingPlan.of(parts, old_rows=self.numbering.old_rows, new_rows=-(-rows // multiple) * multiple)
+        donors = self.targets.donor_ids if self.targets is not None else {}
+        self.plan = EmbeddingPlan.of(
+            known_parts,
+            old_rows=self.numbering.old_rows,
+            new_rows=-(-rows // multiple) * multiple,
+            donor_ids={id: donors[token] for id, token in zip(ids, self.tokens, strict=True) if token in donors},
+        )
 
     # ---- check and report ----
 
     def finish(self, guard: SourceLike | Mapping[str, SourceLike]) -> Extension:
         """Check every promise, and write down what was done."""
         base, options = self.base, self.options
-        check_ids(base.vocabulary, self.vocabulary, self.plan, self.replaced)
-        extended = Tokenizer(self.vocabulary)
-        checker = Checker(base, extended, self.plan, self.threads, self.progress)
+        base.check_ids(self.vocabulary, self.plan, self.replaced)
+        checker = base.comparing(self.vocabulary, self.plan, self.threads, self.progress)
         reading = {"text_field": options.text_field, "lines": options.lines, "strict": options.strict}
         measured: Measured | None = None
         rows: list[CorpusRow] = []
@@ -396,16 +338,13 @@ class _Extending:
         for name, text in _guards(guard):
             rows += checker.corpus(text, "guard", name=name, **reading).rows  # type: ignore[arg-type]
         witnesses = dict(zip(self.plan.new_ids, checker.witnesses(self.counts), strict=True))
-        not_as_ranks = same_as_ranks(self.vocabulary)
-        targets = self._target_report(extended)
+        not_as_ranks = base.not_as_ranks(self.vocabulary)
+        targets = self._target_report()
         added = self._added(witnesses, measured, set(targets.helpers) if targets is not None else set())
+        tokenizer, files, left_out = base.finished(self.vocabulary, self.counts)
+        kept = len(base.special_tokens) - len(self.replaced)
         report = ExtensionReport(
-            base={
-                "name": base.vocabulary.name,
-                "vocab_size": base.vocab_size,
-                "id_space": base.id_space,
-                "special_tokens": len(base.special_tokens),
-            },
+            base=base.facts,
             options=options,
             sources=self.counts.sources or (measured.sources if measured is not None else ()),
             stop=self.stop,
@@ -417,29 +356,32 @@ class _Extending:
             price=self.price,
             targets=targets,
             suspicious=tuple(suspicious(added, rows)),
-            base_unreachable=tuple(made_by_merges(base)[1]),
-            guarantees=self._guarantees(rows, not_as_ranks),
+            base_unreachable=base.unreachable(),
+            guarantees={
+                "ids": f"all {len(base.tokens):,} old tokens and {kept:,} special tokens have the ids that they had",
+                **base.guarantees(rows, self.plan, not_as_ranks, left_out),
+            },
             not_as_ranks=not_as_ranks,
             warnings=self.numbering.warnings,
             versions={"bbpe": bbpe.__version__, "unicode": unicode_version()},
             plan=self.plan,
         )
-        return Extension(extended, report)
+        return Extension(tokenizer, report, files, left_out)
 
     def _added(
         self, witnesses: Mapping[int, Witness], measured: Measured | None, helpers: set[str]
     ) -> tuple[AddedToken, ...]:
         place = {id: number for number, id in enumerate(self.plan.new_ids)}
         added = []
-        for id, (left, right), count in zip(self.ids, self.pairs, self.learned.counts.tolist(), strict=True):
-            token = Witness.of(self.vocabulary.tokens[id])
+        for id, data, parts, count in zip(self.ids, self.tokens, self.parts, self.learned.counts.tolist(), strict=True):
+            token = Witness.of(data)
             added.append(
                 AddedToken(
                     id=id,
                     token=token.text,
                     hex=token.hex,
-                    left=left,
-                    right=right,
+                    left=parts[0],
+                    right=parts[1],
                     count=count,
                     occurrences=None if measured is None else int(measured.occurrences[place[id]]),
                     documents=None if measured is None else int(measured.documents[place[id]]),
@@ -449,16 +391,14 @@ class _Extending:
             )
         return tuple(added)
 
-    def _target_report(self, extended: Tokenizer) -> TargetReport | None:
+    def _target_report(self) -> TargetReport | None:
         targets = self.targets
         if targets is None:
             return None
         asked = list(targets.weights)
-        _, offsets = extended.encode_batch_to_numpy(asked, threads=self.threads)
-        sizes = np.diff(offsets).tolist()
+        sizes = self.base.made_sizes(self.vocabulary, asked)
         incomplete = [text.decode() for text, size in zip(asked, sizes, strict=True) if size > 1]
-        new = [self.vocabulary.tokens[id] for id in self.ids]
-        helpers = [Witness.of(token) for token in new if token not in targets.weights]
+        helpers = [Witness.of(token) for token in self.tokens if token not in targets.weights]
         return TargetReport(
             kind=targets.kind,
             given=targets.given,
@@ -470,27 +410,6 @@ class _Extending:
             duplicates=targets.duplicates,
             left_out=targets.left_out,
         )
-
-    def _guarantees(self, rows: Sequence[CorpusRow], not_as_ranks: str | None) -> dict[str, str]:
-        """What has been checked by now, in words. A promise that does not hold has raised before."""
-        base = self.base.vocabulary
-        kept = len(base.special_tokens) - len(self.replaced)
-        texts = sum(row.documents for row in rows)
-        changed = [row.documents_changed for row in rows]
-        known = "an unknown number of" if None in changed else f"{sum(each or 0 for each in changed):,}"
-        on = f"{texts:,} documents ({sum(row.bytes for row in rows):,} bytes) of training and guard text"
-        return {
-            "ids": f"all {len(base.tokens):,} old tokens and {kept:,} special tokens have the ids that they had",
-            "reachable": f"each of the {len(self.ids):,} added tokens occurs in the witness text beside it",
-            "coarser": f"in {on} the new token boundaries are some of the old ones: new ids with each new token "
-            f"replaced by its parts are the old ids; {known} documents changed",
-            "untouched": f"in the same text, what holds no new token has the ids that it had, {known} documents apart",
-            "round_trip": f"decoding gave back the bytes of {on}"
-            + (f", normalized to {base.normalizer}" if base.normalizer else ""),
-            "ranks": "ranks alone, as in a .tiktoken file, give the same ids as the merges"
-            if not_as_ranks is None
-            else f"ranks alone would give other ids, so no .tiktoken is written: {not_as_ranks}",
-        }
 
 
 def _guards(guard: Any) -> Iterable[tuple[str | None, SourceLike]]:
@@ -514,18 +433,7 @@ def _is_path(text: str | os.PathLike[str]) -> bool:
         return False
 
 
-def _every(counts: Counts, step: int) -> Counts:
-    """Every ``step``-th distinct pretoken."""
-    lengths = np.diff(counts.offsets)
-    chosen = np.zeros(len(counts), dtype=bool)
-    chosen[::step] = True
-    offsets: npt.NDArray[np.int64] = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[chosen])])
-    return replace(
-        counts, data=counts.data[np.repeat(chosen, lengths)], offsets=offsets, counts=counts.counts[chosen].copy()
-    )
-
-
-def _curve(learned: LearnedMerges, characters: int) -> Iterator[GainPoint]:
+def _curve(learned: Learned, characters: int) -> Iterator[GainPoint]:
     """Sizes 0, 1, 2, 3, then some 8 for each doubling, and the last."""
     last = len(learned)
     tokens, per_million = learned.tokens.tolist(), 1e6 / max(1, characters)

@@ -17,17 +17,17 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bbpe.bulk import _Cutter, _parts
-from bbpe.corpus import Corpus, Progress, Reporter, Source, SourceLike, Stream, open_corpus
+from bbpe.bulk.cutting import Cutter, parts_of
+from bbpe.corpus import Corpus, Progress, Reporter, SourceLike, Stream, open_corpus
 from bbpe.counts import Counts
 from bbpe.embeddings import EmbeddingPlan
 from bbpe.errors import FormatError, GuaranteeError
+from bbpe.extension.bases import Measured
 from bbpe.extension.record import CorpusRow, Witness
 from bbpe.formats.equivalence import check_same_as_ranks
 from bbpe.normalizer import normalize
@@ -37,24 +37,8 @@ from bbpe.vocabulary import Vocabulary
 _BLOCK_BYTES = 4 << 20
 _BLOCK_DOCUMENTS = 1 << 14
 _SHOWN = 60
-_COMPLETIONS = 4096  # characters tried for a piece of one
-
-
-@dataclass(slots=True, eq=False)
-class Measured:
-    """What a pass over a corpus found.
-
-    Attributes:
-        rows: One for each file, or one for all.
-        occurrences: How often each new token occurs, by its place in the plan: int64.
-        documents: In how many documents each occurs.
-        sources: Size and sha256 of the files read.
-    """
-
-    rows: list[CorpusRow]
-    occurrences: npt.NDArray[np.int64]
-    documents: npt.NDArray[np.int64]
-    sources: tuple[Source, ...]
+_COMPLETIONS = (16, 128, 4096)  # characters tried for a piece of one, more for those that are left
+_MOST = _COMPLETIONS[-1]
 
 
 def check_ids(base: Vocabulary, extended: Vocabulary, plan: EmbeddingPlan, reused: Sequence[str]) -> None:
@@ -274,9 +258,16 @@ class Checker:
         tokens = [self.extended.vocabulary.tokens[id] for id in self.plan.new_ids]
         found: list[Witness | None] = [None] * len(tokens)
         self._try([(place, token) for place, token in enumerate(tokens) if _is_text(token)], found)
-        pieces = [place for place, token in enumerate(tokens) if found[place] is None and not _is_text(token)]
-        for place in pieces:
-            self._try(((place, text) for text in _characters_with(tokens[place])), found)
+        for tries in _COMPLETIONS:
+            pieces = [place for place, token in enumerate(tokens) if found[place] is None and not _is_text(token)]
+            self._try(
+                (
+                    (place, text)
+                    for place in pieces
+                    for text in itertools.islice(_characters_with(tokens[place]), tries)
+                ),
+                found,
+            )
         missing = {place: tokens[place] for place in range(len(tokens)) if found[place] is None}
         if missing:
             self._try(_in_pretokens(missing, counts), found)
@@ -344,7 +335,7 @@ def _blocks(stream: Stream, tokenizer: Tokenizer) -> Iterator[tuple[list[bytes],
     texts: list[bytes] = []
     final: list[bool] = []
     size = 0
-    for text, is_last, _ in _parts(stream, _Cutter(tokenizer, ())):
+    for text, is_last in parts_of(stream, Cutter(tokenizer, ())):
         texts.append(text)
         final.append(is_last)
         size += len(text)
@@ -375,7 +366,7 @@ def _characters_with(token: bytes) -> Iterator[bytes]:
         fronts = [bytes(each) for each in itertools.islice(_before(token[:head]), 64)] if head else [b""]
         backs = map(bytes, itertools.product(range(0x80, 0xC0), repeat=rest))
         candidates = (front + token + back for back in backs for front in fronts)
-    yield from itertools.islice(filter(_is_text, candidates), _COMPLETIONS)
+    yield from itertools.islice(filter(_is_text, candidates), _MOST)
 
 
 def _before(piece: bytes) -> Iterator[bytes]:
@@ -391,7 +382,7 @@ def _before(piece: bytes) -> Iterator[bytes]:
 
 def _around(piece: bytes) -> Iterator[bytes]:
     """Characters that hold some continuation bytes: at their end, then before it."""
-    yield from (front + piece for front in itertools.islice(_before(piece), _COMPLETIONS))
+    yield from (front + piece for front in itertools.islice(_before(piece), _MOST))
     if len(piece) < 3:
         for back in range(0x80, 0xC0):
             yield from (front + piece + bytes([back]) for front in _before(piece + bytes([back])))

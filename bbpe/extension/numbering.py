@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bbpe.errors import TrainingError
 from bbpe.extension.options import ExtensionOptions
-from bbpe.vocabulary import MAX_ID, Vocabulary
+from bbpe.vocabulary import MAX_ID, SpecialToken, Template
 
 _RESERVED = re.compile(r"reserved|unused|placeholder|^<\|?extra_(?:id_)?\d+\|?>$|^<\|?dummy", re.IGNORECASE)
 """Names of special tokens that stand for nothing yet: ``<|reserved_special_token_7|>``, ``<|extra_3|>``, ``[unused9]``."""
@@ -35,12 +35,14 @@ class Numbering:
         reusable: Ids that the base or the model has and does not use, ascending: new tokens take them first.
         first: The id of the first new token that takes none of them.
         warnings: What a user should know.
+        names: What the model's folder calls the special tokens that its tokenizer's file does not name: id to content.
     """
 
     old_rows: int
     reusable: tuple[int, ...]
     first: int
     warnings: tuple[str, ...]
+    names: Mapping[int, str] = field(default_factory=dict)
 
     def ids(self, tokens: int) -> list[int]:
         """The ids of so many new tokens, in learning order.
@@ -55,19 +57,32 @@ class Numbering:
         return taken + list(range(self.first, last + 1))
 
 
-def numbering(base: Vocabulary, options: ExtensionOptions) -> Numbering:
-    """Find the ids that an extension of ``base`` may use.
+def numbering(
+    id_space: int,
+    used: Collection[int],
+    special_tokens: Sequence[SpecialToken],
+    template: Template,
+    options: ExtensionOptions,
+) -> Numbering:
+    """Find the ids that an extension may use.
+
+    Args:
+        id_space: The base's last id + 1.
+        used: The ids of its ordinary tokens.
+        special_tokens: Its special tokens.
+        template: The ids that it puts around a text: they are in use, whatever they are called.
+        options: ``ids_from`` and ``reuse_reserved`` decide.
 
     Raises:
         TrainingError: Ids that the base uses, a model folder that says nothing about its rows, or nothing to reuse.
     """
-    own = base.id_space
+    own = id_space
     warnings: list[str] = []
     rows = own
-    named: frozenset[int] = frozenset()
+    names: dict[int, str] = {}
     if isinstance(options.ids_from, str):
         rows = max(own, model_rows(Path(options.ids_from)))
-        named = special_ids(Path(options.ids_from))
+        names = special_names(Path(options.ids_from))
         if rows > own:
             what = "are reused" if options.reuse_reserved else "new ids start after them"
             warnings.append(
@@ -79,25 +94,18 @@ def numbering(base: Vocabulary, options: ExtensionOptions) -> Numbering:
         raise TrainingError(f"ids_from is {first}, but the base has ids up to {own - 1}; give at least {own}")
     reusable: tuple[int, ...] = ()
     if options.reuse_reserved:
-        reusable = tuple(id for id in _reusable(base, rows) if id not in named or id < own)
+        around = {*template.before, *template.after}
+        taken = {id for id in names if id >= own}.union(
+            used,
+            (each.id for each in special_tokens if not _RESERVED.search(each.content) or each.id in around),
+        )
+        reusable = tuple(id for id in range(rows) if id not in taken)
         if not reusable:
             raise TrainingError(
                 "reuse_reserved: the base has no reserved or unused ids; name the model's folder with ids_from if its "
                 "matrix has more rows than the vocabulary"
             )
-    return Numbering(rows, reusable, first, tuple(warnings))
-
-
-def _reusable(base: Vocabulary, rows: int) -> Iterable[int]:
-    """Ids that stand for nothing: reserved special tokens that no template names, holes, rows past the last id."""
-    named = {*base.template.before, *base.template.after}
-    used = set(base.tokens)
-    used.update(
-        special.id
-        for special in base.special_tokens
-        if not _RESERVED.search(special.content) or special.id in named or special.id in base.tokens
-    )
-    return (id for id in range(rows) if id not in used)
+    return Numbering(rows, reusable, first, tuple(warnings), {id: name for id, name in names.items() if id >= own})
 
 
 def model_rows(folder: Path) -> int:
@@ -117,7 +125,7 @@ def model_rows(folder: Path) -> int:
     found += [size for size in sizes if type(size) is int]
     for path in sorted(folder.glob("*.safetensors")):
         found += [shape[0] for name, shape in _tensor_shapes(path).items() if shape and _EMBEDDING.search(name)]
-    found += [id + 1 for id in special_ids(folder)]
+    found += [id + 1 for id in special_names(folder)]
     if not found:
         raise TrainingError(
             f"ids_from: no file in {folder} says how many rows the model has (config.json, *.safetensors); "
@@ -126,15 +134,22 @@ def model_rows(folder: Path) -> int:
     return max(found)
 
 
-def special_ids(folder: Path) -> frozenset[int]:
-    """The ids of special tokens that a model's folder names: the base's own file may not know them."""
+def special_names(folder: Path) -> dict[int, str]:
+    """The special tokens that a model's folder names, by id: the base's own file may not know them."""
+    found: dict[int, object] = {}
     decoder = _json(folder / "tokenizer_config.json").get("added_tokens_decoder")
-    found = [int(id) for id in decoder if id.isdigit()] if isinstance(decoder, dict) else []
-    found += [id for id in _json(folder / "added_tokens.json").values() if type(id) is int]
+    if isinstance(decoder, dict):
+        for id, token in decoder.items():
+            if id.isdigit():
+                found[int(id)] = token.get("content") if isinstance(token, dict) else None
+    added = _json(folder / "added_tokens.json")
+    found.update({id: content for content, id in added.items() if type(id) is int})
     tokens = _json(folder / "tokenizer.json").get("added_tokens")
     if isinstance(tokens, list):
-        found += [token["id"] for token in tokens if isinstance(token, dict) and type(token.get("id")) is int]
-    return frozenset(id for id in found if 0 <= id <= MAX_ID)
+        for token in tokens:
+            if isinstance(token, dict) and type(token.get("id")) is int:
+                found[token["id"]] = token.get("content")
+    return {id: name if isinstance(name, str) else "" for id, name in found.items() if 0 <= id <= MAX_ID}
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from bbpe.counts import Counts, count_pretokens
 from bbpe.errors import FormatError, GuaranteeError, TrainingError
 from bbpe.extension.guarantees import _blocks, _once, made_by_merges
 from bbpe.extension.record import CorpusRow, as_plain, laid_out
-from bbpe.formats.equivalence import _Alone, _check_work
+from bbpe.formats.equivalence import listed_merges, runs_alone
 from bbpe.io import PRUNING, Saved, load, save
 from bbpe.tokenizer import Tokenizer
 from bbpe.training import opened_record
@@ -252,18 +252,14 @@ def _leaves(vocabulary: Vocabulary, frequencies: npt.NDArray[np.int64], wanted: 
 
     Of equally frequent leaves the one with the greatest id goes first: it was learned last.
     """
-    _check_work(vocabulary)
-    alone = _Alone(vocabulary)
+    merges = listed_merges(vocabulary)
     parts: dict[int, tuple[int, int]] = {}
     whole = {token[0] for token in vocabulary.tokens.values() if len(token) == 1}
     special = {special.id for special in vocabulary.special_tokens}
     used: dict[int, int] = {}
-    for id, token in vocabulary.tokens.items():
-        if len(token) == 1 or not whole.issuperset(token):
-            continue
-        pieces, place = alone.run(token)
-        if pieces == 1:
-            parts[id] = alone.merges[place]
+    for (id, token), pieces, place in zip(vocabulary.tokens.items(), *runs_alone(vocabulary), strict=True):
+        if pieces == 1 and len(token) > 1 and whole.issuperset(token):
+            parts[id] = merges[place]
             for part in parts[id]:
                 used[part] = used.get(part, 0) + 1
     count = {id: int(frequencies[id]) for id in vocabulary.tokens}

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from bbpe.corpus import open_corpus
-from bbpe.counts import Counts
 from bbpe.errors import TrainingError
-from bbpe.normalizer import normalize
 from bbpe.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from bbpe.corpus import SourceLike
+    from bbpe.extension.bases import Base
 
 WordsLike: TypeAlias = "str | os.PathLike[str] | Mapping[str, int] | Iterable[tuple[str, int]]"
 MAX_WEIGHT = 2**40
@@ -39,6 +38,7 @@ class Targets:
         cut: Those that the pattern cuts, so that no text can make them one token.
         duplicates: Words that stood in the list several times; their frequencies are added up.
         left_out: Tokens of the other vocabulary that are no text: pieces of characters.
+        donor_ids: Token to its id in the other vocabulary, of all its tokens, those included that are no text.
     """
 
     kind: str
@@ -48,9 +48,10 @@ class Targets:
     cut: tuple[str, ...]
     duplicates: tuple[str, ...]
     left_out: int = 0
+    donor_ids: Mapping[bytes, int] = field(default_factory=dict)
 
-    def counts(self, base: Tokenizer) -> Counts:
-        """The wanted tokens as pretokens.
+    def to_make(self) -> Mapping[bytes, int]:
+        """The weights.
 
         Raises:
             TrainingError: There is nothing to make.
@@ -60,9 +61,7 @@ class Targets:
                 f"there is nothing to add: of {self.given:,} {self.kind} {self.already:,} are tokens of the base "
                 f"already and {len(self.cut):,} are cut by its pattern"
             )
-        counts = Counts.from_items(self.weights, pattern=base.pattern)
-        specials = tuple(special.content for special in base.vocabulary.special_tokens)
-        return replace(counts, normalizer=base.vocabulary.normalizer, special_tokens=specials)
+        return self.weights
 
 
 def read_words(source: WordsLike) -> Iterator[tuple[str, int]]:
@@ -108,7 +107,7 @@ def _checked(word: str, frequency: int, place: str) -> tuple[str, int]:
     return word, frequency
 
 
-def words(source: WordsLike, base: Tokenizer) -> Targets:
+def words(source: WordsLike, base: Base[Any]) -> Targets:
     """Sort out a word list.
 
     Raises:
@@ -117,7 +116,7 @@ def words(source: WordsLike, base: Tokenizer) -> Targets:
     weights: dict[str, int] = {}
     duplicates: dict[str, None] = {}
     for word, frequency in read_words(source):
-        word = normalize(word) if base.vocabulary.normalizer is not None else word
+        word = base.normalized(word)
         if word in weights:
             duplicates[word] = None
         weights[word] = weights.get(word, 0) + frequency
@@ -127,7 +126,7 @@ def words(source: WordsLike, base: Tokenizer) -> Targets:
 
 
 def tokens_of(
-    donor: Any, base: Tokenizer, source: SourceLike | None, *, text_field: str = "text", lines: bool = False
+    donor: Any, base: Base[Any], source: SourceLike | None, *, text_field: str = "text", lines: bool = False
 ) -> Targets:
     """Sort out the tokens of another vocabulary.
 
@@ -168,12 +167,14 @@ def tokens_of(
         except UnicodeDecodeError:
             left_out += 1
             continue
-        text = normalize(text) if base.vocabulary.normalizer is not None else text
+        text = base.normalized(text)
         weight = frequencies.get(id, 0) + 1 if source is not None else max(1, len(known) // (place + 1))
         weights[text] = weights.get(text, 0) + weight
     if not weights:
         raise TrainingError("tokens_from: that vocabulary has no tokens of more than one byte")
-    return replace(_sorted_out("tokens", weights, base, ()), left_out=left_out)
+    # A list has places, no rows: only a vocabulary's ids say where a token could be copied from.
+    rows = {token: id for id, token in known} if hasattr(donor, "vocab_size") else {}
+    return replace(_sorted_out("tokens", weights, base, ()), left_out=left_out, donor_ids=rows)
 
 
 def _frequencies(donor: Any, source: SourceLike, text_field: str, lines: bool) -> dict[int, int]:
@@ -189,17 +190,16 @@ def _frequencies(donor: Any, source: SourceLike, text_field: str, lines: bool) -
     return found
 
 
-def _sorted_out(kind: str, weights: dict[str, int], base: Tokenizer, duplicates: tuple[str, ...]) -> Targets:
-    """Take away what is a token already, and what the pattern cuts."""
+def _sorted_out(kind: str, weights: dict[str, int], base: Base[Any], duplicates: tuple[str, ...]) -> Targets:
+    """Take away what is a token already, and what the base cuts."""
     texts = [text.encode() for text in weights]
-    pretokens = [len(base._pretokenizer.ends(text)) for text in texts]
-    _, offsets = base.encode_batch_to_numpy(texts)
-    sizes = np.diff(offsets).tolist()
     made: dict[bytes, int] = {}
     cut: list[str] = []
     already = 0
-    for (text, weight), data, count, size in zip(weights.items(), texts, pretokens, sizes, strict=True):
-        if count > 1:
+    for (text, weight), data, is_cut, size in zip(
+        weights.items(), texts, base.cut(texts), base.sizes(texts), strict=True
+    ):
+        if is_cut:
             cut.append(text)
         elif size == 1:
             already += 1

@@ -35,6 +35,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
+from bbpe._splits import last_merges
 from bbpe.errors import FormatError
 from bbpe.vocabulary import Vocabulary
 
@@ -92,6 +95,34 @@ class _Alone:
         return parts, last
 
 
+def runs_alone(vocabulary: Vocabulary) -> tuple[list[int], list[int]]:
+    """The run of the merges on each token's own bytes, as ``_Alone.run`` does it, natively for all of them.
+
+    Returns:
+        For each token, in the order of ``vocabulary.tokens``: how many parts are left, 0 where a byte has no token; and
+        the place of the last merge in :func:`listed_merges`, -1 where there was none.
+
+    Raises:
+        FormatError: Tokens are too long for this.
+    """
+    _check_work(vocabulary)
+    tokens, ids = vocabulary.tokens, vocabulary.ids
+    number = {id: at for at, id in enumerate(tokens)}
+    merges = listed_merges(vocabulary)
+    listed = np.empty((len(merges), 3), dtype=np.uint32)
+    columns = (
+        (left for left, _ in merges),
+        (right for _, right in merges),
+        (ids[tokens[left] + tokens[right]] for left, right in merges),
+    )
+    for at, column in enumerate(columns):
+        listed[:, at] = np.fromiter(map(number.__getitem__, column), np.uint32, len(merges))
+    data = np.frombuffer(b"".join(tokens.values()), dtype=np.uint8)
+    ends = np.cumsum(np.fromiter(map(len, tokens.values()), np.int64, len(tokens)))
+    parts, _, places, _ = last_merges(data, ends, None, listed)
+    return parts.tolist(), places.tolist()
+
+
 def check_same_as_ranks(vocabulary: Vocabulary) -> None:
     """Check that the rank table in which id = rank, pretokens taken whole, is the same encoder for every text.
 
@@ -108,12 +139,10 @@ def check_same_as_ranks(vocabulary: Vocabulary) -> None:
         if vocabulary.whole_pretoken:
             return  # it is such a table
     _check_work(vocabulary)
-    alone = _Alone(vocabulary)
     previous_place, previous_id = -1, -1
-    for id, token in tokens.items():
+    for (id, token), parts, place in zip(tokens.items(), *runs_alone(vocabulary), strict=True):
         if len(token) == 1:
             continue
-        parts, place = alone.run(token)
         if parts == 2:
             raise FormatError(f"token {id} ({_shown(token)}): the merges leave it in two parts, which ranks would join")
         if parts > 2:

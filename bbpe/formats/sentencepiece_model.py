@@ -37,7 +37,7 @@ UNIGRAM, BPE = 1, 2
 SPACE = "\u2581"  # how a piece spells a space
 
 _MAX_PIECES = 1 << 22
-_MAX_PIECE_BYTES = 4096  # trainers stop at 512; unused pieces are taken apart recursively
+MAX_PIECE_BYTES = 4096  # trainers stop at 512; unused pieces are taken apart recursively
 _MAX_SCORE = 1e15  # a sum over any text stays finite
 
 
@@ -279,7 +279,7 @@ def _values(
                 value.decode()
             except UnicodeDecodeError:
                 raise FormatError(f"{place}.{name}: not UTF-8") from None
-            if len(value) > _MAX_PIECE_BYTES:
+            if len(value) > MAX_PIECE_BYTES:
                 raise FormatError(f"{place}.{name}: {len(value):,} bytes")
     return values
 
@@ -289,7 +289,7 @@ def _check_pieces(model: PieceModel, path: Path) -> None:
     seen: tuple[dict[str, int], dict[str, int]] = {}, {}  # of text; of control, unknown and byte pieces
     unknown: int | None = None
     for id, (text, score, kind) in enumerate(model.pieces):
-        if not text or len(text) > _MAX_PIECE_BYTES or len(text.encode()) > _MAX_PIECE_BYTES:
+        if not text or len(text) > MAX_PIECE_BYTES or len(text.encode()) > MAX_PIECE_BYTES:
             raise FormatError(f"{path}: piece {id}: {text[:40]!r} has {len(text.encode()):,} bytes")
         if "\0" in text and (kind == USER_DEFINED or model.model_type == UNIGRAM):  # tries of strings that a NUL ends
             raise FormatError(f"{path}: piece {id}: {text[:40]!r} holds a NUL")
