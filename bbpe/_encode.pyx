@@ -28,12 +28,13 @@ that text takes. The Python side (``tokenizer.py``) has checked all arguments be
 what must come out.
 """
 
+import operator
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from bbpe.errors import EncodeError, MissingByteError, VocabularyError
+from bbpe.errors import EncodeError, MissingByteError, VocabularyError, shown
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
@@ -1871,7 +1872,7 @@ cdef class Encoder:
         cdef Py_ssize_t count = read_ids(ids, numbers)
         return self._bytes(numbers.data(), count)
 
-    def text_of_array(self, ids, str errors):
+    def text_of_array(self, ids, str errors not None):
         """The text of an array of ids; bytes that are no valid UTF-8 as ``bytes.decode`` treats them."""
         cdef Py_buffer view
         PyObject_GetBuffer(ids, &view, PyBUF_SIMPLE)
@@ -1880,7 +1881,7 @@ cdef class Encoder:
         finally:
             PyBuffer_Release(&view)
 
-    def text_of_list(self, list ids, str errors):
+    def text_of_list(self, list ids, str errors not None):
         """The text of a list of ids, each an int."""
         cdef Buffer[token_id_t] numbers
         cdef Py_ssize_t count = read_ids(ids, numbers)
@@ -1973,15 +1974,20 @@ cdef Py_ssize_t read_ids(list ids, Buffer[token_id_t]& numbers) except -1:
             raise RuntimeError("the list of ids became shorter while it was read")
         value = <object>PyList_GET_ITEM(ids, i)
         if not PyLong_CheckExact(value):
-            if isinstance(value, bool) or not hasattr(value, "__index__"):
-                raise TypeError(f"ids are integers; the one at position {i} is {value!r}")
-            value = value.__index__()
+            if isinstance(value, bool):
+                raise TypeError(f"ids are integers; the one at position {i} is {value}")
+            try:
+                value = operator.index(value)
+            except TypeError:
+                raise TypeError(f"ids are integers; the one at position {i} is {shown(value)}") from None
+            if <size_t>PyList_GET_SIZE(ids) != count:  # by code of the caller's, which looking at the id ran
+                raise RuntimeError("the list of ids changed its length while it was decoded")
         try:
             number = value
         except OverflowError:
             number = -1
         if number < 0 or number >= MISSING:
-            raise EncodeError(f"id {value} at position {i} is not an id of this vocabulary")
+            raise EncodeError(f"id {shown(value)} at position {i} is not an id of this vocabulary")
         numbers.data()[i] = <token_id_t>number
     return count
 

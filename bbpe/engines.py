@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bbpe import protobuf
-from bbpe.errors import BbpeError, EncodeError, FormatError, MissingExtraError
+from bbpe.errors import BbpeError, EncodeError, FormatError, MissingExtraError, shown
 from bbpe.tokenizer import (
     _SURROGATE,
     Allowed,
@@ -38,6 +38,10 @@ from bbpe.tokenizer import (
     _surrogate_error,
     _text_list,
     _thread_count,
+    allowed_set,
+    id_array,
+    id_list,
+    integer_id,
 )
 from bbpe.vocabulary import SpecialToken, Template
 
@@ -343,23 +347,15 @@ class EngineTokenizer:
 
     def token(self, id: int) -> bytes:
         """The bytes that one id stands for."""
-        found = self._model.tokens.get(id)
+        found = self._model.tokens.get(integer_id(id, 0))
         if found is None:
-            raise EncodeError(f"id {id!r} is not an id of this vocabulary")
+            raise EncodeError(f"id {shown(id)} at position 0 is not an id of this vocabulary")
         return found
 
     # ---- inside ----
 
     def _allowed(self, allowed_special: Allowed) -> frozenset[str]:
-        if isinstance(allowed_special, str):
-            if allowed_special != "all":
-                raise ValueError(f"allowed_special is a set of special tokens or 'all', not {allowed_special!r}")
-            return frozenset(self._special_by_content)
-        allowed = frozenset(allowed_special)
-        for content in allowed - self._special_by_content.keys():
-            known = ", ".join(map(repr, list(self._special_by_content)[:8])) or "none"
-            raise EncodeError(f"{content!r} is no special token of this vocabulary; it has: {known}")
-        return allowed
+        return allowed_set(allowed_special, self._special_by_content)
 
     def _parts(self, text: str, allowed: frozenset[str]) -> Iterator[tuple[str, int, SpecialToken | None]]:
         """The text cut at its allowed special tokens, the longest at the leftmost place: part, place, token."""
@@ -375,14 +371,13 @@ class EngineTokenizer:
 
     def _runs(self, ids: Sequence[int] | npt.NDArray[Any]) -> Iterator[tuple[list[int], bool]]:
         """Runs of ordinary ids, and each special one by itself."""
-        if isinstance(ids, (str, bytes, bytearray, Mapping)) or not isinstance(ids, Iterable):
-            raise TypeError(f"ids are a sequence of integers, not {type(ids).__name__}")
-        plain: list[int] = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        plain: list[int] = id_array(ids).tolist() if isinstance(ids, np.ndarray) else id_list(ids)
         pieces = self._model.pieces
         run: list[int] = []
-        for position, id in enumerate(plain):
+        for position, given in enumerate(plain):
+            id = given if type(given) is int else integer_id(given, position)
             if id not in pieces:
-                raise EncodeError(f"id {id!r} at position {position} is not an id of this vocabulary")
+                raise EncodeError(f"id {shown(id)} at position {position} is not an id of this vocabulary")
             if id in self._special_by_id:
                 if run:
                     yield run, False

@@ -89,3 +89,16 @@ class DownloadError(BbpeError, OSError):
 
 class MissingExtraError(BbpeError, ImportError):
     """A feature whose optional dependency is not installed; the message names the extra."""
+
+
+def shown(value: object) -> str:
+    """A value for a message: as Python writes it, cut short, and an integer of too many digits by its size.
+
+    >>> shown("a" * 100)[-4:], shown(10**5000)
+    ('aaa…', 'of 16,610 bits')
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # int to str has a limit
+        return f"of {value.bit_length():,} bits" if isinstance(value, int) else f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:60]}…"

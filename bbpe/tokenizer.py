@@ -8,7 +8,9 @@ native encoder (``_encode.pyx``). What it does not: merge or cut anything itself
 from __future__ import annotations
 
 import codecs
+import contextlib
 import functools
+import operator
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +23,7 @@ import numpy.typing as npt
 
 from bbpe import unicode
 from bbpe._encode import Encoder
-from bbpe.errors import EncodeError, MissingByteError
+from bbpe.errors import EncodeError, MissingByteError, shown
 from bbpe.normalizer import all_stable, normalize, stretches
 from bbpe.patterns import Pattern, Pretokenizer
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
@@ -156,7 +158,9 @@ class Tokenizer:
             _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if allowed_special == () and (self._direct or (self._native and all_stable([text]))):
+        if (allowed_special == () or allowed_special == _NOTHING) and (
+            self._direct or (self._native and all_stable([text]))
+        ):
             ids = self._encoder.encode(text)
         else:
             ids = _as_list(self._to_array(text, allowed_special))
@@ -168,7 +172,9 @@ class Tokenizer:
             _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if allowed_special == () and (self._direct or (self._native and all_stable([text]))):
+        if (allowed_special == () or allowed_special == _NOTHING) and (
+            self._direct or (self._native and all_stable([text]))
+        ):
             return self._encoder.encode_to_numpy(text)
         return self._to_array(text, allowed_special)
 
@@ -180,7 +186,7 @@ class Tokenizer:
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data is bytes, not {type(data).__name__}")
         data = bytes(data)
-        if self._direct and allowed_special == ():
+        if self._direct and (allowed_special == () or allowed_special == _NOTHING):
             return self._encoder.encode(data)
         return _as_list(self._to_array(data.decode("utf-8", "surrogateescape"), allowed_special, escaped=True))
 
@@ -290,7 +296,9 @@ class Tokenizer:
         _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if allowed_special == () and (self._direct or (self._native and all_stable([text]))):
+        if (allowed_special == () or allowed_special == _NOTHING) and (
+            self._direct or (self._native and all_stable([text]))
+        ):
             return self._encoder.count(text)
         return len(self._to_array(text, allowed_special))
 
@@ -307,14 +315,14 @@ class Tokenizer:
             EncodeError: An id that is not in the vocabulary; with its position.
         """
         if isinstance(ids, np.ndarray):
-            return self._encoder.text_of_array(_id_array(ids), errors)
-        return self._encoder.text_of_list(ids if type(ids) is list else _id_list(ids), errors)
+            return self._encoder.text_of_array(id_array(ids), errors)
+        return self._encoder.text_of_list(ids if type(ids) is list else id_list(ids), errors)
 
     def decode_bytes(self, ids: Sequence[int] | npt.NDArray[Any]) -> bytes:
         """The bytes of some ids: the exact inverse of encoding where there is no normalizer."""
         if isinstance(ids, np.ndarray):
-            return self._encoder.decode_array(_id_array(ids))
-        return self._encoder.decode_list(ids if type(ids) is list else _id_list(ids))
+            return self._encoder.decode_array(id_array(ids))
+        return self._encoder.decode_list(ids if type(ids) is list else id_list(ids))
 
     def decoder(self, errors: str = "replace") -> Decoder:
         """A streaming decoder, for ids that come one at a time."""
@@ -395,17 +403,7 @@ class Tokenizer:
 
     def _allowed(self, allowed_special: Allowed) -> frozenset[str]:
         """The allowed special tokens as a set, each of them known."""
-        if isinstance(allowed_special, str):
-            if allowed_special != "all":
-                raise ValueError(f"allowed_special is a set of special tokens or 'all', not {allowed_special!r}")
-            return frozenset(self._special_by_content)
-        if not isinstance(allowed_special, Collection):
-            raise TypeError(f"allowed_special is a set of special tokens or 'all', not {allowed_special!r}")
-        allowed = frozenset(allowed_special)
-        for content in allowed - self._special_by_content.keys():
-            known = ", ".join(map(repr, list(self._special_by_content)[:8])) or "none"
-            raise EncodeError(f"{content!r} is no special token of this vocabulary; it has: {known}")
-        return allowed
+        return allowed_set(allowed_special, self._special_by_content)
 
     def _find_special(self, text: str, allowed: frozenset[str]) -> Iterator[tuple[int, int, SpecialToken]]:
         """Where allowed special tokens stand: the leftmost first, the longest of those at one place."""
@@ -439,6 +437,14 @@ class Tokenizer:
 class Decoder:
     """Decodes ids that come one at a time: never shows half a character, never loses one.
 
+    Args:
+        tokenizer: Whose ids.
+        errors: What to make of bytes that are no valid UTF-8, as in ``bytes.decode``. They are invalid as soon as no
+            further byte could make a character of them.
+
+    Raises:
+        LookupError: There is no such way to treat errors.
+
     >>> from bbpe import Tokenizer, Vocabulary, get_pattern
     >>> tok = Tokenizer(Vocabulary({i: bytes([i]) for i in range(256)}, pattern=get_pattern("llama3")))
     >>> decoder = tok.decoder()
@@ -449,13 +455,25 @@ class Decoder:
     __slots__ = ("_incremental", "_tokenizer")
 
     def __init__(self, tokenizer: Tokenizer, errors: str = "replace") -> None:
+        codecs.lookup_error(errors)
         self._tokenizer = tokenizer
         self._incremental = codecs.getincrementaldecoder("utf-8")(errors)
 
     def add(self, ids: int | Sequence[int] | npt.NDArray[Any]) -> str:
-        """Take the next id or ids; give the text that is now complete."""
+        """Take the next id or ids; give the text that is now complete.
+
+        Raises:
+            EncodeError: An id that is not in the vocabulary. None of the ids given with it is taken.
+            UnicodeDecodeError: Invalid bytes, where ``errors`` is ``"strict"``. The error's ``object`` has all bytes that
+                have not been shown, and the decoder starts anew behind them.
+        """
         batch = [ids] if isinstance(ids, (int, np.integer)) else ids
-        return self._incremental.decode(self._tokenizer.decode_bytes(batch))
+        data = self._tokenizer.decode_bytes(batch)
+        try:
+            return self._incremental.decode(data)
+        except UnicodeDecodeError:
+            self._incremental.reset()
+            raise
 
     def finish(self) -> str:
         """Give what is held back of an unfinished character, as ``errors`` says, and start anew."""
@@ -514,14 +532,44 @@ def _require_str(text: object) -> None:
 
 
 def _text_list(texts: Iterable[str] | Iterable[bytes]) -> list[str] | list[bytes]:
-    if isinstance(texts, (str, bytes)):
+    if isinstance(texts, (str, bytes, bytearray, memoryview)):
         raise TypeError("texts is an iterable of str or of bytes; for one text use encode or encode_bytes")
+    if not isinstance(texts, Iterable) or isinstance(texts, (Mapping, set, frozenset)):
+        raise TypeError(f"texts is a sequence of str or of bytes, not {type(texts).__name__}")
     batch: list[Any] = list(texts)
     kind = bytes if batch and isinstance(batch[0], bytes) else str
     for place, text in enumerate(batch):
         if not isinstance(text, kind):
             raise TypeError(f"text {place} is {type(text).__name__}, not {kind.__name__}")
     return batch
+
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+def allowed_set(allowed_special: Allowed, known: Mapping[str, SpecialToken]) -> frozenset[str]:
+    """The allowed special tokens as a set, each of them one of ``known``.
+
+    Raises:
+        EncodeError: One of them is not known.
+        TypeError, ValueError: It is neither a collection of strings nor ``"all"``.
+    """
+    if isinstance(allowed_special, str):
+        if allowed_special != "all":
+            raise ValueError(f"allowed_special is a set of special tokens or 'all', not {allowed_special!r}")
+        return frozenset(known)
+    if not isinstance(allowed_special, Collection) or isinstance(allowed_special, (bytes, bytearray, memoryview)):
+        raise TypeError(f"allowed_special is a set of special tokens or 'all', not {allowed_special!r}")
+    with contextlib.suppress(TypeError):  # of what has no hash, and is therefore no string
+        if (allowed := frozenset(allowed_special)) <= known.keys():
+            return allowed
+    for content in allowed_special:
+        if not isinstance(content, str):
+            raise TypeError(f"allowed_special is a set of special tokens or 'all'; {shown(content)} is no str")
+        if content not in known:
+            some = ", ".join(map(repr, list(known)[:8])) or "none"
+            raise EncodeError(f"{shown(content)} is no special token of this vocabulary; it has: {some}")
+    return frozenset(allowed_special)
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -558,10 +606,12 @@ def _thread_count(threads: int | None) -> int:
     return threads
 
 
-def _id_array(ids: npt.NDArray[Any]) -> IdArray:
+def id_array(ids: npt.NDArray[Any]) -> IdArray:
     """The array as contiguous uint32, refused rather than wrapped."""
     if ids.ndim != 1:
         raise ValueError(f"ids have one dimension; the array has shape {ids.shape}")
+    if type(ids) is not np.ndarray and isinstance(ids, np.ma.MaskedArray) and np.ma.is_masked(ids):
+        raise TypeError(f"ids are integers; the one at position {int(np.argmax(np.ma.getmaskarray(ids)))} is masked")
     if ids.dtype is _UINT32 or ids.dtype == np.uint32:
         return ids if ids.flags.c_contiguous else np.ascontiguousarray(ids)
     if ids.dtype.kind not in "iu":
@@ -574,13 +624,25 @@ def _id_array(ids: npt.NDArray[Any]) -> IdArray:
     return ids.astype(np.uint32)
 
 
-def _id_list(ids: object) -> list[Any]:
-    """Any other sequence of integers as a list; each is checked where it is read."""
-    if (
-        isinstance(ids, (str, bytes, bytearray, memoryview))
-        or not isinstance(ids, Iterable)
-        or isinstance(ids, Mapping)
-    ):
+def integer_id(id: object, position: int) -> int:
+    """An id as a plain int.
+
+    Raises:
+        TypeError: It is no integer (True and False are none); the message says where it stands.
+    """
+    if not isinstance(id, bool):
+        with contextlib.suppress(TypeError):
+            return operator.index(id)  # type: ignore[arg-type]
+    raise TypeError(f"ids are integers; the one at position {position} is {shown(id)}")
+
+
+def id_list(ids: object) -> list[Any]:
+    """Ids that are no array, as a list, which is not looked into.
+
+    Raises:
+        TypeError: They are no sequence, or have no order.
+    """
+    if isinstance(ids, (str, bytes, bytearray, memoryview, Mapping, set, frozenset)) or not isinstance(ids, Iterable):
         raise TypeError(f"ids are a sequence of integers, not {type(ids).__name__}")
     return list(ids)
 

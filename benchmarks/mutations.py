@@ -141,7 +141,34 @@ def specimens(only: str | None = None) -> dict[str, Specimen]:
             made["wordpiece"] = Specimen(
                 {"vocab.txt": "".join(word + "\n" for word in words).encode()}, {"lowercase": True}, _wordpiece
             )
+            made["gguf, wordpiece"] = Specimen({"a.gguf": _wordpiece_gguf(words)})
     return made
+
+
+def _wordpiece_gguf(words: Sequence[str]) -> bytes:
+    """The words as llama.cpp's converter writes them."""
+    import gguf
+
+    special = [word.startswith("[") and word.endswith("]") for word in words]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.gguf"
+        writer = gguf.GGUFWriter(path, "bert")
+        writer.add_tokenizer_model("bert")
+        writer.add_token_list(
+            [
+                word if alone else word[2:] if word.startswith("##") else f"▁{word}"
+                for word, alone in zip(words, special, strict=True)
+            ]
+        )
+        writer.add_token_types([3 if alone else 1 for alone in special])
+        writer.add_unk_token_id(words.index("[UNK]"))
+        writer.add_bos_token_id(words.index("[CLS]"))
+        writer.add_sep_token_id(words.index("[SEP]"))
+        writer.add_bool("tokenizer.ggml.normalizer.lowercase", True)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.close()
+        return path.read_bytes()
 
 
 def _compact(data: Any) -> bytes:

@@ -28,11 +28,11 @@ import sys
 import tempfile
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import bbpe
 from benchmarks.provenance import REPOSITORY, commit, machine, moment, version
@@ -45,34 +45,55 @@ PAGE = REPOSITORY / "benchmarks" / "parity.md"
 CORPORA = ("zh-web", "en-web", "zh-classical", "mixed-zh-en", "emoji-social", "zh-small", "en-small", "ntrex")
 TEXT_CHARACTERS = 20_000
 
-Encode = Callable[[Sequence[str]], list[list[int]]]
+
+class Encode(Protocol):
+    """A library at work on texts; special tokens in them are plain text, but for those in `allowed`."""
+
+    def __call__(self, texts: Sequence[str], allowed: frozenset[str] = frozenset()) -> list[list[int]]: ...
+
+
+Specials = Mapping[str, int]
+Build = Callable[[Path, Specials], Encode]
+"""An oracle from a published file and the special tokens to find where they are allowed; a file may name its own."""
+
+NONE: Specials = {}
 
 
 # --- oracles: from a published file to a function that encodes ---
 
 
-def tiktoken_ranks(
-    pattern: str, first_id: int = 0, prepare: Callable[[str], str] | None = None
-) -> Callable[[Path], Encode]:
+def tiktoken_ranks(pattern: str, first_id: int = 0, prepare: Callable[[str], str] | None = None) -> Build:
     """tiktoken over a rank file, as its publisher builds it."""
 
-    def build(path: Path) -> Encode:
+    def build(path: Path, specials: Specials) -> Encode:
         lines = unpacked(path).read_bytes().splitlines()
         ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in lines if line)}
-        return _tiktoken(pattern, ranks, first_id, prepare)
+        return _tiktoken(pattern, ranks, first_id, prepare, specials)
 
     return build
 
 
-def _tiktoken(pattern: str, ranks: dict[bytes, int], first_id: int, prepare: Callable[[str], str] | None) -> Encode:
+def _tiktoken(
+    pattern: str, ranks: dict[bytes, int], first_id: int, prepare: Callable[[str], str] | None, specials: Specials
+) -> Encode:
     import tiktoken
 
-    encoding = tiktoken.Encoding("oracle", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+    # Where ordinary ids are counted from another number than ranks, special tokens go behind all ranks for the while.
+    behind = max(ranks.values()) + 1 if first_id else 0
+    moved = {content: id + behind for content, id in specials.items()}
+    encoding = tiktoken.Encoding("oracle", pat_str=pattern, mergeable_ranks=ranks, special_tokens=moved)
 
-    def encode(texts: Sequence[str]) -> list[list[int]]:
+    def encode(texts: Sequence[str], allowed: frozenset[str] = frozenset()) -> list[list[int]]:
         prepared = list(texts) if prepare is None else [prepare(text) for text in texts]
-        found = encoding.encode_ordinary_batch(prepared, num_threads=2)
-        return found if not first_id else [[id + first_id for id in ids] for ids in found]
+        if allowed:
+            found = [encoding.encode(text, allowed_special=allowed, disallowed_special=()) for text in prepared]
+        elif sum(map(len, prepared)) < 1000 * len(prepared):  # a thread costs more than a short text
+            found = list(map(encoding.encode_ordinary, prepared))
+        else:
+            found = encoding.encode_ordinary_batch(prepared, num_threads=2)
+        if not first_id:
+            return found
+        return [[id + first_id if id < behind else id - behind for id in ids] for ids in found]
 
     return encode
 
@@ -82,17 +103,17 @@ def nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def mistral_common(path: Path) -> Encode:
+def mistral_common(path: Path, specials: Specials = NONE) -> Encode:
     """tiktoken over tekken.json, as mistral_common.tokens.tokenizers.tekken builds it."""
     data = json.loads(unpacked(path).read_text(encoding="utf-8"))
     config = data["config"]
     special = config["default_num_special_tokens"]
     used = data["vocab"][: config["default_vocab_size"] - special]
     ranks = {base64.b64decode(entry["token_bytes"]): entry["rank"] for entry in used}
-    return _tiktoken(config["pattern"], ranks, special, None)
+    return _tiktoken(config["pattern"], ranks, special, None, specials)
 
 
-def stages_and_tiktoken(path: Path) -> Encode:
+def stages_and_tiktoken(path: Path, specials: Specials = NONE) -> Encode:
     """tokenizers cuts by several expressions, one after another, as the publisher's tokenizer.json does; tiktoken
     merges each pretoken. The expressions are those of the manifest beside the file."""
     import tiktoken
@@ -108,33 +129,42 @@ def stages_and_tiktoken(path: Path) -> Encode:
     def ids_of(pretoken: str) -> list[int]:
         return whole.encode_ordinary(pretoken)
 
-    def encode(texts: Sequence[str]) -> list[list[int]]:
+    def encode(texts: Sequence[str], allowed: frozenset[str] = frozenset()) -> list[list[int]]:
+        if allowed:
+            raise ValueError("its publisher names no special tokens")
         return [[id for pretoken, _ in cutter.pre_tokenize_str(text) for id in ids_of(pretoken)] for text in texts]
 
     return encode
 
 
-def tokenizers_file(path: Path) -> Encode:
-    """tokenizers' own loader of tokenizer.json."""
+def tokenizers_file(path: Path, specials: Specials = NONE) -> Encode:
+    """tokenizers' own loader of tokenizer.json, which names its special tokens itself."""
     from tokenizers import Tokenizer
 
     return _tokenizers(Tokenizer.from_file(str(unpacked(path))))
 
 
-def _tokenizers(tokenizer: Any) -> Encode:
-    tokenizer.encode_special_tokens = True  # in its words: special tokens in a text are encoded as text
+def _tokenizers(tokenizer: Any, renumbered: Mapping[int, int] | None = None) -> Encode:
+    added = tokenizer.get_added_tokens_decoder().values()
+    every = frozenset(token.content for token in added)
 
-    def encode(texts: Sequence[str]) -> list[list[int]]:
-        return [found.ids for found in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+    def encode(texts: Sequence[str], allowed: frozenset[str] = frozenset()) -> list[list[int]]:
+        if allowed and allowed != every:
+            raise ValueError("tokenizers finds all special tokens or none")
+        tokenizer.encode_special_tokens = not allowed  # in its words: special tokens in a text are encoded as text
+        found: list[list[int]] = [
+            encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        ]
+        return [[renumbered.get(id, id) for id in ids] for ids in found] if allowed and renumbered else found
 
     return encode
 
 
-def tokenizers_pair(expression: str | None = None) -> Callable[[Path], Encode]:
+def tokenizers_pair(expression: str | None = None) -> Build:
     """tokenizers' own loader of vocab.json + merges.txt; GPT-2's pattern, or the publisher's expression."""
 
-    def build(path: Path) -> Encode:
-        from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+    def build(path: Path, specials: Specials) -> Encode:
+        from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
 
         merges = next(iter(path.parent.glob("merges.txt*")))
         tokenizer = Tokenizer(models.BPE.from_file(str(unpacked(path)), str(unpacked(merges))))
@@ -147,15 +177,18 @@ def tokenizers_pair(expression: str | None = None) -> Callable[[Path], Encode]:
                     pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
                 ]
             )
-        return _tokenizers(tokenizer)
+        tokenizer.add_special_tokens([AddedToken(content, normalized=False) for content in specials])
+        # tokenizers numbers by itself those that are not in vocab.json (Aquila's are in a file of their own).
+        numbers = {tokenizer.token_to_id(content): id for content, id in specials.items()}
+        return _tokenizers(tokenizer, {number: id for number, id in numbers.items() if number != id})
 
     return build
 
 
-def bert(lowercase: bool) -> Callable[[Path], Encode]:
+def bert(lowercase: bool) -> Build:
     """tokenizers' own loader of WordPiece's vocab.txt."""
 
-    def build(path: Path) -> Encode:
+    def build(path: Path, specials: Specials) -> Encode:
         from tokenizers import BertWordPieceTokenizer
 
         return _tokenizers(BertWordPieceTokenizer(str(path), lowercase=lowercase)._tokenizer)
@@ -163,13 +196,15 @@ def bert(lowercase: bool) -> Callable[[Path], Encode]:
     return build
 
 
-def sentencepiece_file(path: Path) -> Encode:
-    """sentencepiece's own loader."""
+def sentencepiece_file(path: Path, specials: Specials = NONE) -> Encode:
+    """sentencepiece's own loader; it always finds the pieces that the model calls user-defined, and no others."""
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_file=str(path))
 
-    def encode(texts: Sequence[str]) -> list[list[int]]:
+    def encode(texts: Sequence[str], allowed: frozenset[str] = frozenset()) -> list[list[int]]:
+        if allowed:
+            raise ValueError("sentencepiece finds no special tokens in a text")
         ids: list[list[int]] = processor.encode(list(texts), num_threads=2)
         return ids
 
@@ -194,16 +229,16 @@ class Vocabulary:
     name: str
     file: str
     oracle: str
-    build: Callable[[Path], Encode]
+    build: Build
     options: dict[str, Any] = field(default_factory=dict)
 
     def load(self, home: Path) -> bbpe.Tokenizer | bbpe.EngineTokenizer:
         """bbpe's tokenizer of the file."""
         return bbpe.load(home / "vocabs" / self.name / self.file, **self.options)
 
-    def oracle_of(self, home: Path) -> Encode:
-        """The library's."""
-        return self.build(home / "vocabs" / self.name / self.file)
+    def oracle_of(self, home: Path, specials: Specials = NONE) -> Encode:
+        """The library's; `specials` are found where they are allowed."""
+        return self.build(home / "vocabs" / self.name / self.file, specials)
 
 
 _RANKS = "tiktoken over the published ranks"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import documents, sliced_vocabularies, tokenizer_of
 
+import bbpe
 from bbpe import Decoder, SpecialToken, Tokenizer, Vocabulary, get_pattern, reference
 from bbpe.errors import EncodeError
 
@@ -61,6 +64,10 @@ def test_errors_is_as_for_bytes_decode(tok: Tokenizer) -> None:
         tok.decode([0xE4, 0xBD], errors="strict")
     with pytest.raises(LookupError):
         tok.decode([0xE4, 0xBD], errors="no such handler")
+    for ids in ([65], [0xE4], np.array([65])):
+        for errors in (None, 5):
+            with pytest.raises(TypeError):
+                tok.decode(ids, errors=errors)  # type: ignore[arg-type]
 
 
 EVERY_KIND = ["", "a", "é", "中", "😀", "\x7f\x80\u07ff\u0800\uffff\U00010000\U0010ffff", "ࠀ퟿\ue000"]
@@ -185,7 +192,11 @@ def test_a_vocabulary_without_tokens_has_no_ids() -> None:
         tokenizer.decode([0])
 
 
-@pytest.mark.parametrize("bad", [1.0, "1", None, True, np.True_, np.float32(1), b"1", [65]], ids=repr)
+@pytest.mark.parametrize(
+    "bad",
+    [1.0, float("nan"), "1", None, True, np.True_, np.float32(1), b"1", [65], np.array([65]), Decimal(65)],
+    ids=repr,
+)
 def test_what_is_no_integer_names_itself_and_its_position(tok: Tokenizer, bad: object) -> None:
     with pytest.raises(TypeError, match=r"position 1\b"):
         tok.decode([65, bad])  # type: ignore[list-item]
@@ -216,7 +227,48 @@ def test_an_array_of_another_shape_is_refused(tok: Tokenizer, shape: tuple[int, 
         tok.decode(np.zeros(shape, dtype=np.uint32))
 
 
-@pytest.mark.parametrize("ids", ["65", 65, None, b"AB"], ids=repr)
+def test_a_masked_array_is_refused_where_something_is_masked(tok: Tokenizer) -> None:
+    with pytest.raises(TypeError, match="position 1 is masked"):
+        tok.decode(np.ma.array([65, 66], mask=[False, True]))
+    assert tok.decode(np.ma.array([65, 66])) == "AB"
+
+
+class _Clearing:
+    """Looked at, it empties the list that it stands in."""
+
+    def __init__(self, ids: list[Any]) -> None:
+        self.ids = ids
+
+    def __index__(self) -> int:
+        self.ids.clear()
+        return 65
+
+
+class _Liar:
+    def __index__(self) -> Any:
+        return "65"
+
+
+def test_ids_that_run_code_of_their_own(tok: Tokenizer) -> None:
+    ids: list[Any] = []
+    ids += [_Clearing(ids)] * 1000
+    with pytest.raises(RuntimeError, match="changed its length"):
+        tok.decode(ids)
+    with pytest.raises(TypeError, match="position 1"):
+        tok.decode([65, _Liar()])  # type: ignore[list-item]
+
+
+def test_what_is_refused_is_shown_at_a_readable_length(tok: Tokenizer) -> None:
+    with pytest.raises(EncodeError, match=r"id of 33,220 bits at position 0 is not an id"):
+        tok.decode([10**10_000])  # more digits than Python writes
+    with pytest.raises(TypeError, match=r"position 0 is 'aaa.*…$") as caught:
+        tok.decode(["a" * 10_000])  # type: ignore[list-item]
+    assert len(str(caught.value)) < 150
+
+
+@pytest.mark.parametrize(
+    "ids", ["65", 65, None, b"AB", bytearray(b"A"), memoryview(b"A"), {65: 1}, {65, 66}, 6.5], ids=repr
+)
 def test_what_is_no_sequence_of_ids_is_refused(tok: Tokenizer, ids: Any) -> None:
     with pytest.raises(TypeError):
         tok.decode(ids)
@@ -303,6 +355,96 @@ def test_a_strict_stream_starts_anew_after_its_error(tok: Tokenizer) -> None:
     with pytest.raises(UnicodeDecodeError):
         decoder.finish()
     assert [decoder.add(65), decoder.finish()] == ["A", ""]
+
+
+def test_a_strict_stream_that_was_given_invalid_bytes_starts_anew_behind_them(tok: Tokenizer) -> None:
+    decoder = tok.decoder(errors="strict")
+    assert decoder.add(0xE4) == ""
+    with pytest.raises(UnicodeDecodeError) as caught:
+        decoder.add([65, 66])  # a character that is never finished
+    assert caught.value.object == b"\xe4AB"  # nothing is lost
+    assert [decoder.add(67), decoder.finish()] == ["C", ""]
+    with pytest.raises(UnicodeDecodeError) as caught:
+        decoder.add([*"中文".encode(), 0xFF])
+    assert caught.value.object == "中文".encode() + b"\xff"
+    assert decoder.add(list("中".encode())) == "中"
+
+
+@pytest.mark.parametrize("errors", ["nonsense", "", None, 5], ids=repr)
+def test_a_way_to_treat_errors_that_there_is_not_is_refused_at_once(tok: Tokenizer, errors: Any) -> None:
+    with pytest.raises((LookupError, TypeError)):
+        tok.decoder(errors=errors)
+
+
+@pytest.mark.parametrize("errors", ["replace", "ignore", "backslashreplace", "surrogateescape"])
+def test_a_stream_cut_off_inside_a_character(tok: Tokenizer, errors: str) -> None:
+    data = CHINESE_AND_EMOJI.encode()
+    for end in range(len(data) + 1):
+        decoder = tok.decoder(errors=errors)
+        shown = [decoder.add(byte) for byte in data[:end]]
+        whole = data[:end].decode("utf-8", "ignore")
+        assert "".join(shown) == whole
+        assert whole + decoder.finish() == data[:end].decode("utf-8", errors)
+        assert decoder.add(65) == "A"
+
+
+@pytest.mark.parametrize(
+    "broken", [b"\x80", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe4\xbd", b"\xf0\x9f\x98", b"\xff"]
+)
+def test_invalid_bytes_inside_a_stream_are_shown_as_all_at_once(tok: Tokenizer, broken: bytes) -> None:
+    whole = "中👍".encode()
+    for at in range(len(whole) + 1):
+        data = whole[:at] + broken + whole[at:]
+        for errors in ("replace", "ignore", "backslashreplace"):
+            for size in (1, 2, 3):
+                groups = [list(data[start : start + size]) for start in range(0, len(data), size)]
+                assert "".join(streamed(tok.decoder(errors), groups)) == data.decode("utf-8", errors)
+
+
+PUBLISHED = (
+    "cl100k_base",
+    "o200k_base",
+    "qwen2",
+)  # with 645, 1434 and 1320 tokens that begin or end inside a character
+
+
+@pytest.fixture(scope="module", params=PUBLISHED)
+def published(request: pytest.FixtureRequest, bbpe_home: Path) -> Tokenizer:
+    folder = bbpe_home / "vocabs" / request.param
+    tokenizer = bbpe.load(next(path for path in sorted(folder.iterdir()) if path.name.split(".")[0] == request.param))
+    assert isinstance(tokenizer, Tokenizer)
+    return tokenizer
+
+
+def test_every_token_of_a_published_vocabulary_one_at_a_time(
+    published: Tokenizer, read_corpus: Callable[..., bytes]
+) -> None:
+    for corpus in ("zh-small.txt", "zh-classical.txt", "emoji-social.txt"):
+        text = read_corpus(corpus, 30_000).decode()
+        ids = published.encode(text)
+        lengths = [len(published.token(id)) for id in ids]
+        decoder = published.decoder()
+        assert_never_half_a_character([*map(decoder.add, ids), decoder.finish()], text.encode(), lengths)
+        for size in (2, 3, 7):
+            parts = [decoder.add(ids[at : at + size]) for at in range(0, len(ids), size)]
+            assert "".join(parts) + decoder.finish() == text
+
+
+def test_every_split_of_real_text(published: Tokenizer, read_corpus: Callable[..., bytes]) -> None:
+    """In two anywhere between its tokens, and in two anywhere between its bytes, which are tokens as well."""
+    byte_ids = [published.vocabulary.ids[bytes([byte])] for byte in range(256)]
+    for corpus in ("zh-small.txt", "emoji-social.txt"):
+        text = read_corpus(corpus, 2_400).decode()
+        data = text.encode()
+        for ids in (published.encode(text), [byte_ids[byte] for byte in data]):
+            lengths = [len(published.token(id)) for id in ids]
+            at = 0
+            for place, length in enumerate(lengths):
+                decoder = published.decoder()
+                first = decoder.add(ids[:place])
+                assert first == data[:at].decode("utf-8", "ignore")
+                assert first + decoder.add(ids[place:]) + decoder.finish() == text
+                at += length
 
 
 def test_two_streams_do_not_mix(tok: Tokenizer) -> None:

@@ -8,6 +8,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -355,8 +356,38 @@ def test_ids_that_are_none_are_named_with_their_position(tokenizer: EngineTokeni
     for wrong in (tokenizer.id_space, -1, 10**12):
         with pytest.raises(EncodeError, match=f"id {wrong} at position 1 is not an id of this vocabulary"):
             tokenizer.decode([0, wrong])
-        with pytest.raises(EncodeError, match="is not an id of this vocabulary"):
+        with pytest.raises(EncodeError, match=f"id {wrong} at position 0 is not an id of this vocabulary"):
             tokenizer.token(wrong)
+
+
+def test_what_is_no_integer_is_refused_as_by_bbpes_own(tokenizer: EngineTokenizer) -> None:
+    for wrong in (1.0, float("nan"), "1", None, True, [1], np.array([1]), Decimal(1)):
+        with pytest.raises(TypeError, match="position 1"):
+            tokenizer.decode([0, wrong])  # type: ignore[list-item]
+        with pytest.raises(TypeError, match="position 0"):
+            tokenizer.token(wrong)  # type: ignore[arg-type]
+    for array in (np.array([1.0]), np.array([True]), np.array([1], dtype=object), np.array(["1"]), np.array([], float)):
+        with pytest.raises(TypeError, match="integers"):
+            tokenizer.decode(array)
+    for shape in ((), (1, 1), (0, 2)):
+        with pytest.raises(ValueError, match="one dimension"):
+            tokenizer.decode(np.zeros(shape, np.int64))
+    for ids in (None, 1, "1", b"1", memoryview(b"1"), {1: 1}, {1}):
+        with pytest.raises(TypeError, match=f"not {type(ids).__name__}"):
+            tokenizer.decode(ids)  # type: ignore[arg-type]
+    with pytest.raises(EncodeError, match="id 4294967297 at position 0"):
+        tokenizer.decode(np.array([2**32 + 1]))
+    assert (
+        tokenizer.decode([np.int64(4), np.array(5)])
+        == tokenizer.decode(np.array([4, 5], ">i8"))
+        == tokenizer.decode([4, 5])
+    )
+
+
+def test_allowed_special_tokens_are_strings(tokenizer: EngineTokenizer) -> None:
+    for allowed in (None, 5, b"<s>", [1], [None], [["<s>"]]):
+        with pytest.raises(TypeError, match=r"^allowed_special is a set of special tokens"):
+            tokenizer.encode("a", allowed_special=allowed)  # type: ignore[arg-type]
 
 
 def test_wrong_types(tokenizer: EngineTokenizer) -> None:

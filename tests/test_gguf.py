@@ -305,7 +305,7 @@ def test_the_caller_may_say_the_pattern(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"MODEL": "bert"}, "a WordPiece vocabulary .*'bert'.*SentencePiece"),
+        ({"MODEL": "gemma4"}, "a BPE of text vocabulary .*'gemma4'.*SentencePiece.*WordPiece"),
         ({"MODEL": "rwkv"}, "RWKV's vocabulary"),
         ({"MODEL": "llama"}, "scores has 0 entries for 259 tokens"),
         ({"MODEL": "t5", "SCORES": [1.0] * 258}, "scores has 258 entries"),
@@ -413,6 +413,170 @@ def test_llama2_as_gguf(bbpe_home: Path, read_corpus: Callable[..., bytes], tmp_
         for line in read_corpus(name, 40_000).decode().split("\n"):
             if line.strip():
                 assert loaded.encode(line) == model.encode(line) == oracle.encode(line), line
+
+
+# --- WordPiece in GGUF ---
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused1]", "un", "##able", "##ab", "a", "##a", "##b", "中", "，", "é", "e",
+         "Hello", "hello", "##o", "##▁", "▁", "1", "##2"]  # fmt: skip
+
+
+def wordpiece_keys(words: list[str], old: bool = False, **changes: Any) -> dict[str, Any]:
+    """The keys that llama.cpp's converter writes for a list of words, or that it wrote before it looked at types."""
+    special = set(WORDS[:5])
+
+    def phantom(word: str) -> str:
+        if word.startswith("[") and word.endswith("]") if old else word in special:
+            return word
+        return word[2:] if word.startswith("##") else "▁" + word
+
+    keys: dict[str, Any] = {
+        "general.architecture": "llama",
+        gguf_file.MODEL: "bert",
+        gguf_file.PRE: "default",
+        gguf_file.TOKENS: list(map(phantom, words)),
+        gguf_file.TYPES: [3 if word in special and not old else 1 for word in words],
+        gguf_file.UNKNOWN_ID: words.index("[UNK]"),
+        gguf_file.SEPARATOR_ID: words.index("[SEP]"),
+        gguf_file.BEGINNING_ID: words.index("[CLS]"),
+    }
+    keys.update({getattr(gguf_file, name): item for name, item in changes.items()})
+    return {key: item for key, item in keys.items() if item is not None}
+
+
+def word_list(tmp_path: Path, words: list[str], lowercase: bool) -> Any:
+    (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    return io.load(tmp_path / "vocab.txt", lowercase=lowercase)
+
+
+BERT_TEXTS = [
+    "",
+    " ",
+    "unable Unable",
+    "Hello, hello 中文中，",
+    "éa Éa",
+    "[UNK] [MASK] x",
+    "aab12 ▁ a▁b",
+    "un\u0301able\n\tb",
+]
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_wordpiece_becomes_berts_own_tokenizer(tmp_path: Path, lowercase: bool, old: bool) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(container(wordpiece_keys(WORDS, old, LOWERCASE=lowercase)))
+    loaded, listed = io.load(path), word_list(tmp_path, WORDS, lowercase)
+    assert (loaded.engine, loaded.algorithm) == ("tokenizers", "wordpiece")
+    assert loaded.pieces == listed.pieces == dict(enumerate(WORDS))
+    assert loaded.special_tokens == listed.special_tokens
+    assert loaded.unknown_id == listed.unknown_id == 1
+    for text in BERT_TEXTS:
+        assert loaded.encode(text) == listed.encode(text)
+        assert loaded.encode(text, allowed_special="all") == listed.encode(text, allowed_special="all")
+        assert loaded.decode(loaded.encode(text)) == listed.decode(listed.encode(text))
+    assert loaded.encode("a", add_template=True) == [2, 9, 3]
+
+
+def test_what_a_wordpiece_file_says_of_case_accents_and_its_ends(tmp_path: Path) -> None:
+    def load(**changes: Any) -> Any:
+        path = tmp_path / "model.gguf"
+        path.write_bytes(container(wordpiece_keys(WORDS, **changes)))
+        return io.load(path)
+
+    hello, lower, accent, plain = (WORDS.index(word) for word in ("Hello", "hello", "é", "e"))
+    assert load().encode("Hello é") == [lower, plain]  # llama.cpp lowers case where nothing is said
+    assert load(LOWERCASE=True, ACCENTS=False).encode("Hello é") == [lower, accent]
+    assert load(LOWERCASE=False).encode("Hello é") == [hello, accent]
+    assert load(LOWERCASE=False, ACCENTS=True).encode("Hello é") == [hello, plain]
+    assert load(ADD_BEGINNING=False).template == Template((), (3,))
+    assert load(ADD_SEPARATOR=False).template == Template((2,))
+    assert load(BEGINNING_ID=None, CLASS_ID=4).template == Template((4,), (3,))
+    many = [*WORDS[:5], *(f"w{number}" for number in range(200))]  # 101 and 102 where nothing is said
+    path = tmp_path / "model.gguf"
+    path.write_bytes(container(wordpiece_keys(many, BEGINNING_ID=None, SEPARATOR_ID=None)))
+    assert io.load(path).template == Template((101,), (102,))
+    model = gguf_file.read(path, special_tokens={"w3": 8})
+    assert isinstance(model, EngineModel)
+    assert [token.content for token in model.special_tokens] == ["w3"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"UNKNOWN_ID": 99}, "the unknown token has id 99, which is no token"),
+        ({"UNKNOWN_ID": None}, "the unknown token has id 100, which is no token"),
+        ({"SEPARATOR_ID": 99}, "the template names id 99"),
+        ({"LOWERCASE": 1}, "normalizer.lowercase: int; expected bool"),
+        ({"ACCENTS": "yes"}, "normalizer.strip_accents: str; expected bool"),
+        ({"TOKENS": ["[UNK]", "b", "▁##b", "▁a"], "TYPES": [3, 1, 1, 1]}, r"tokens.2.: '##b', as token 1 already"),
+        ({"TOKENS": ["[UNK]", "b", "b", "▁a"], "TYPES": [3, 1, 1, 1]}, r"tokens.2.: 'b', as token 1 already"),
+        ({"TYPES": [3]}, "token_type has 1 entries"),
+        ({"TOKENS": None, "TYPES": None}, "the unknown token has id 1"),
+    ],
+)
+def test_wordpiece_keys_that_say_nothing_sound(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        read_bytes_as_gguf(tmp_path, container(wordpiece_keys(WORDS, **changes)))
+
+
+def test_a_wordpiece_has_no_pattern_and_fillers_are_no_words(tmp_path: Path) -> None:
+    words = [*WORDS, "[PAD23]"]
+    keys = wordpiece_keys(words, TYPES=[3] * 5 + [1] * 18 + [5])
+    assert len(io.load(write(tmp_path, keys))) == len(WORDS)
+    with pytest.raises(FormatError, match="leave pattern out"):
+        gguf_file.read(tmp_path / "model.gguf", pattern=LLAMA3)
+
+
+def write(tmp_path: Path, keys: dict[str, Any]) -> Path:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(container(keys))
+    return path
+
+
+def test_a_wordpiece_file_of_the_gguf_package(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "bert")
+    keys = wordpiece_keys(WORDS)
+    writer.add_tokenizer_model("bert")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(keys[gguf_file.TOKENS])
+    writer.add_token_types(keys[gguf_file.TYPES])
+    writer.add_unk_token_id(1)
+    writer.add_sep_token_id(3)
+    writer.add_bos_token_id(2)
+    writer.add_mask_token_id(4)
+    writer.add_bool(gguf_file.LOWERCASE, False)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    loaded, listed = io.load(tmp_path / "model.gguf"), word_list(tmp_path, WORDS, False)
+    assert [loaded.encode(text) for text in BERT_TEXTS] == [listed.encode(text) for text in BERT_TEXTS]
+    assert loaded.template == Template((2,), (3,))
+
+
+BERT = [("bert-base-uncased/google_uncased_en_vocab.txt", True), ("bert-base-chinese/google_zh_vocab.txt", False)]
+
+
+@pytest.mark.parametrize(("file", "lowercase"), BERT)
+def test_bert_as_gguf(
+    file: str, lowercase: bool, bbpe_home: Path, read_corpus: Callable[..., bytes], tmp_path: Path
+) -> None:
+    source = bbpe_home / "vocabs" / file
+    words = source.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    path = write(tmp_path, wordpiece_keys(words, LOWERCASE=lowercase))
+    loaded, model = io.load(path), io.load(source, lowercase=lowercase)
+    assert loaded.pieces == model.pieces
+    lines = [
+        line
+        for name in ("zh-web.txt", "en-web.txt", "mixed-zh-en.txt", "emoji-social.txt")
+        for line in read_corpus(name, 40_000).decode().split("\n")
+        if line.strip()
+    ]
+    assert loaded.encode_batch(lines) == model.encode_batch(lines)
+    oracle = LlamaCpp(path)
+    for line in lines:
+        assert oracle.encode(line) == loaded.encode(line), line
+    assert oracle.encode("a b", template=True) == loaded.encode("a b", add_template=True)
 
 
 # --- hostile files ---

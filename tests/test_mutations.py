@@ -35,6 +35,7 @@ NAMES = [
     "tokenizer.json, unigram",
     "tokenizer.json, wordpiece",
     "wordpiece",
+    "gguf, wordpiece",
 ]
 MUTANTS = 40  # of each, seeds 0 to 39
 LARGEST = 500 << 20  # bytes of memory that a worker may reach; loading the libraries takes some 65 MB

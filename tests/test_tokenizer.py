@@ -257,9 +257,13 @@ def test_more_threads_than_there_is_work_cost_nothing() -> None:
 def test_a_wrong_text_in_a_batch_is_named() -> None:
     with pytest.raises(TypeError, match=r"text 2 is bytes"):
         TOK.encode_batch(["a", "b", b"c"])  # type: ignore[list-item]
-    for wrong in ("abc", b"abc"):
+    for wrong in ("abc", b"abc", bytearray(b"abc")):
         with pytest.raises(TypeError, match="iterable of str"):
-            TOK.encode_batch(wrong)
+            TOK.encode_batch(wrong)  # type: ignore[arg-type]
+    for wrong in (None, 5, {"a": 1}, {"a", "b"}, frozenset("ab")):  # a set has no order
+        with pytest.raises(TypeError, match=rf"not {type(wrong).__name__}"):
+            TOK.encode_batch(wrong)  # type: ignore[arg-type]
+    assert TOK.encode_batch({"a": 1, "b": 2}.keys()) == [[97], [98]]
 
 
 @BOTH
@@ -521,6 +525,24 @@ def test_an_unknown_allowed_name_is_refused_whatever_the_text(text: str) -> None
 def test_a_bare_string_other_than_all_is_refused(allowed: str) -> None:
     with pytest.raises(ValueError, match="'all'"):
         TOK.encode("a<s>", allowed_special=allowed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "allowed", [None, 5, True, b"<s>", [1], [None], [b"<s>"], [["<s>"]], [np.array(["<s>"])]], ids=repr
+)
+def test_allowed_special_tokens_are_strings(allowed: Any) -> None:
+    calls: list[Callable[..., Any]] = [TOK.encode, TOK.encode_to_numpy, TOK.count, TOK.tokens, TOK.encode_with_offsets]
+    for call in calls:
+        with pytest.raises(TypeError, match=r"^allowed_special is a set of special tokens or 'all'"):
+            call("a<s>", allowed_special=allowed)
+    with pytest.raises(TypeError, match=r"^allowed_special"):
+        TOK.encode_batch(["a<s>"], allowed_special=allowed)
+
+
+def test_an_empty_set_allows_nothing() -> None:
+    for nothing in ((), [], set(), frozenset(), {}):
+        assert TOK.encode("a<s>", allowed_special=nothing) == TOK.encode("a<s>")
+        assert TOK.count("a<s>", allowed_special=nothing) == TOK.count("a<s>")
 
 
 def flagged() -> Tokenizer:

@@ -90,7 +90,13 @@ FORMATS: Mapping[str, Format] = {
             names=("vocab.txt",),
             options=("lowercase",),
         ),
-        Format("gguf", "llama.cpp, byte-level BPE", gguf_file.read, gguf_file.write, lambda name: (name,)),
+        Format(
+            "gguf",
+            "llama.cpp: byte-level BPE, SentencePiece, WordPiece",
+            gguf_file.read,
+            gguf_file.write,
+            lambda name: (name,),
+        ),
         Format("piece-list", "base64 pieces without scores, one a line, to look at", piece_list.read),
     )
 }

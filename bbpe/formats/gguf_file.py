@@ -8,7 +8,12 @@ unused ids (5), which are left out. ``tokenizer.ggml.pre`` names the pattern, or
 pattern is taken (``llama_cpp.py``) unless the caller names another. Beginning and end tokens become the template where
 the file says that they are added. SentencePiece vocabularies (``llama``, ``t5``) become models for the library
 sentencepiece, of the same pieces and scores (llama.cpp's own code differs from it after a user-defined piece, where it
-puts the space prefix again); others (``bert``, ``rwkv`` …) are refused by name.
+puts the space prefix again). WordPiece (``bert``), which has ``▁`` before what begins a word there and nothing before
+what continues one, becomes BERT's own tokenizer again, of the same words, whether it lowers case and strips accents as
+the file says (``tokenizer.ggml.normalizer.…``; both where it says nothing, as llama.cpp does). On text of our corpora
+llama.cpp's own code gives the same ids; it differs from BERT's where it strips every mark and leaves Hangul composed, in
+taking U+000B, U+000C and U+0085 for spaces, in words of more than 100 characters and in newer punctuation. Others
+(``rwkv``, ``gemma4`` …) are refused by name.
 
 **Written** through the ``gguf`` package, which writes a file of keys without tensors: a vocabulary that llama.cpp loads
 (``vocab_only``) and that its tools can copy into a model. A rank table is written as all its splits. Ids without a token
@@ -31,6 +36,7 @@ from typing import Any
 
 from bbpe.engines import EngineModel
 from bbpe.errors import FormatError, MissingExtraError, PatternError
+from bbpe.formats import wordpiece_text
 from bbpe.formats.byte_text import is_spelling, to_bytes, to_text
 from bbpe.formats.equivalence import unmade_tokens
 from bbpe.formats.files import decode_utf8, is_compressed, read_bytes, shortened
@@ -50,8 +56,9 @@ ARCHITECTURE = "llama"  # llama.cpp reads no vocabulary without one, and looks a
 _VERSIONS = (2, 3)
 _FIRST_READ = 16 << 20
 _DEFAULT_BEGINNING = _DEFAULT_END = 11  # llama.cpp's ids for a model "gpt2" that names none: those of GPT-2's ","
+_DEFAULT_WORDS = {"beginning": 101, "separator": 102, "unknown": 100}  # llama.cpp's ids for a model "bert"
+_WORD_START = "▁"
 _OTHER_MODELS = {
-    "bert": "a WordPiece",
     "rwkv": "RWKV's",
     "plamo2": "PLaMo 2's",
     "gemma4": "a BPE of text",
@@ -69,6 +76,9 @@ ADD_BEGINNING, ADD_END = (_PREFIX + f"add_{key}_token" for key in ("bos", "eos")
 SCORES, SPACE_PREFIX, EXTRA_SPACES, CHARSMAP = (
     _PREFIX + key for key in ("scores", "add_space_prefix", "remove_extra_whitespaces", "precompiled_charsmap")
 )
+LOWERCASE, ACCENTS = (_PREFIX + f"normalizer.{key}" for key in ("lowercase", "strip_accents"))
+UNKNOWN_ID, SEPARATOR_ID, CLASS_ID = (_PREFIX + f"{key}_token_id" for key in ("unknown", "seperator", "cls"))
+ADD_SEPARATOR = _PREFIX + "add_sep_token"
 _NAME = "general.name"
 
 
@@ -315,6 +325,7 @@ _WANTED = frozenset(
     (
         *(MODEL, PRE, TOKENS, TYPES, MERGES, BEGINNING_ID, END_ID, ADD_BEGINNING, ADD_END, _NAME),
         *(SCORES, SPACE_PREFIX, EXTRA_SPACES, CHARSMAP),
+        *(LOWERCASE, ACCENTS, UNKNOWN_ID, SEPARATOR_ID, CLASS_ID, ADD_SEPARATOR),
     )
 )
 
@@ -338,6 +349,10 @@ def read(
         if pattern is not None:
             raise FormatError(f"{path}: a SentencePiece vocabulary has no pattern; leave pattern out")
         return _pieces(keys, path, special_tokens)
+    if keys.get(MODEL) == "bert":
+        if pattern is not None:
+            raise FormatError(f"{path}: a WordPiece has no pattern; leave pattern out")
+        return _words(keys, path, special_tokens)
     return from_keys(keys, path, pattern=pattern, special_tokens=special_tokens)
 
 
@@ -383,7 +398,7 @@ def _check_model(keys: Mapping[str, Any], path: Path) -> None:
         kind = _OTHER_MODELS.get(model, "an unknown")
         raise FormatError(
             f"{path}: holds {kind} vocabulary ({MODEL} is {shortened(model)!r}); of GGUF files bbpe reads byte-level BPE "
-            "(gpt2) and SentencePiece (llama, t5). Load the model's own tokenizer.json or vocab.txt instead"
+            "(gpt2), SentencePiece (llama, t5) and WordPiece (bert). Load the model's own tokenizer.json or vocab.txt instead"
         )
     for key in (TOKENS, MERGES):
         if key not in keys:
@@ -504,6 +519,57 @@ def _pieces(keys: Mapping[str, Any], path: Path, special_tokens: Mapping[str, in
         sides.append((_get(keys, role, int, path, otherwise),) if added else ())
     found = engine_model(with_special(checked, special_tokens or {}, path), path)
     return found.replace(template=Template(*sides), name=_get(keys, _NAME, str, path) or None)
+
+
+def _words(keys: Mapping[str, Any], path: Path, special_tokens: Mapping[str, int] | None) -> EngineModel:
+    """BERT's tokenizer over the words, each with ``##`` again where it continues one."""
+    texts, types = _texts(keys, path)
+    by_id = {id: text for text, id in texts.items()}
+    roles = {
+        "beginning": _get(keys, BEGINNING_ID, int, path, _get(keys, CLASS_ID, int, path, _DEFAULT_WORDS["beginning"])),
+        "separator": _get(keys, SEPARATOR_ID, int, path, _DEFAULT_WORDS["separator"]),
+        "unknown": _get(keys, UNKNOWN_ID, int, path, _DEFAULT_WORDS["unknown"]),
+    }
+    words: dict[str, int] = {}
+    for id, text in by_id.items():
+        if types[id] == _UNUSED:
+            continue
+        word = _word(text, types[id])
+        if words.setdefault(word, id) != id:
+            raise FormatError(f"{path}: {TOKENS}[{id}]: {word[:80]!r}, as token {words[word]} already")
+    spelled = {id: word for word, id in words.items()}
+    unknown = spelled.get(roles["unknown"])
+    if unknown is None:
+        raise FormatError(f"{path}: the unknown token has id {roles['unknown']}, which is no token of this vocabulary")
+    if special_tokens is not None:
+        special = special_tokens_from_caller(special_tokens)
+    else:
+        named = {words[content] for content in wordpiece_text.SPECIAL if content in words}
+        special = tuple(
+            SpecialToken(word, id, special=types[id] != _USER_DEFINED)
+            for word, id in words.items()
+            if types[id] in (_UNKNOWN, _CONTROL, _USER_DEFINED) or id in named
+        )
+    lowercase = _get(keys, LOWERCASE, bool, path, True)
+    around = (("beginning", ADD_BEGINNING), ("separator", ADD_SEPARATOR))
+    template = Template(*((roles[role],) if _get(keys, add, bool, path, True) else () for role, add in around))
+    found = wordpiece_text.bert_model(
+        words,
+        str(path),
+        {"lowercase": lowercase, "accents": _get(keys, ACCENTS, bool, path, lowercase)},
+        special,
+        unknown=unknown,
+        template=template,
+    )
+    return found.replace(name=_get(keys, _NAME, str, path) or None)
+
+
+def _word(text: str, kind: int) -> str:
+    """A token as vocab.txt has it. Older converters left all texts in brackets as they are, not only special ones."""
+    if kind in (_UNKNOWN, _CONTROL) or (text.startswith("[") and text.endswith("]") and len(text) > 2):
+        return text
+    begins = text.startswith(_WORD_START) and len(text) > 1  # by itself it continues: no word is empty
+    return text[1:] if begins else wordpiece_text.PREFIX + text
 
 
 # --- writing ---

@@ -12,7 +12,7 @@ catalogue's to say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from bbpe.vocabulary import SpecialToken, Template
 
 PREFIX = "##"
 UNKNOWN = "[UNK]"
-_SPECIAL = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
+SPECIAL = ("[PAD]", UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
 _CONFIG = "tokenizer_config.json"
 _MAX_TOKEN = 1024  # characters; a longer line is no token of a word list
 _MAX_WORD = 100  # characters, of a word that is looked up at all
@@ -64,12 +64,38 @@ def read(
             "sha256 is not in the catalogue: pass lowercase=True or lowercase=False"
         )
     if special_tokens is None:
-        special = tuple(SpecialToken(content, texts[content]) for content in _SPECIAL if content in texts)
+        special = tuple(SpecialToken(content, texts[content]) for content in SPECIAL if content in texts)
     else:
         special = special_tokens_from_caller(special_tokens)
         for token in special:
             if texts.get(token.content) != token.id:
                 raise FormatError(f"{path}: {token.content!r} is not id {token.id} there")
+    return bert_model(texts, str(path), prepare, special)
+
+
+def bert_model(
+    texts: Mapping[str, int],
+    where: str,
+    prepare: Mapping[str, Any],
+    special: Sequence[SpecialToken],
+    *,
+    unknown: str = UNKNOWN,
+    template: Template | None = None,
+) -> EngineModel:
+    """BERT's tokenizer over some words.
+
+    Args:
+        texts: Text to id, with ``##`` before what continues a word.
+        where: The file, for messages.
+        prepare: ``lowercase``, and where they are known ``chinese`` (whether such characters stand alone) and
+            ``accents`` (whether they are stripped; as ``lowercase`` otherwise).
+        special: Its special tokens.
+        unknown: The text of the unknown token.
+        template: Ids around a text.
+
+    Raises:
+        FormatError: The parts contradict one another.
+    """
     data = {
         "normalizer": {
             "type": "BertNormalizer",
@@ -82,18 +108,18 @@ def read(
         "decoder": {"type": "WordPiece", "prefix": PREFIX, "cleanup": True},
         "model": {
             "type": "WordPiece",
-            "unk_token": UNKNOWN,
+            "unk_token": unknown,
             "continuing_subword_prefix": PREFIX,
             "max_input_chars_per_word": _MAX_WORD,
-            "vocab": texts,
+            "vocab": dict(texts),
         },
     }
     return engine_model(
         data,
-        str(path),
+        where,
         kind="WordPiece",
         special_tokens=special,
-        template=Template(),
+        template=template or Template(),
         pairs=None,
         reason="WordPiece takes the longest token of a word first; no byte-level BPE",
     )
