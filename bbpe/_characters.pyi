@@ -41,3 +41,16 @@ def learner(
     max_token_bytes: int | None = None,
     rules: Rules | None = None,
 ) -> MergeLearner: ...
+def trial_step(size: int) -> int: ...
+def trial_pays(
+    symbols: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    tokens: Sequence[bytes | None],
+    byte_ids: npt.NDArray[np.uint32],
+    *,
+    taken: Iterable[bytes] = (),
+    first_id: int = 256,
+    min_count: int = 2,
+    max_token_bytes: int | None = None,
+) -> bool: ...

@@ -614,6 +614,20 @@ cdef bint is_utf8(const uint8_t[::1] data) except *:
     return length != 0
 
 
+def trial_step(int64_t size):
+    """Of how many pretokens ``learner`` tries one, before it chooses; 0 where it chooses without a trial.
+
+    Args:
+        size: Bytes of all distinct pretokens.
+    """
+    return size // SAMPLE if size // SAMPLE >= SMALL else 0
+
+
+def trial_pays(symbols, offsets, counts, tokens, byte_ids, **options):
+    """Whether ``learner`` begins with whole characters, from the pretokens it would try: every ``trial_step``-th."""
+    return bool(pays(symbols, offsets, counts, tokens, byte_ids, True, options))
+
+
 cdef object character_learner(symbols, offsets, counts, tokens, byte_ids, options):
     """A CharacterLearner of pretokens in bytes; None where the bytes are not built as UTF-8 builds them."""
     found = to_characters(symbols, offsets, counts, byte_ids, options.get("first_id", 256))

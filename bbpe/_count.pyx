@@ -33,6 +33,10 @@ cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
         void discard() noexcept
         void add(const uint8_t* at, size_t length, int64_t count) except +
         size_t size() noexcept
+        size_t memory() noexcept
+        size_t growth(size_t more) noexcept
+        int64_t sorting() noexcept
+        void sample_hashes(vector[uint64_t]& hashes, int64_t& size, int64_t& characters) except +
 
     cdef cppclass SortedByteCounts:
         void prepare(const vector[ByteCounts*]& tables, size_t buckets) except +
@@ -42,8 +46,24 @@ cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
         size_t size(size_t bucket)
         int64_t bytes(size_t bucket)
         void fill(size_t bucket, uint8_t* data, int64_t base, int64_t* ends, int64_t* counts) noexcept
+        void fill_some(size_t bucket, size_t first, size_t last, uint8_t* data, int64_t base, int64_t* ends,
+                       int64_t* counts) noexcept
+        size_t fitting(size_t bucket, size_t first, size_t rows, int64_t most, int64_t& total) noexcept
+        void free(size_t bucket) except +
 
-    void release_free_memory() noexcept
+    void c_release_free_memory "bbpe::release_free_memory"() noexcept
+
+cdef extern from "_native/sorted_runs.hpp" namespace "bbpe" nogil:
+    cdef struct SortedRun:
+        const uint8_t* data
+        const int64_t* offsets
+        const int64_t* counts
+        int64_t at
+        int64_t end
+        int64_t multiplier
+        uint64_t prefix
+
+    int64_t merge_runs(vector[SortedRun]& runs, uint8_t* data, int64_t* ends, int64_t* counts) except +
 
 cdef extern from "_native/transcode.hpp" namespace "bbpe" nogil:
     cdef cppclass Units:
@@ -325,6 +345,37 @@ cdef class PretokenCounter:
     def __len__(self):
         return self.table.size()
 
+    @property
+    def memory(self):
+        """Bytes that the table holds."""
+        return self.table.memory()
+
+    @property
+    def sorting(self):
+        """Bytes that sorting the table takes more than it has."""
+        return self.table.sorting()
+
+    def growth(self, size_t more):
+        """Bytes by which the table's slots grow before it holds ``more`` pretokens more."""
+        return self.table.growth(more)
+
+    def sample(self):
+        """One distinct pretoken in 32, by its hash: those below 2**59. Equal pretokens have equal hashes.
+
+        Returns:
+            ``(hashes, bytes, characters)``: uint64, and the sums over these pretokens, each once.
+        """
+        cdef vector[uint64_t] hashes
+        cdef uint64_t[::1] view
+        cdef int64_t size = 0, characters = 0
+        with nogil:
+            self.table.sample_hashes(hashes, size, characters)
+        result = np.empty(hashes.size(), np.uint64)
+        view = result
+        if hashes.size():
+            memcpy(&view[0], hashes.data(), hashes.size() * sizeof(uint64_t))
+        return result, size, characters
+
     cdef int _clear(self) except -1:
         cdef ByteCounts* fresh = new ByteCounts()
         del self.table
@@ -490,6 +541,118 @@ def sorted_counts(list counters not None, map_parallel, size_t buckets):
     return data, offsets, counts, characters, invalid
 
 
+def count_characters_of(const uint8_t[::1] data not None, const int64_t[::1] offsets not None,
+                        const count_t[::1] counts not None):
+    """Characters in all occurrences of pretokens, and how many of them are invalid bytes.
+
+    Args:
+        data: As :func:`sorted_counts` gives it; so are the others.
+        offsets: n + 1 offsets into ``data``.
+        counts: How often each occurs.
+    """
+    cdef int64_t characters = 0, invalid = 0, all_characters = 0, all_invalid = 0
+    cdef Py_ssize_t i, n = counts.shape[0]
+    if offsets.shape[0] != n + 1 or (n and (offsets[0] < 0 or offsets[n] > data.shape[0])):
+        raise ValueError("offsets lie outside the data")
+    if n == 0:
+        return 0, 0
+    with nogil:
+        for i in range(n):
+            if offsets[i + 1] < offsets[i] or offsets[i + 1] > data.shape[0]:
+                break
+            characters = invalid = 0
+            c_count_characters(&data[0] + offsets[i], &data[0] + offsets[i + 1], characters, invalid)
+            all_characters += characters * counts[i]
+            all_invalid += invalid * counts[i]
+    return all_characters, all_invalid
+
+
+def release_free_memory():
+    """Give freed memory back to the system, where the C library can."""
+    with nogil:
+        c_release_free_memory()
+
+
+def sorted_rows(list counters not None, map_parallel, size_t buckets, size_t together, size_t rows, int64_t most):
+    """The same as :func:`sorted_counts`, piece by piece, in a fraction of its memory. The counters are emptied.
+
+    Args:
+        counters: As for :func:`sorted_counts`.
+        map_parallel: Likewise.
+        buckets: Likewise; a piece is never more than a bucket.
+        together: How many buckets are sorted at a time.
+        rows: Pretokens in a piece, at most.
+        most: Bytes of pretokens in a piece, at most; but for a piece of a single pretoken.
+
+    Yields:
+        ``(data, offsets, counts, characters, invalid_bytes)`` of each piece.
+    """
+    cdef _Sorting sorting = _Sorting(counters, buckets)
+    cdef size_t bucket, done, first, size
+    cdef int64_t total
+    map_parallel(sorting.gather, range(sorting.parts))
+    for first in range(0, buckets, together):
+        map_parallel(sorting.sort, range(first, min(first + together, buckets)))
+        for bucket in range(first, min(first + together, buckets)):
+            done = 0
+            while done < sorting.steps.size(bucket):
+                total = 0
+                size = sorting.steps.fitting(bucket, done, rows, most, total)
+                yield sorting.piece(bucket, done, done + size, total)
+                done += size
+            sorting.steps.free(bucket)
+    del sorting
+    for counter in counters:
+        (<PretokenCounter> counter)._clear()
+    release_free_memory()
+
+
+def merge_sorted(list pieces not None):
+    """Merge sorted pretokens with counts into one list; equal pretokens become one with the sum.
+
+    Args:
+        pieces: ``(data, offsets, counts, begin, end, multiplier)`` of each: of data, offsets and counts as
+            :func:`sorted_counts` gives them the pretokens ``begin`` to ``end - 1``, counts to be multiplied.
+
+    Returns:
+        ``(data, offsets, counts)``: uint8, int64 (n + 1), int64 (n).
+    """
+    cdef vector[SortedRun] runs
+    cdef SortedRun run
+    cdef const uint8_t[::1] data
+    cdef const int64_t[::1] offsets
+    cdef const count_t[::1] counts
+    cdef int64_t begin, end, multiplier, strings = 0, size = 0
+    cdef uint8_t[::1] to_data
+    cdef int64_t[::1] to_offsets
+    cdef count_t[::1] to_counts
+    for data, offsets, counts, begin, end, multiplier in pieces:
+        if not 0 <= begin <= end <= counts.shape[0] or offsets.shape[0] != counts.shape[0] + 1:
+            raise ValueError("begin and end lie outside the piece")
+        if begin == end:
+            continue
+        if offsets[begin] < 0 or offsets[begin] > offsets[end] or offsets[end] > data.shape[0]:
+            raise ValueError("offsets lie outside the data")
+        run.data = &data[0]
+        run.offsets = &offsets[0]
+        run.counts = &counts[0]
+        run.at = begin
+        run.end = end
+        run.multiplier = multiplier
+        run.prefix = 0
+        runs.push_back(run)
+        strings += end - begin
+        size += offsets[end] - offsets[begin]
+    all_data, all_counts = np.empty(size, np.uint8), np.empty(strings, np.int64)
+    all_offsets = np.zeros(strings + 1, np.int64)
+    if strings == 0:
+        return all_data, all_offsets, all_counts
+    to_data, to_offsets, to_counts = all_data, all_offsets, all_counts
+    with nogil:
+        strings = merge_runs(runs, &to_data[0], &to_offsets[1], &to_counts[0])
+    return all_data[:to_offsets[strings]], all_offsets[:strings + 1], all_counts[:strings]
+
+
 cdef class _Sorting:
     """The steps of :func:`sorted_counts`."""
 
@@ -522,6 +685,25 @@ cdef class _Sorting:
     def sort(self, size_t bucket):
         with nogil:
             self.steps.sort(bucket)
+
+    cdef piece(self, size_t bucket, size_t first, size_t last, int64_t size):
+        """The pretokens from ``first`` to ``last - 1`` of a sorted bucket, ``size`` bytes of them."""
+        data, counts = np.empty(size, np.uint8), np.empty(last - first, np.int64)
+        offsets = np.empty(last - first + 1, np.int64)
+        cdef uint8_t[::1] to_data = data
+        cdef int64_t[::1] to_offsets = offsets
+        cdef count_t[::1] to_counts = counts
+        cdef int64_t characters = 0, invalid = 0, all_characters = 0, all_invalid = 0
+        cdef size_t i
+        offsets[0] = 0
+        with nogil:
+            self.steps.fill_some(bucket, first, last, &to_data[0], 0, &to_offsets[1], &to_counts[0])
+            for i in range(last - first):
+                characters = invalid = 0
+                c_count_characters(&to_data[0] + to_offsets[i], &to_data[0] + to_offsets[i + 1], characters, invalid)
+                all_characters += characters * to_counts[i]
+                all_invalid += invalid * to_counts[i]
+        return data, offsets, counts, all_characters, all_invalid
 
     def allocate(self):
         cdef size_t bucket

@@ -1381,7 +1381,7 @@ cdef class Encoder:
         """
         cdef Buffer[uint32_t] links
         cdef lowest_first heap
-        cdef uint32_t i, at, after, count = length
+        cdef uint32_t i, at, after, _side, count = length
         links.reserve(2 * <size_t>length, 0)
         cdef uint32_t* following = links.data()
         cdef uint32_t* preceding = links.data() + length
@@ -1410,7 +1410,7 @@ cdef class Encoder:
             following[at] = following[after]
             if following[at] < length:
                 preceding[following[at]] = at
-            for i in range(2):   # the pair of the new part with the part after it, and with the part before it
+            for _side in range(2):   # the pair of the new part with the part after it, and with the part before it
                 after = following[at]
                 if after < length:
                     self._rate(rules, text + at, following[after] - at, parts[at], parts[after], values + at, made + at)
@@ -1935,7 +1935,7 @@ cdef class Encoder:
         return size
 
     cdef int _spell(self, const token_id_t* ids, size_t count, uint8_t* out, size_t room) except -1:
-        """Write the bytes of ids that are known to be the vocabulary's. Near the end of the room, no more than those."""
+        """Write the bytes of ids that are known to be there. Near the end of the room, no more than those."""
         cdef size_t i, length
         cdef uint32_t entry
         cdef const uint8_t* lengths = self.spelled_lengths.data()

@@ -389,7 +389,7 @@ cdef inline const text_t* cut_before(const automaton_t* machine, const text_t* l
 
 cdef inline void mark_boundaries(const automaton_t* machine, const text_t* begin, const text_t* end,
                                  const text_t* origin, uint8_t* flags) noexcept nogil:
-    """Write to the flags of `begin` to `end`: the lowest bit where a pretoken begins or ends. `flags` begins at `origin`.
+    """Write the flags of `begin` to `end`: the lowest bit where a pretoken begins or ends. `flags` begins at `origin`.
 
     Text in bytes must be ASCII. Four parts of the text, cut where there is always a boundary, go side by side.
     """

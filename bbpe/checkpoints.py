@@ -1,14 +1,14 @@
 """What a training keeps on disk, so that it goes on after the death of its process.
 
 A folder holds one training: ``training`` says which one, in words that another training is told from; ``counted-P-N``
-are parts of the counts of source P and ``counting-P`` how far its count is; ``counts`` is their sum once all is
-counted, and ``merges`` what has been learned. Every file is written beside its name and renamed, a part before the
+are parts of the counts of source P, sorted runs (``runs.py``), and ``counting-P`` how far its count is; ``counts`` is
+their sum once all is counted, and ``merges`` what has been learned. Every file is written beside its name and renamed, a part before the
 state that speaks of it, so that a process may be killed at any moment: what stands there is whole. A lock, which ends
 with the process, keeps a second one out.
 
 What it does not: decide what to do next. ``counts.py`` and ``training.py`` ask it for what there is and go on from there.
-The numbers are kept as NumPy's ``.npz``, which has a check sum for every array, and not as count files: those need
-pyarrow, or are slow.
+Merges are kept as NumPy's ``.npz``, which has a check sum for every array. How much memory a process may use changes
+nothing in the folder: one that was killed because it used too much may be begun again with less.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,15 +28,16 @@ import numpy.typing as npt
 
 from bbpe.atomic import atomic_write, locked, output_errors, remove_temporaries
 from bbpe.corpus import Sample, Source
-from bbpe.counts import Counts, CountState, Keeper, StreamState, Weight
+from bbpe.counts import Counted, Counts, CountsOnDisk, CountState, Keeper, StreamState, Weight, without_pretokens
 from bbpe.errors import TrainingError
 from bbpe.patterns import Pattern
+from bbpe.runs import Rows, Run, RunFolder, write_run
 
 __all__ = ["Checkpoint", "MergesKept"]
 
 _FORMAT = "bbpe-resume"
-_FORMAT_VERSION = 1
-_TRAINING, _COUNTS, _MERGES, _LOCK = "training.json", "counts.npz", "merges.npz", "lock"
+_FORMAT_VERSION = 2  # 1: counts were .npz
+_TRAINING, _COUNTS, _MERGES, _LOCK = "training.json", "counts.run", "merges.npz", "lock"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,17 +143,32 @@ class Checkpoint:
         """What keeps the count of one source."""
         return _CountKeeper(self, source)
 
-    def counts(self) -> Counts | None:
+    def runs(self) -> RunFolder:
+        """Where to put what is needed only as long as this process lives."""
+        return RunFolder(self.folder)
+
+    def counts(self) -> CountsOnDisk | None:
         """The counts of everything; None where not everything is counted."""
         path = self.folder / _COUNTS
-        return _load_counts(path) if path.exists() else None
+        if not path.exists():
+            return None
+        run = Run.at(path)
+        return CountsOnDisk(_about(run), run)
 
-    def save_counts(self, counts: Counts) -> None:
-        """Keep the counts of everything; the parts they were made of are not needed any more."""
-        _save_counts(self.folder / _COUNTS, counts)
+    def save_counts(self, about: Counts, rows: Iterable[Rows]) -> CountsOnDisk:
+        """Keep the counts of everything; the parts they were made of are not needed any more.
+
+        Args:
+            about: What they are, and their sums.
+            rows: Their pretokens.
+        """
+        path = self.folder / _COUNTS
+        with atomic_write(path, force=True) as file:
+            write_run(file, rows, lambda: _described(about))
         for name in os.listdir(self.folder):
-            if name.startswith("counted-"):
+            if name.startswith("counted-") or name.endswith(".tmp"):
                 (self.folder / name).unlink()
+        return CountsOnDisk(about, Run.at(path))
 
     # ---- merging ----
 
@@ -197,6 +213,8 @@ class Checkpoint:
 class _CountKeeper:
     """``counts.Keeper`` for one source."""
 
+    lasting = True
+
     def __init__(self, checkpoint: Checkpoint, source: int) -> None:
         self._checkpoint = checkpoint
         self._source = source
@@ -219,19 +237,20 @@ class _CountKeeper:
         except (KeyError, TypeError):
             raise _damaged(path) from None
 
-    def save(self, state: CountState, part: Counts | None) -> None:
-        if part is not None:
-            _save_counts(self._part_path(state.parts), part)
+    def save(self, state: CountState, counted: Counted | None) -> None:
+        if counted is not None:
+            with atomic_write(self._part_path(state.parts), force=True) as file:
+                write_run(file, counted.rows(), counted.about)
         self._checkpoint._write_json(self._state_path(), asdict(state))
 
-    def part(self, number: int) -> Counts:
-        return _load_counts(self._part_path(number))
+    def runs(self, parts: int) -> list[Run]:
+        return [Run.at(self._part_path(number)) for number in range(1, parts + 1)]
 
     def _state_path(self) -> Path:
         return self._checkpoint.folder / f"counting-{self._source}.json"
 
     def _part_path(self, number: int) -> Path:
-        return self._checkpoint.folder / f"counted-{self._source}-{number}.npz"
+        return self._checkpoint.folder / f"counted-{self._source}-{number}.run"
 
 
 def _files_of(folder: Path) -> list[str]:
@@ -246,14 +265,13 @@ def _files_of(folder: Path) -> list[str]:
     ]
 
 
-def _save_counts(path: Path, counts: Counts) -> None:
-    about = {name: getattr(counts, name) for name in _NUMBERS}
+def _described(counts: Counts) -> dict[str, Any]:
+    """What counts are, without pretokens, as JSON can say it."""
+    about: dict[str, Any] = {name: getattr(counts, name) for name in _NUMBERS}
     about["pattern"] = {"stages": counts.pattern.stages, "name": counts.pattern.name}
     for name in ("sources", "samples", "weights"):
         about[name] = [asdict(each) for each in getattr(counts, name)]
-    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    with atomic_write(path, force=True) as file:
-        np.savez(file, data=counts.data, offsets=counts.offsets, counts=counts.counts, about=text)
+    return about
 
 
 _NUMBERS = (
@@ -270,16 +288,17 @@ _NUMBERS = (
 )
 
 
-def _load_counts(path: Path) -> Counts:
-    with _arrays(path) as arrays:
-        about = json.loads(arrays["about"].tobytes())
+def _about(run: Run) -> Counts:
+    try:
+        about = dict(run.about)
         pattern = about.pop("pattern")
-        about["pattern"] = Pattern(tuple(pattern["stages"]), pattern["name"])
         about["special_tokens"] = tuple(about["special_tokens"])
         about["sources"] = tuple(Source(**each) for each in about["sources"])
         about["samples"] = tuple(Sample(**each) for each in about["samples"])
         about["weights"] = tuple(Weight(**each) for each in about["weights"])
-        return Counts(arrays["data"], arrays["offsets"], arrays["counts"], **about)
+        return replace(without_pretokens(Pattern(tuple(pattern["stages"]), pattern["name"])), **about)
+    except (KeyError, TypeError):
+        raise _damaged(run.path) from None
 
 
 @contextlib.contextmanager

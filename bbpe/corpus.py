@@ -19,6 +19,7 @@ import glob
 import hashlib
 import importlib
 import io
+import itertools
 import json
 import lzma
 import os
@@ -48,12 +49,15 @@ __all__ = [
     "REPORT_SECONDS",
     "Block",
     "Corpus",
+    "Forecast",
+    "Portion",
     "Progress",
     "Reporter",
     "Sample",
     "Source",
     "SourceLike",
     "Stream",
+    "divide",
     "draw_sample",
     "find_files",
     "open_corpus",
@@ -70,6 +74,7 @@ SourceLike: TypeAlias = "str | os.PathLike[str] | Iterable[str | bytes | os.Path
 
 _SNIFFED = 1 << 16  # how much of a file is looked at before it is believed to be text
 _TEXT_SUFFIXES = (".txt", ".jsonl", ".ndjson", ".parquet")
+_JSON_SUFFIXES = (".jsonl", ".ndjson")
 _COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 # Control characters that text does not have. Tab, newline, vertical tab, form feed, return and escape occur in text.
 _CONTROLS = bytes([*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
@@ -87,6 +92,30 @@ _MAGIC = (
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a count will come to. All but ``distinct_now`` are None where the size of the corpus is not known: of standard
+    input, say.
+
+    Attributes:
+        distinct_now: Distinct pretokens so far, estimated.
+        distinct: Distinct pretokens in the end, by Heaps' law.
+        distinct_bytes: Bytes of them.
+        distinct_characters: Characters of them.
+        seconds_left: Of counting, at its pace so far.
+        counting_memory: Bytes that the process would have at its peak while counting, without a limit.
+        merging_memory: Bytes that it would have while merging; None also where nothing is to be merged.
+    """
+
+    distinct_now: int
+    distinct: int | None
+    distinct_bytes: int | None
+    distinct_characters: int | None
+    seconds_left: float | None
+    counting_memory: int | None
+    merging_memory: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a long operation is.
 
@@ -95,12 +124,15 @@ class Progress:
         done: Units done so far; never decreases within a phase.
         total: Units in all, or ``None`` when that is not known.
         unit: What is counted: ``"bytes"`` (as read from disk), ``"merges"``.
+        forecast: What it will come to; None where nobody knows, and in most phases. The same object until there is a
+            better one.
     """
 
     phase: str
     done: int
     total: int | None
     unit: str
+    forecast: Forecast | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +165,21 @@ class Sample:
     threshold: int
     of_documents: int
     of_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """A file, or what lies between two places of it that no document crosses. Made by :func:`divide`.
+
+    Attributes:
+        path: The file.
+        begin: Of a text file, a byte: the portion has the lines that begin there or later. Of Parquet, a row group.
+        end: The first byte, or row group, that is no longer in the portion; None where the portion is the whole file.
+    """
+
+    path: str
+    begin: int = 0
+    end: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +222,58 @@ class Stream:
     def of_file(cls, path: str, *, text_field: str, lines: bool, strict: bool, block_bytes: int) -> Stream:
         """A stream of the file ``path``, which is opened when the first block is asked for."""
         stream = cls(path)
-        stream._blocks = stream._open(text_field, lines, strict, block_bytes)
+        stream._blocks = stream._with_file_errors(stream._open(text_field, lines, strict, block_bytes))
+        return stream
+
+    @classmethod
+    def of_portion(
+        cls, portion: Portion, *, text_field: str, lines: bool, strict: bool, block_bytes: int = BLOCK_BYTES
+    ) -> Stream:
+        """A stream of a portion of a file. Of less than a whole file there is no ``source``: see :meth:`of_hash`."""
+        if portion.end is None:
+            return cls.of_file(portion.path, text_field=text_field, lines=lines, strict=strict, block_bytes=block_bytes)
+        stream = cls(portion.path)
+        blocks = stream._open_between(portion.begin, portion.end, text_field, strict, block_bytes)
+        stream._blocks = stream._with_file_errors(blocks)
+        return stream
+
+    @classmethod
+    def of_hash(cls, path: str) -> Stream:
+        """A stream without documents: it reads a file for its ``source`` alone."""
+        stream = cls(path)
+
+        def read() -> Iterator[Block]:
+            with _open_binary(path) as file:
+                for _ in stream._raw(file, BLOCK_BYTES):
+                    pass
+            stream.source = Source(path, stream.bytes_read, stream.prefix_sha256)
+            yield from ()
+
+        stream._blocks = stream._with_file_errors(read())
+        return stream
+
+    @classmethod
+    def of_arrow(cls, arrays: Iterable[Any], *, name: str, column: str, strict: bool) -> Stream:
+        """A stream of Arrow arrays of strings or of binary, each value a document.
+
+        Args:
+            arrays: ``pyarrow.Array`` objects.
+            name: What to call them in errors.
+            column: Likewise.
+            strict: Whether invalid UTF-8 is refused.
+        """
+        stream = cls(name)
+
+        def read() -> Iterator[Block]:
+            arrow: Any = importlib.import_module("pyarrow")
+            row = 0
+            for array in arrays:
+                for block in _rows(arrow, array, name, column, row, strict, BLOCK_BYTES):
+                    stream.bytes_read += len(block.data)
+                    yield block
+                row += len(array)
+
+        stream._blocks = read()
         return stream
 
     @classmethod
@@ -227,31 +325,57 @@ class Stream:
     def _open(self, text_field: str, lines: bool, strict: bool, block_bytes: int) -> Iterator[Block]:
         """The layers a file goes through, from disk to documents."""
         form, compression = _suffixes(self.name)
-        try:
-            with _open_binary(self.name) as file:
-                pieces = self._raw(file, block_bytes)
-                if compression:
-                    pieces = _decompressed(pieces, self.name, compression, block_bytes)
-                if form == ".parquet":
-                    yield from _parquet(pieces, file, self.name, text_field, strict, bool(compression), block_bytes)
+        with _open_binary(self.name) as file:
+            pieces = self._raw(file, block_bytes)
+            if compression:
+                pieces = _decompressed(pieces, self.name, compression, block_bytes)
+            if form == ".parquet":
+                yield from _parquet(pieces, file, self.name, text_field, strict, bool(compression), block_bytes)
+            else:
+                pieces = _sniffed(pieces, self.name)
+                if strict:
+                    pieces = _validated(pieces, self.name)
+                if form in _JSON_SUFFIXES:
+                    yield from _json_lines(pieces, self.name, text_field, block_bytes)
+                elif lines:
+                    yield from _lines(pieces, block_bytes)
                 else:
-                    pieces = _sniffed(pieces, self.name)
-                    if strict:
-                        pieces = _validated(pieces, self.name)
-                    if form in (".jsonl", ".ndjson"):
-                        yield from _json_lines(pieces, self.name, text_field, block_bytes)
-                    elif lines:
-                        yield from _lines(pieces, block_bytes)
-                    else:
-                        yield from _whole(pieces)
+                    yield from _whole(pieces)
+        self.source = Source(self.name, self.bytes_read, self._hash.hexdigest())
+
+    def _open_between(self, begin: int, end: int, text_field: str, strict: bool, block_bytes: int) -> Iterator[Block]:
+        """The same layers for a part of a file, which is not compressed; what is looked at is what the whole would be."""
+        form, _ = _suffixes(self.name)
+        with _open_binary(self.name) as file:
+            if form == ".parquet":
+                groups = range(begin, end)
+                yield from _parquet(iter(()), file, self.name, text_field, strict, False, block_bytes, groups)
+                return
+            if begin == 0:
+                for _ in _sniffed(iter([_read_up_to(file, _SNIFFED)]), self.name):
+                    pass
+            between = _LinesBetween(file, begin, end)
+            start = between.start
+            pieces = self._raw(between, block_bytes)
+            if strict:
+                pieces = _validated(pieces, self.name, start)
+            if form in _JSON_SUFFIXES:
+                place = self.name if begin == 0 else f"{self.name} (from byte {start})"
+                yield from _json_lines(pieces, place, text_field, block_bytes, first=begin == 0)
+            else:
+                yield from _lines(pieces, block_bytes)
+
+    def _with_file_errors(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """Say in our words what the system says of a file."""
+        try:
+            yield from blocks
         except FileNotFoundError:
             raise CorpusError(_no_such_file(self.name)) from None
         except OSError as error:
             reason = error.strerror or str(error)
             raise CorpusError(f"{self.name}: cannot be read: {reason}; check the file and its permissions") from error
-        self.source = Source(self.name, self.bytes_read, self._hash.hexdigest())
 
-    def _raw(self, file: IO[bytes], size: int) -> Iterator[bytes]:
+    def _raw(self, file: _Readable, size: int) -> Iterator[bytes]:
         while piece := file.read(size):
             self._hash.update(piece)
             self.bytes_read += len(piece)
@@ -376,13 +500,23 @@ class Corpus:
 
 
 class Reporter:
-    """Calls ``progress`` now and then with how much of a corpus has been read."""
+    """Calls ``progress`` now and then with how much of a corpus has been read.
+
+    Attributes:
+        forecast: Says what it will come to; None: nobody does.
+    """
 
     def __init__(self, corpus: Corpus, phase: str, progress: Callable[[Progress], None] | None) -> None:
         self._corpus = corpus
         self._phase = phase
         self._progress = progress
         self._next = 0.0
+        self.forecast: Callable[[], Forecast | None] | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody listens."""
+        return self._progress is not None
 
     def now_and_then(self) -> None:
         """Report if the last report was long enough ago."""
@@ -393,7 +527,8 @@ class Reporter:
         """Report."""
         if self._progress is not None:
             self._next = time.monotonic() + REPORT_SECONDS
-            self._progress(Progress(self._phase, self._corpus.bytes_read, self._corpus.total_bytes, "bytes"))
+            forecast = None if self.forecast is None else self.forecast()
+            self._progress(Progress(self._phase, self._corpus.bytes_read, self._corpus.total_bytes, "bytes", forecast))
 
 
 def open_corpus(
@@ -646,6 +781,119 @@ def _chain(head: deque[object], rest: Iterator[object]) -> Iterator[object]:
     yield from rest
 
 
+# --- a file in portions ------------------------------------------------------------------------------------------------
+
+
+def divide(path: str, *, lines: bool, most_bytes: int) -> tuple[Portion, ...]:
+    """A file in portions of at most about ``most_bytes`` on disk, each of which can be read without the others.
+
+    A portion ends where a document ends, and nowhere else. So JSON lines are divided between lines, a text file whose
+    lines are documents likewise, and Parquet between row groups. A text file that is one document stays whole, and so
+    does a compressed file, which can only be read from its beginning.
+
+    Args:
+        path: A regular file.
+        lines: Whether each line of a text file is a document.
+        most_bytes: At least 1.
+
+    Raises:
+        CorpusError: There is no such file.
+    """
+    form, compression = _suffixes(path)
+    whole = (Portion(path),)
+    try:
+        size = os.stat(path).st_size
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read: {error.strerror}; check the path") from None
+    if compression or size <= most_bytes:
+        return whole
+    if form == ".parquet":
+        borders = _row_groups(path, most_bytes)
+    elif lines or form in _JSON_SUFFIXES:
+        number = -(-size // most_bytes)
+        borders = [size * place // number for place in range(number + 1)]
+    else:
+        return whole
+    if len(borders) <= 2:
+        return whole
+    return tuple(Portion(path, begin, end) for begin, end in itertools.pairwise(borders))
+
+
+def _row_groups(path: str, most_bytes: int) -> list[int]:
+    """Between which row groups to divide a Parquet file. One that cannot be read stays whole: its reader says why."""
+    try:
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+        metadata = parquet.read_metadata(path)
+    except (ImportError, OSError, ValueError):  # ArrowInvalid is a ValueError
+        return []
+    borders = [0]
+    size = 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        group_size = sum(group.column(column).total_compressed_size for column in range(group.num_columns))
+        if size and size + group_size > most_bytes:
+            borders.append(number)
+            size = 0
+        size += group_size
+    return [*borders, metadata.num_row_groups]
+
+
+class _Readable(Protocol):
+    """A file, or something like it: bytes until there are none."""
+
+    def read(self, size: int, /) -> bytes | None: ...
+
+
+class _LinesBetween:
+    """The lines of a file that begin at ``begin`` or later and before ``end``, as something to read from.
+
+    A line begins at ``begin`` only where a newline stands just before it: so that is where the search starts. The last
+    line is read to its end, wherever that is. So every line of the file is in one portion, and no line in two.
+
+    Attributes:
+        start: Where the first of these lines begins; ``end`` where there is none.
+    """
+
+    def __init__(self, file: IO[bytes], begin: int, end: int) -> None:
+        self._file = file
+        self._end = end
+        self.start = begin if begin == 0 else self._line_start(begin)
+        self._at = self.start
+        file.seek(self._at)
+
+    def _line_start(self, begin: int) -> int:
+        at = begin - 1
+        self._file.seek(at)
+        while at < self._end - 1 and (data := self._file.read(min(BLOCK_BYTES, self._end - 1 - at))):
+            newline = data.find(b"\n")
+            if newline >= 0:
+                return at + newline + 1
+            at += len(data)
+        return self._end
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes, at least one; none at the end."""
+        if self.start >= self._end:
+            return b""
+        data = self._file.read(size)
+        before, self._at = self._at, self._at + len(data)
+        if self._at >= self._end:  # the last line holds the byte before `end`
+            newline = data.find(b"\n", max(0, self._end - 1 - before))
+            if newline >= 0:
+                self.start = self._end
+                return data[: newline + 1]
+        return data
+
+
+def _read_up_to(file: IO[bytes], size: int) -> bytes:
+    """``size`` bytes, or as many as there are: one read of an unbuffered file may bring fewer."""
+    parts = []
+    while size and (data := file.read(size)):
+        parts.append(data)
+        size -= len(data)
+    return b"".join(parts)
+
+
 # --- from disk to bytes of text ---------------------------------------------------------------------------------------
 
 
@@ -778,10 +1026,9 @@ def _binary(name: str, byte: int, offset: int, head: bytes) -> CorpusError:
     )
 
 
-def _validated(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
+def _validated(pieces: Iterator[bytes], name: str, offset: int = 0) -> Iterator[bytes]:
     """Pass valid UTF-8 on; refuse the rest, with the offset in the (decompressed) file."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    offset = 0
     pending = 0  # bytes of an unfinished character before `offset`
     try:
         for piece in pieces:
@@ -860,8 +1107,13 @@ def _lines(pieces: Iterable[bytes], block_bytes: int) -> Iterator[Block]:
         yield Block(rest, _offsets(0), _offsets(len(rest)), True)
 
 
-def _json_lines(pieces: Iterable[bytes], name: str, field: str, block_bytes: int) -> Iterator[Block]:
-    """Each line is a JSON object whose ``field`` is a document. Blank lines are passed over."""
+def _json_lines(
+    pieces: Iterable[bytes], name: str, field: str, block_bytes: int, *, first: bool = True
+) -> Iterator[Block]:
+    """Each line is a JSON object whose ``field`` is a document. Blank lines are passed over.
+
+    ``first``: whether the pieces begin where the file does, and a byte order mark may stand alone.
+    """
     key = field.encode("utf-8", "surrogatepass")
     number = 0  # lines done
     texts: list[bytes] = []
@@ -881,7 +1133,7 @@ def _json_lines(pieces: Iterable[bytes], name: str, field: str, block_bytes: int
                 number += 1
                 line = data[at:end].removesuffix(b"\n")
                 at = end
-                if line.strip() and not (number == 1 and line.strip() == codecs.BOM_UTF8):
+                if line.strip() and not (first and number == 1 and line.strip() == codecs.BOM_UTF8):
                     texts.append(_json_document(line, f"{name}:{number}", field))
                     size += len(texts[-1])
                     ends.append(_offsets(size))
@@ -962,9 +1214,19 @@ def _existing(intro: str, names: list[str]) -> str:
 
 
 def _parquet(
-    pieces: Iterator[bytes], file: IO[bytes], name: str, column: str, strict: bool, compressed: bool, block_bytes: int
+    pieces: Iterator[bytes],
+    file: IO[bytes],
+    name: str,
+    column: str,
+    strict: bool,
+    compressed: bool,
+    block_bytes: int,
+    groups: range | None = None,
 ) -> Iterator[Block]:
-    """Each row's ``column`` is a document. The file is hashed in a pass of its own: Parquet is not read in order."""
+    """Each row's ``column`` is a document; of the row groups ``groups``, or of all.
+
+    The file is hashed in a pass of its own: Parquet is not read in order.
+    """
     try:
         arrow: Any = importlib.import_module("pyarrow")
         parquet: Any = importlib.import_module("pyarrow.parquet")
@@ -984,8 +1246,9 @@ def _parquet(
             if not _is_text(arrow, schema.field(column).type):
                 kind = schema.field(column).type
                 raise CorpusError(f"{name}: column {column!r} is of type {kind}, not string; choose another column")
-            row = 0
-            for batch in table.iter_batches(batch_size=1024, columns=[column], use_threads=False):
+            row = 0 if groups is None else sum(table.metadata.row_group(at).num_rows for at in range(groups.start))
+            chosen = None if groups is None else list(groups)
+            for batch in table.iter_batches(batch_size=1024, row_groups=chosen, columns=[column], use_threads=False):
                 yield from _rows(arrow, batch.column(0), name, column, row, strict, block_bytes)
                 row += batch.num_rows
         except (arrow.ArrowException, OSError) as error:
@@ -1006,7 +1269,8 @@ def _rows(arrow: Any, values: Any, name: str, column: str, row: int, strict: boo
     if values.null_count:
         at = row + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
         raise CorpusError(f"{name}: row {at}: column {column!r} is null, not a string; drop such rows first")
-    array = values.cast(arrow.large_string())
+    binary = arrow.types.is_binary(values.type) or arrow.types.is_large_binary(values.type)
+    array = values.cast(arrow.large_binary() if binary else arrow.large_string())
     if not len(array):
         return
     _, offsets_buffer, data_buffer = array.buffers()

@@ -22,10 +22,10 @@ import importlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Literal, TypeAlias
+from typing import IO, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,24 +34,26 @@ import bbpe
 from bbpe._count import PretokenCounter
 from bbpe.atomic import atomic_write
 from bbpe.corpus import Sample, Source
-from bbpe.counts import Counts, collected, without_pretokens
+from bbpe.counts import Counted, Counts, CountsOnDisk, collected, merged_counts, without_pretokens, write_counted
 from bbpe.errors import CorpusError, MissingExtraError, OutputError, TrainingError
+from bbpe.memory import Budget
 from bbpe.patterns import Pattern, get_pattern
+from bbpe.runs import Rows, RunFolder
 from bbpe.unicode import unicode_version
 
 __all__ = [
     "SUFFIXES",
     "Manifest",
+    "arrow_of_counts",
     "is_count_file",
     "pattern_sha256",
     "read_counts",
+    "read_counts_to_disk",
     "read_manifest",
+    "rows_of_arrow",
     "write_counts",
     "write_tsv",
 ]
-
-Rows: TypeAlias = "tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]"
-"""Pretokens one after another, n + 1 offsets, n counts: as in :class:`bbpe.counts.Counts`, in any order."""
 
 SUFFIXES = (".parquet", ".tsv")
 """What the name of a count file ends in."""
@@ -60,7 +62,8 @@ _FORMAT = "bbpe-counts"
 _FORMAT_VERSION = 1
 _TSV_HEAD = b"#bbpe-counts "
 _ROWS = 1 << 19  # in a row group of Parquet, and in one piece of TSV
-_GROUP_BYTES = 1 << 28  # of pretokens in a row group: far from the 2 GB that its offsets can tell
+_GROUP_BYTES = 1 << 25  # of pretokens in a row group, which has to be held whole; half a million of Chinese have 14 MB
+_LINES = 1 << 14  # of TSV, written at once
 _MOST = 2**63 - 1
 _SUMS = ("documents", "bytes", "characters", "invalid_bytes", "pretokens", "pretokens_cut")
 
@@ -95,8 +98,9 @@ def pattern_sha256(pattern: Pattern) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def manifest_json(counts: Counts) -> str:
+def manifest_json(whole: Counts | CountsOnDisk) -> str:
     """The manifest of counts, as one line of JSON."""
+    counts = whole.about
     if counts.power or counts.weights:
         raise ValueError("weighted counts are made where they are used, and not written")
     pattern = counts.pattern
@@ -108,7 +112,9 @@ def manifest_json(counts: Counts) -> str:
             "special_tokens": list(counts.special_tokens),
             "normalizer": counts.normalizer,
             "max_pretoken_bytes": counts.max_pretoken_bytes,
-            "distinct_pretokens": len(counts),
+            # Only where something is missing, so that all other files are as they have always been.
+            **({"min_pretoken_count": counts.min_pretoken_count} if counts.min_pretoken_count > 1 else {}),
+            "distinct_pretokens": len(whole),
             **{name: getattr(counts, name) for name in _SUMS},
             "sources": [asdict(source) for source in counts.sources],
             "samples": [asdict(sample) for sample in counts.samples],
@@ -148,6 +154,7 @@ def _parsed_manifest(text: bytes | str, path: str) -> Manifest:
             samples=tuple(
                 Sample(**{name: _whole(value) for name, value in each.items()}) for each in record["samples"]
             ),
+            min_pretoken_count=max(1, _whole(record.get("min_pretoken_count", 1))),
             **sums,
         )
         versions = record["versions"]
@@ -236,43 +243,99 @@ def read_counts(path: str | os.PathLike[str], *, pattern: str | Sequence[str] | 
         TrainingError: It was made with another pattern or other Unicode tables, or does not say with which.
     """
     name = os.fspath(path)
+    manifest, about = _opened_manifest(name, pattern)
+    counter = PretokenCounter()
+    for rows in _checked_rows(name):
+        counter.add(*rows)
+    result = collected([counter], about)
+    _check_sums(name, manifest, result)
+    return result
+
+
+def read_counts_to_disk(
+    path: str | os.PathLike[str],
+    folder: RunFolder,
+    budget: Budget | None,
+    *,
+    pattern: str | Sequence[str] | Pattern | None = None,
+) -> CountsOnDisk:
+    """Read a count file, of any size, into a folder for runs.
+
+    Args:
+        path: As for :func:`read_counts`; so are the pattern and the errors.
+        folder: Where to.
+        budget: What memory there is; None: no limit.
+        pattern: What made the pretokens.
+
+    Raises:
+        OutputError: The folder cannot be written to.
+    """
+    name = os.fspath(path)
+    manifest, about = _opened_manifest(name, pattern)
+    counter = PretokenCounter()
+    runs = []
+
+    def write() -> None:
+        runs.append(write_counted(Counted([counter], 1), folder))
+        if budget is not None:
+            budget.empty()
+
+    for rows in _checked_rows(name):
+        counter.add(*rows)
+        if budget is not None and budget.full(counter):
+            write()
+    if len(counter) or not runs:
+        write()
+    sums = {each: sum(run.about[each] for run in runs) for each in _SUMS if each not in ("documents", "pretokens_cut")}
+    result = merged_counts(replace(about, **sums), [(run, 1) for run in runs], folder, budget)
+    _check_sums(name, manifest, result)
+    return result
+
+
+def _opened_manifest(name: str, pattern: str | Sequence[str] | Pattern | None) -> tuple[Manifest | None, Counts]:
+    """The manifest, and what the counts in the file are."""
     manifest = read_manifest(name)
     wanted = None if pattern is None else get_pattern(pattern)
     if manifest is None:
         if wanted is None:
             raise TrainingError(f"{name}: does not say which pattern made its pretokens; name it (--pattern)")
-        about = without_pretokens(wanted)
-    else:
-        about = manifest.about
-        if wanted is not None and wanted != about.pattern:
-            raise TrainingError(f"{name}: was counted with the pattern {about.pattern}, not {wanted}; count again")
-    counter = PretokenCounter()
+        return None, without_pretokens(wanted)
+    if wanted is not None and wanted != manifest.about.pattern:
+        raise TrainingError(f"{name}: was counted with the pattern {manifest.about.pattern}, not {wanted}; count again")
+    return manifest, manifest.about
+
+
+def _checked_rows(name: str) -> Iterator[Rows]:
+    """What is in a count file, in the order in which it stands there."""
     total = 0.0
     with _opened(name) as file:
-        rows = _parquet_rows(file, name) if name.lower().endswith(".parquet") else _tsv_rows(file, name)
-        for data, offsets, counts in rows:
+        pieces = _parquet_rows(file, name) if name.lower().endswith(".parquet") else _tsv_rows(file, name)
+        for data, offsets, counts in pieces:
             # The sum may not fit the integers that it would be made in.
             total += float(np.multiply(np.diff(offsets), counts, dtype=np.float64).sum())
             if total > _MOST / 2:
                 raise TrainingError(f"{name}: stands for {total:.4g} bytes, more than can be counted; scale it down")
-            counter.add(data, offsets, counts)
-    result = collected([counter], about)
+            yield data, offsets, counts
+
+
+def _check_sums(name: str, manifest: Manifest | None, result: Counts | CountsOnDisk) -> None:
+    found = result.about
     if manifest is not None:
-        for what, said, found in (
+        said = manifest.about
+        for what, by_manifest, by_rows in (
             ("distinct pretokens", manifest.distinct, len(result)),
-            ("pretokens", about.pretokens, result.pretokens),
-            ("bytes", about.bytes, result.bytes),
-            ("characters", about.characters, result.characters),
-            ("invalid bytes", about.invalid_bytes, result.invalid_bytes),
+            ("pretokens", said.pretokens, found.pretokens),
+            ("bytes", said.bytes, found.bytes),
+            ("characters", said.characters, found.characters),
+            ("invalid bytes", said.invalid_bytes, found.invalid_bytes),
         ):
-            if said != found:
+            if by_manifest != by_rows:
                 raise CorpusError(
-                    f"{name}: its manifest says {said:,} {what}, and there are {found:,}: rows were lost or changed; "
-                    "fetch or count it again"
+                    f"{name}: its manifest says {by_manifest:,} {what}, and there are {by_rows:,}: rows were lost or "
+                    "changed; fetch or count it again"
                 )
     if not len(result):
         raise CorpusError(f"{name}: no pretokens in it; give a count file that has some")
-    return result
 
 
 @contextlib.contextmanager
@@ -328,14 +391,35 @@ def _parquet_rows(file: IO[bytes], name: str) -> Iterator[Rows]:
                 if values.null_count:
                     at = row + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
                     raise CorpusError(f"{name}: row {at}: {column} is null")
-            array = pretokens.cast(arrow.large_binary())
-            _, offsets_buffer, data_buffer = array.buffers()
-            offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
-            data = np.frombuffer(data_buffer if data_buffer is not None else b"", dtype=np.uint8)
-            counts = counted.cast(arrow.int64()).to_numpy(zero_copy_only=False)
+            data, offsets, counts = rows_of_arrow(pretokens, counted)
             _check_rows(name, "row", row, offsets, counts)
-            yield data[offsets[0] : offsets[-1]], offsets - offsets[0], counts
+            yield data, offsets, counts
             row += len(counts)
+
+
+def rows_of_arrow(pretokens: Any, counts: Any) -> Rows:
+    """Arrow arrays of pretokens and of their counts, without nulls, as ours."""
+    arrow, _ = _arrow("count file")
+    array = pretokens.cast(arrow.large_binary())
+    _, offsets_buffer, data_buffer = array.buffers()
+    offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+    data = np.frombuffer(data_buffer if data_buffer is not None else b"", dtype=np.uint8)
+    numbers = counts.cast(arrow.int64()).to_numpy(zero_copy_only=False)
+    return data[offsets[0] : offsets[-1]], offsets - offsets[0], numbers
+
+
+def arrow_of_counts(counts: Counts | CountsOnDisk, most_rows: int, most_bytes: int) -> Iterator[tuple[Any, Any]]:
+    """Counts as Arrow arrays, (pretokens: binary, counts: int64), piece by piece.
+
+    Args:
+        counts: The counts.
+        most_rows: In a piece.
+        most_bytes: Of pretokens in a piece; a longer pretoken is a piece of its own.
+    """
+    arrow, _ = _arrow("count file")
+    for data, offsets, numbers in _groups(counts.rows(), most_rows, most_bytes):
+        buffers = [None, arrow.py_buffer(offsets.astype(np.int32)), arrow.py_buffer(data)]
+        yield arrow.Array.from_buffers(arrow.binary(), len(numbers), buffers), arrow.array(numbers)
 
 
 def _check_rows(
@@ -409,7 +493,7 @@ def _as_rows(pretokens: list[bytes], counts: list[int]) -> Rows:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def write_counts(counts: Counts, path: str | os.PathLike[str], *, force: bool = False) -> None:
+def write_counts(counts: Counts | CountsOnDisk, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Write a count file, all or nothing. Equal counts give equal bytes (of Parquet: with one version of pyarrow).
 
     Args:
@@ -449,7 +533,7 @@ def check_output(path: str | os.PathLike[str], *, force: bool = False) -> Litera
     raise OutputError(f"{os.fspath(path)}: a count file is .parquet or .tsv; end its name in one of them")
 
 
-def _write_parquet(counts: Counts, file: IO[bytes], name: str) -> None:
+def _write_parquet(counts: Counts | CountsOnDisk, file: IO[bytes], name: str) -> None:
     arrow, parquet = _arrow(name)
     schema = arrow.schema(
         [arrow.field("pretoken", arrow.binary(), nullable=False), arrow.field("count", arrow.int64(), nullable=False)],
@@ -457,40 +541,65 @@ def _write_parquet(counts: Counts, file: IO[bytes], name: str) -> None:
     )
     # No dictionary: no pretoken comes twice. Sorted strings share beginnings, which Zstandard finds.
     with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=False) as writer:
+        for pretokens, numbers in arrow_of_counts(counts, _ROWS, _GROUP_BYTES):
+            writer.write_batch(arrow.RecordBatch.from_arrays([pretokens, numbers], schema=schema))
+
+
+def _groups(pieces: Iterable[Rows], most_rows: int, most_bytes: int) -> Iterator[Rows]:
+    """The same rows in groups of which the size depends on nothing but the rows."""
+    waiting: list[Rows] = []
+    rows = size = 0
+    for data, offsets, counts in pieces:
         first = 0
         while first < len(counts):
-            offsets = counts.offsets
-            fits = int(np.searchsorted(offsets, offsets[first] + _GROUP_BYTES, side="right")) - 1
-            last = min(max(first + 1, fits), first + _ROWS, len(counts))
+            # Up to what the group still takes; a pretoken that is too long for any has one to itself.
+            fits = int(np.searchsorted(offsets, offsets[first] + most_bytes - size, side="right")) - 1
+            last = min(fits, first + most_rows - rows, len(counts))
+            if last <= first:
+                if waiting:
+                    yield _joined(waiting)
+                    waiting, rows, size = [], 0, 0
+                    continue
+                last = first + 1
             begin, end = int(offsets[first]), int(offsets[last])
-            pretokens = arrow.Array.from_buffers(
-                arrow.binary(),
-                last - first,
-                [
-                    None,
-                    arrow.py_buffer((offsets[first : last + 1] - begin).astype(np.int32)),
-                    arrow.py_buffer(counts.data[begin:end]),
-                ],
-            )
-            numbers = arrow.array(counts.counts[first:last])
-            writer.write_batch(arrow.RecordBatch.from_arrays([pretokens, numbers], schema=schema))
+            waiting.append((data[begin:end], offsets[first : last + 1] - begin, counts[first:last]))
+            rows += last - first
+            size += end - begin
             first = last
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(pieces: list[Rows]) -> Rows:
+    sizes = np.cumsum([0, *(len(data) for data, _, _ in pieces)])
+    starts = [offsets[:-1] + before for (_, offsets, _), before in zip(pieces, sizes[:-1].tolist(), strict=True)]
+    return (
+        np.concatenate([data for data, _, _ in pieces]),
+        np.concatenate([*starts, sizes[-1:]]),
+        np.concatenate([counts for _, _, counts in pieces]),
+    )
 
 
 _ESCAPED = {b"\t": b"\\t", b"\n": b"\\n", b"\r": b"\\r", b"\\": b"\\\\", b"\0": b"\\x00"}
 _TO_ESCAPE = re.compile(rb"[\t\n\r\\\x00]")
 
 
-def write_tsv(counts: Counts, file: IO[bytes]) -> None:
+def write_tsv(counts: Counts | CountsOnDisk, file: IO[bytes]) -> None:
     """Write counts as TSV into an open file."""
     file.write(_TSV_HEAD + manifest_json(counts).encode() + b"\n")
-    lines: list[bytes] = []
-    for pretoken, count in counts.items():
-        lines.append(b"%b\t%d\n" % (_escaped(pretoken), count))
-        if len(lines) == 1 << 14:
-            file.write(b"".join(lines))
-            lines.clear()
-    file.write(b"".join(lines))
+    for data, offsets, numbers in counts.rows():
+        for first in range(0, len(numbers), _LINES):
+            edges = offsets[first : first + _LINES + 1].tolist()
+            text = data[edges[0] : edges[-1]].tobytes()
+            begins = [edge - edges[0] for edge in edges]
+            file.write(
+                b"".join(
+                    b"%b\t%d\n" % (_escaped(text[begin:end]), count)
+                    for begin, end, count in zip(
+                        begins, begins[1:], numbers[first : first + _LINES].tolist(), strict=False
+                    )
+                )
+            )
 
 
 def _escaped(pretoken: bytes) -> bytes:

@@ -17,18 +17,30 @@ from __future__ import annotations
 import builtins
 import hashlib
 import os
+import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from bbpe._count import PADDING, PretokenCounter, SpecialStrings, lines_not_inert, plan, sorted_counts
+from bbpe._count import (
+    PADDING,
+    PretokenCounter,
+    SpecialStrings,
+    count_characters_of,
+    lines_not_inert,
+    plan,
+    sorted_counts,
+    sorted_rows,
+)
 from bbpe.corpus import (
     BLOCK_BYTES,
     REPORT_SECONDS,
@@ -44,27 +56,43 @@ from bbpe.corpus import (
     open_corpus,
 )
 from bbpe.errors import CorpusError, TrainingError, VocabularyError
+from bbpe.forecast import Forecaster
+from bbpe.memory import Budget, at_most_resident, megabytes, resident_bytes
 from bbpe.normalizer import normalize
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
+from bbpe.runs import BLOCK_BYTES as RUN_BLOCK_BYTES
+from bbpe.runs import BLOCK_ROWS, Rows, Run, RunFolder, merged_rows, temporary_folder
 
 __all__ = [
     "LONG_PRETOKEN_BYTES",
     "CountState",
+    "Counted",
     "Counts",
+    "CountsOnDisk",
     "Keeper",
     "LongPretokens",
+    "Part",
+    "Spill",
     "StreamState",
+    "Tally",
     "Weight",
     "add_up",
+    "added_rows",
     "check_same",
     "collected",
+    "count_in_runs",
+    "count_parts",
     "count_pretokens",
+    "merged_counts",
+    "sums_of",
     "without_pretokens",
+    "write_counted",
 ]
 
 LONG_PRETOKEN_BYTES = 1000
 """A longer pretoken is no word and no clause: 300 Chinese characters without punctuation, a line of DNA or base64."""
 
+_SUMS = ("bytes", "characters", "invalid_bytes", "pretokens")  # of all occurrences
 _PADDING = bytes(PADDING)
 _SHORTEST_CAP = 4  # bytes in the longest character: a piece of a pretoken holds at least one
 _BUCKETS = 4  # parts a thread sorts: smaller ones stay in its cache, and the last to finish is not much later
@@ -107,6 +135,28 @@ class LongPretokens:
     example: str
 
 
+def _long_pretokens(pieces: Iterable[Rows], power: int) -> LongPretokens | None:
+    distinct = pretokens = size = longest = 0
+    example = b""
+    for data, offsets, counts in pieces:
+        lengths = np.diff(offsets)
+        (which,) = np.nonzero(lengths > LONG_PRETOKEN_BYTES)
+        if not len(which):
+            continue
+        distinct += len(which)
+        pretokens += int(counts[which].sum())
+        size += int(np.dot(counts[which], lengths[which]))
+        at = int(which[np.argmax(lengths[which])])
+        if lengths[at] > longest:
+            longest = int(lengths[at])
+            example = data[offsets[at] : offsets[at] + min(longest, 80)].tobytes()
+    if not distinct:
+        return None
+    return LongPretokens(
+        distinct, pretokens >> power, size >> power, longest, example.decode("utf-8", "backslashreplace")[:20]
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Counts:
     """How often each distinct pretoken occurs in a corpus, and what the corpus was.
@@ -133,6 +183,8 @@ class Counts:
         power: ``counts`` are in units of 2**``power``, and so are the sums ``bytes``, ``characters``,
             ``invalid_bytes`` and ``pretokens``: weights are exact that way. 0 without weights.
         weights: How sources were weighted; empty when none was.
+        min_pretoken_count: Pretokens that occurred less often, in all of the corpus or in a part that was counted apart,
+            have been left out; the sums are of those that are left. 1: all are there.
     """
 
     data: npt.NDArray[np.uint8]
@@ -152,6 +204,7 @@ class Counts:
     samples: tuple[Sample, ...] = ()
     power: int = 0
     weights: tuple[Weight, ...] = ()
+    min_pretoken_count: int = 1
 
     @classmethod
     def from_items(
@@ -191,6 +244,16 @@ class Counts:
         for index, count in enumerate(self.counts.tolist()):
             yield data[offsets[index] : offsets[index + 1]], count
 
+    @property
+    def about(self) -> Counts:
+        """These counts; :class:`CountsOnDisk` has what they are without pretokens under this name."""
+        return self
+
+    def rows(self) -> Iterator[Rows]:
+        """All distinct pretokens at once: what :class:`CountsOnDisk` gives in pieces."""
+        if len(self):
+            yield self.data, self.offsets, self.counts
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Counts):
             return NotImplemented
@@ -215,19 +278,7 @@ class Counts:
 
     def long_pretokens(self) -> LongPretokens | None:
         """What is known of the pretokens longer than ``LONG_PRETOKEN_BYTES``; None where there are none."""
-        lengths = np.diff(self.offsets)
-        (which,) = np.nonzero(lengths > LONG_PRETOKEN_BYTES)
-        if not len(which):
-            return None
-        longest = int(which[np.argmax(lengths[which])])
-        begin, end = int(self.offsets[longest]), int(self.offsets[longest + 1])
-        return LongPretokens(
-            distinct=len(which),
-            pretokens=int(self.counts[which].sum()) >> self.power,
-            bytes=int(np.dot(self.counts[which], lengths[which])) >> self.power,
-            longest=end - begin,
-            example=self.data[begin : min(end, begin + 80)].tobytes().decode("utf-8", "backslashreplace")[:20],
-        )
+        return _long_pretokens(self.rows(), self.power)
 
     def without_rare(self, least: int) -> Counts:
         """These counts without the pretokens that occur less often than ``least`` times; with 1 all stay.
@@ -237,16 +288,17 @@ class Counts:
         """
         if least <= 1:
             return self
+        about = replace(self, min_pretoken_count=max(least, self.min_pretoken_count))
         kept = self.counts >= least << self.power
         if kept.all():
-            return self
+            return about
         counter = PretokenCounter()
         lengths = np.diff(self.offsets)
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[kept])])
         data = self.data[np.repeat(kept, lengths)]
         counter.add(data, offsets, self.counts[kept])
         del data, offsets
-        return _collected([counter], 1, self)
+        return _collected([counter], 1, about)
 
     def __repr__(self) -> str:
         return (
@@ -270,6 +322,7 @@ class Counts:
             self.samples,
             self.power,
             self.weights,
+            self.min_pretoken_count,
         )
 
 
@@ -284,35 +337,210 @@ def add_up(parts: Iterable[tuple[Counts, int]], *, power: int = 0, weights: tupl
     Raises:
         TrainingError: They were not made in the same way, or the sums do not fit 64 bits.
     """
-    first: Counts | None = None
+    facts: Counts | None = None
     counter = PretokenCounter()
-    documents = cut = total = 0
-    sources: list[Source] = []
-    samples: list[Sample] = []
     for counts, multiplier in parts:
-        if first is None:
-            first = replace(counts, data=_NO_DATA, offsets=_NO_OFFSETS, counts=_NO_COUNTS)
-        check_same(first, counts)
-        total += counts.bytes * multiplier
-        if total >= 2**63:
-            raise TrainingError(f"the counts stand for {total:,} bytes, more than 64 bits can count; scale them down")
+        facts = _with(facts, counts, multiplier)
         counter.add(counts.data, counts.offsets, counts.counts if multiplier == 1 else counts.counts * multiplier)
-        documents += counts.documents
-        cut += counts.pretokens_cut
-        sources += counts.sources
-        samples += counts.samples
-    if first is None:
+    if facts is None:
         raise ValueError("no counts to add up")
-    about = replace(
-        first,
-        documents=documents,
-        pretokens_cut=cut,
-        sources=tuple(sources),
-        samples=tuple(samples),
-        power=power,
-        weights=weights,
+    return _collected([counter], 1, replace(facts, power=power, weights=weights))
+
+
+def sums_of(parts: Iterable[tuple[Counts, int]], *, power: int = 0, weights: tuple[Weight, ...] = ()) -> Counts:
+    """What :func:`add_up` would say, without the pretokens; arguments and errors are the same."""
+    facts: Counts | None = None
+    for counts, multiplier in parts:
+        facts = _with(facts, counts, multiplier)
+    if facts is None:
+        raise ValueError("no counts to add up")
+    return replace(facts, power=power, weights=weights)
+
+
+def _with(facts: Counts | None, counts: Counts, multiplier: int) -> Counts:
+    """What is said of some counts, if any, and of others together; without the pretokens of either."""
+    if facts is None:
+        facts = replace(
+            without_pretokens(counts.pattern),
+            special_tokens=counts.special_tokens,
+            normalizer=counts.normalizer,
+            max_pretoken_bytes=counts.max_pretoken_bytes,
+            power=counts.power,
+        )
+    check_same(facts, counts)
+    sums: dict[str, Any] = {name: getattr(facts, name) + multiplier * getattr(counts, name) for name in _SUMS}
+    if sums["bytes"] >= 2**63:
+        raise TrainingError(
+            f"the counts stand for {sums['bytes']:,} bytes, more than 64 bits can count; scale them down"
+        )
+    return replace(
+        facts,
+        **sums,
+        documents=facts.documents + counts.documents,
+        pretokens_cut=facts.pretokens_cut + counts.pretokens_cut,
+        sources=facts.sources + counts.sources,
+        samples=facts.samples + counts.samples,
+        min_pretoken_count=max(facts.min_pretoken_count, counts.min_pretoken_count),
     )
-    return _collected([counter], 1, about)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """What would be left of counts without their rarer pretokens, for every limit there could be.
+
+    Attributes:
+        distinct: Distinct pretokens that occur at least *k* times, by *k* from 0 to 2**16: int64.
+        size: Bytes of them, each once.
+        characters: Characters of them, each once; an invalid byte may be none.
+    """
+
+    distinct: npt.NDArray[np.int64]
+    size: npt.NDArray[np.int64]
+    characters: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, pieces: Iterable[Rows], power: int) -> Tally:
+        """Read counts in units of 2**``power`` and tally them."""
+        sums = np.zeros((3, _TALLIED + 1), np.int64)
+        for data, offsets, counts in pieces:
+            times = np.minimum(counts >> power, _TALLIED)
+            begins = np.add.reduceat((data & 0xC0) != 0x80, offsets[:-1], dtype=np.int64)
+            for sum, weights in zip(sums, (None, np.diff(offsets), begins), strict=True):
+                sum += np.bincount(times, weights, _TALLIED + 1).astype(np.int64)  # exact: a piece is below 2**53
+        return cls(*np.ascontiguousarray(sums[:, ::-1].cumsum(axis=1)[:, ::-1]))
+
+
+_TALLIED = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CountsOnDisk:
+    """Counts of which only a piece is in memory at a time.
+
+    Attributes:
+        about: What they are, and their sums; without the pretokens.
+        run: The pretokens.
+    """
+
+    about: Counts
+    run: Run
+
+    def __len__(self) -> int:
+        """How many distinct pretokens there are."""
+        return self.run.distinct
+
+    def rows(self) -> Iterator[Rows]:
+        """All distinct pretokens in pieces, in byte order."""
+        return self.run.rows()
+
+    def long_pretokens(self) -> LongPretokens | None:
+        """As :meth:`Counts.long_pretokens`."""
+        return _long_pretokens(self.rows(), self.about.power)
+
+    def tally(self) -> Tally:
+        """How many pretokens are how frequent."""
+        return Tally.of(self.rows(), self.about.power)
+
+    def load(self, least: int = 1, *, memory: int | None = None) -> Counts:
+        """Take them into memory, without those that occur less often than ``least`` times: see ``Counts.without_rare``.
+
+        Raises:
+            TrainingError: They do not fit in ``memory``, as bytes that the process may have.
+        """
+        about, power = self.about, self.about.power
+        if least <= 1:
+            distinct, size = self.run.distinct, self.run.size
+        else:
+            distinct = size = 0
+            for _, offsets, counts in self.rows():
+                kept = counts >= least << power
+                distinct += int(np.count_nonzero(kept))
+                size += int(np.diff(offsets)[kept].sum())
+        if memory is not None:
+            needed = (resident_bytes() or 0) + 16 * distinct + size + 4 * RUN_BLOCK_BYTES
+            if needed > memory:
+                raise TrainingError(
+                    f"memory is {megabytes(memory)}, and {distinct:,} distinct pretokens need {megabytes(needed)} to be "
+                    "held at once; write them to a count file (bbpe pretokens), or leave out rare ones (min_pretoken_count)"
+                )
+        all_data, all_offsets = np.empty(size, np.uint8), np.zeros(distinct + 1, np.int64)
+        all_counts = np.empty(distinct, np.int64)
+        first = begin = characters = invalid = pretokens = total = 0
+        for data, offsets, counts in self.rows():
+            if least > 1:
+                kept = counts >= least << power
+                lengths = np.diff(offsets)
+                data, counts = data[np.repeat(kept, lengths)], counts[kept]
+                offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[kept])])
+                some, broken = count_characters_of(data, offsets, counts)
+                characters += some
+                invalid += broken
+                pretokens += int(counts.sum())
+                total += int(np.dot(counts, lengths[kept]))
+            last, end = first + len(counts), begin + len(data)
+            all_data[begin:end], all_counts[first:last] = data, counts
+            all_offsets[first + 1 : last + 1] = offsets[1:] + begin
+            first, begin = last, end
+        for array in (all_data, all_offsets, all_counts):
+            array.setflags(write=False)
+        whole = replace(
+            about,
+            data=all_data,
+            offsets=all_offsets,
+            counts=all_counts,
+            min_pretoken_count=max(least, about.min_pretoken_count),
+        )
+        if least <= 1:
+            return whole
+        return replace(whole, bytes=total, characters=characters, invalid_bytes=invalid, pretokens=pretokens)
+
+
+def merged_counts(
+    about: Counts,
+    runs: Sequence[tuple[Run, int]],
+    folder: RunFolder,
+    budget: Budget | None,
+    progress: Callable[[Progress], None] | None = None,
+) -> CountsOnDisk:
+    """Runs as one, in a folder for runs.
+
+    Args:
+        about: What the counts are, and their sums.
+        runs: At least one, each with what its counts are to be multiplied by. Those in the folder are gone afterwards.
+        folder: Where the result is written, if that has to be.
+        budget: What memory there is; None: no limit.
+        progress: Called now and then with the pretokens of runs that have been added up, in phase ``"adding up"``.
+    """
+    if len(runs) == 1 and runs[0][1] == 1:
+        return CountsOnDisk(about, runs[0][0])
+    return CountsOnDisk(about, folder.write(added_rows(runs, folder, budget, progress), dict))
+
+
+def added_rows(
+    runs: Sequence[tuple[Run, int]],
+    folder: RunFolder,
+    budget: Budget | None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Iterator[Rows]:
+    """The pretokens of runs, added up: the arguments are those of :func:`merged_counts`."""
+    done = 0
+    due = 0.0
+
+    def advanced(rows: int) -> None:
+        nonlocal done, due
+        done += rows
+        if progress is not None and time.monotonic() >= due:
+            due = time.monotonic() + REPORT_SECONDS
+            progress(Progress("adding up", done, max(done, total), "pretokens"))
+
+    total = sum(run.distinct for run, _ in runs)
+    runs = folder.few(runs, None if budget is None else budget.room(), advanced)
+    total = done + sum(run.distinct for run, _ in runs)  # where there are several passes it is known only now
+    yield from merged_rows(runs, advanced)
+    if progress is not None:
+        progress(Progress("adding up", done, done, "pretokens"))
+    for run, _ in runs:
+        folder.forget(run)
 
 
 def check_same(one: Counts, other: Counts, where: str = "") -> None:
@@ -348,13 +576,15 @@ def count_pretokens(
     strict: bool = False,
     sample: int | None = None,
     sample_seed: int = 0,
-    keeper: Keeper | None = None,
+    memory: int | None = None,
+    spill_folder: str | os.PathLike[str] | None = None,
 ) -> Counts:
     """Count the pretokens of a corpus.
 
     Memory follows the distinct pretokens and not the corpus: at its peak about 90 bytes and its own length for each
     (30 MB of Chinese, 924 k distinct: 110 MB), and 4 MB a thread. A pattern that runs on ``regex`` instead of an
-    automaton needs one whole document at a time, too.
+    automaton needs one whole document at a time, too. With a limit what does not fit goes to disk, and only the result
+    has to fit: 16 bytes and its own length for each distinct pretoken. (``Mixture.count_on_disk`` needs not even that.)
 
     Args:
         source: What to read: see :func:`bbpe.corpus.open_corpus`.
@@ -372,47 +602,142 @@ def count_pretokens(
         sample: Count only a sample of the documents, of at most so many bytes of text; of files only, which are read
             twice. See :class:`bbpe.corpus.Sample`.
         sample_seed: What decides which documents are in the sample.
-        keeper: Where a count is kept now and then, so that it goes on after the death of its process; for files.
+        memory: Bytes that the whole process may have, Python included; None: no limit. The result is the same.
+        spill_folder: Where to make a folder for what does not fit, which is gone afterwards; None: where the system
+            keeps temporary files.
 
     Returns:
         The counts.
 
     Raises:
         CorpusError: Something cannot be read, or there is no text in it.
+        OutputError: What does not fit in memory cannot be written.
         PatternError: The pattern is unknown, does not compile, or matches the empty string.
-        TrainingError: An option out of range.
+        TrainingError: An option out of range; too little memory.
         VocabularyError: An empty or repeated special token.
     """
-    job = _Job.checked(pattern, special_tokens, normalizer, max_pretoken_bytes)
-    if threads is None:
-        threads = os.cpu_count() or 1
-    elif threads < 1:
-        raise TrainingError(f"threads is {threads}; it must be at least 1")
-    if sample is not None and sample < 1:
-        raise TrainingError(f"sample is {sample}; it must be at least 1 byte")
-    if not 0 <= sample_seed < 2**64:
-        raise TrainingError(f"sample_seed is {sample_seed}; it must be from 0 to 2**64 - 1")
-    if isinstance(source, Iterator):
-        source = list(source) if sample is not None else source  # paths, which are opened twice
+    counting = _Counting.checked(
+        source,
+        pattern=pattern,
+        special_tokens=special_tokens,
+        normalizer=normalizer,
+        max_pretoken_bytes=max_pretoken_bytes,
+        threads=threads,
+        progress=progress,
+        text_field=text_field,
+        lines=lines,
+        strict=strict,
+        sample=sample,
+        sample_seed=sample_seed,
+    )
+    if memory is None:
+        return counting.in_memory()
+    budget = Budget(memory, counting.threads)
+    with temporary_folder(Path(tempfile.gettempdir() if spill_folder is None else spill_folder)) as folder:
+        about, runs = counting.in_runs(Spill(folder), budget)
+        return merged_counts(about, [(run, 1) for run in runs], folder, budget).load(memory=memory)
 
-    def opened() -> Corpus:
-        return open_corpus(source, text_field=text_field, lines=lines, strict=strict, block_bytes=BLOCK_BYTES)
 
-    corpus = opened()
-    if keeper is not None and (not corpus.files or "-" in corpus.files):
-        raise TrainingError(f"{corpus.name}: only a count of files can be resumed; name files")
-    before = keeper.load() if keeper is not None else None
-    if sample is None:
-        return _count(corpus, job, threads, progress, BLOCK_BYTES, keeper=keeper, before=before)
-    drawn = before.sample if before is not None else None
-    if drawn is None:
-        drawn = draw_sample(corpus, sample, sample_seed, progress=progress)
-        corpus = opened()
-        if keeper is not None:
-            keeper.save(CountState((_NOTHING_READ,) * len(corpus.streams), 0, drawn), None)
-    for number, stream in enumerate(corpus.streams):
-        stream.keep(drawn, number)
-    return _count(corpus, job, threads, progress, BLOCK_BYTES, sample=drawn, keeper=keeper, before=before)
+def count_in_runs(
+    source: SourceLike, keeper: Keeper, budget: Budget | None, **options: Any
+) -> tuple[Counts, list[Run]]:
+    """Count the pretokens of a corpus into runs.
+
+    Args:
+        source: As for :func:`count_pretokens`.
+        keeper: Where runs are kept: for this count alone, or so that it goes on after the death of its process.
+        budget: What memory there is; None: no limit.
+        options: As for :func:`count_pretokens`.
+
+    Returns:
+        What the counts are, without pretokens, and the runs, of which the same pretoken may be in several.
+    """
+    return _Counting.checked(source, **options).in_runs(keeper, budget)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """The arguments of :func:`count_pretokens`, checked."""
+
+    source: SourceLike
+    job: _Job
+    threads: int
+    progress: Callable[[Progress], None] | None
+    reading: Mapping[str, Any]
+    sample: int | None
+    sample_seed: int
+
+    @classmethod
+    def checked(
+        cls,
+        source: SourceLike,
+        *,
+        pattern: str | Sequence[str] | Pattern,
+        special_tokens: Sequence[str],
+        normalizer: str | None,
+        max_pretoken_bytes: int | None,
+        threads: int | None,
+        progress: Callable[[Progress], None] | None,
+        text_field: str,
+        lines: bool,
+        strict: bool,
+        sample: int | None,
+        sample_seed: int,
+    ) -> _Counting:
+        job = _Job.checked(pattern, special_tokens, normalizer, max_pretoken_bytes)
+        if threads is None:
+            threads = os.cpu_count() or 1
+        elif threads < 1:
+            raise TrainingError(f"threads is {threads}; it must be at least 1")
+        if sample is not None and sample < 1:
+            raise TrainingError(f"sample is {sample}; it must be at least 1 byte")
+        if not 0 <= sample_seed < 2**64:
+            raise TrainingError(f"sample_seed is {sample_seed}; it must be from 0 to 2**64 - 1")
+        if isinstance(source, Iterator):
+            source = list(source) if sample is not None else source  # paths, which are opened twice
+        reading = {"text_field": text_field, "lines": lines, "strict": strict}
+        return cls(source, job, threads, progress, reading, sample, sample_seed)
+
+    def opened(self) -> Corpus:
+        return open_corpus(self.source, **self.reading, block_bytes=BLOCK_BYTES)
+
+    def in_memory(self) -> Counts:
+        corpus = self.opened()
+        drawn = None
+        if self.sample is not None:
+            drawn = draw_sample(corpus, self.sample, self.sample_seed, progress=self.progress)
+            corpus = self.opened()
+        return _count(_sampled(corpus, drawn), self.job, self.threads, self.progress, BLOCK_BYTES, sample=drawn)
+
+    def in_runs(self, keeper: Keeper, budget: Budget | None) -> tuple[Counts, list[Run]]:
+        corpus = self.opened()
+        if keeper.lasting and (not corpus.files or "-" in corpus.files):
+            raise TrainingError(f"{corpus.name}: only a count of files can be resumed; name files")
+        before = keeper.load()
+        drawn = before.sample if before is not None else None
+        if self.sample is not None and drawn is None:
+            drawn = draw_sample(corpus, self.sample, self.sample_seed, progress=self.progress)
+            corpus = self.opened()
+            if keeper.lasting:
+                keeper.save(CountState((_NOTHING_READ,) * len(corpus.streams), 0, drawn), None)
+        return _count_in_runs(
+            _sampled(corpus, drawn),
+            self.job,
+            self.threads,
+            self.progress,
+            BLOCK_BYTES,
+            keeper,
+            budget,
+            sample=drawn,
+            before=before,
+        )
+
+
+def _sampled(corpus: Corpus, sample: Sample | None) -> Corpus:
+    if sample is not None:
+        for number, stream in enumerate(corpus.streams):
+            stream.keep(sample, number)
+    return corpus
 
 
 def _count(
@@ -423,19 +748,39 @@ def _count(
     chunk_bytes: int,
     *,
     sample: Sample | None = None,
-    keeper: Keeper | None = None,
-    before: CountState | None = None,
 ) -> Counts:
     """Count an open corpus in chunks of at least ``chunk_bytes`` (tests make them tiny)."""
     report = Reporter(corpus, "counting", progress)
     cutters = [_Cutter(stream, job, chunk_bytes) for stream in corpus.streams]
-    about = Counts(
-        *_no_arrays(),
-        pattern=job.pretokenizer.pattern,
-        special_tokens=job.special_tokens,
-        normalizer=job.normalizer,
-        max_pretoken_bytes=job.max_pretoken_bytes,
-    )
+    watch = _Watch(corpus, threads, report, None)
+    try:
+        counters = _count_a_while(job, _feed(corpus, cutters, threads), threads, report, watch)
+    finally:
+        corpus.close()
+    report.now()
+    result = _collected(counters, threads, _about(corpus, job, cutters, sample))
+    if not any(cutter.text_bytes for cutter in cutters):
+        raise corpus.empty_error()
+    return result
+
+
+def _count_in_runs(
+    corpus: Corpus,
+    job: _Job,
+    threads: int,
+    progress: Callable[[Progress], None] | None,
+    chunk_bytes: int,
+    keeper: Keeper,
+    budget: Budget | None,
+    *,
+    sample: Sample | None = None,
+    before: CountState | None = None,
+) -> tuple[Counts, list[Run]]:
+    """The same in rounds, each of which ends when its memory is full or it is time to keep what was counted: it is
+    written as a run of its own, and counting begins with empty tables again."""
+    report = Reporter(corpus, "counting", progress)
+    most = None if budget is None else budget.text
+    cutters = [_Cutter(stream, job, chunk_bytes, most) for stream in corpus.streams]
     parts = 0  # counted before and kept
     try:
         if before is not None:
@@ -443,53 +788,122 @@ def _count(
             for cutter, state in zip(cutters, before.streams, strict=True):
                 cutter.go_on_from(state)
                 report.now_and_then()
-        if not corpus.files and threads > 1:
-            # An iterable is the caller's code: it is asked for documents in the caller's thread only.
-            counters = _count_in_threads(job, _Fed(cutters[0], threads + 1), threads, report)
-        else:
-            feed = _Files(cutters, None if keeper is None else keeper.seconds)
-            counters = _count_a_while(job, feed, threads, report)
-            while keeper is not None:
-                # What was counted since is kept as a part of its own, and counting begins with empty tables again.
-                part = _collected(counters, threads, about)
-                counters = []
-                states = tuple(cutter.state() for cutter in cutters)
-                parts += 1
-                keeper.save(CountState(states, parts, sample), part)
-                del part
-                if feed.ended:
-                    break
-                counters = _count_a_while(job, feed, threads, report)
+        feed = _feed(corpus, cutters, threads, keeper.seconds)
+        watch = _Watch(corpus, threads, report, budget)
+        while True:
+            counters = _count_a_while(job, feed, threads, report, watch)
+            watch.leave(counters)
+            states = tuple(cutter.state() for cutter in cutters)
+            parts += 1
+            keeper.save(CountState(states, parts, sample), Counted(counters, threads))
+            del counters
+            if feed.ended:
+                break
     finally:
         corpus.close()
     report.now()
-    about = replace(
-        about,
+    if not any(cutter.text_bytes for cutter in cutters):
+        raise corpus.empty_error()
+    # Which runs there are depends on memory and on when the process died; their sum does not.
+    runs = keeper.runs(parts)
+    sums = {name: sum(run.about[name] for run in runs) for name in (*_SUMS, "pretokens_cut")}
+    return replace(_about(corpus, job, cutters, sample), **sums), runs
+
+
+def _feed(corpus: Corpus, cutters: list[_Cutter], threads: int, seconds: float | None = None) -> _Files | _Fed:
+    if not corpus.files and threads > 1:
+        # An iterable is the caller's code: it is asked for documents in the caller's thread only.
+        return _Fed(cutters[0], threads + 1)
+    return _Files(cutters, seconds)
+
+
+def _about(corpus: Corpus, job: _Job, cutters: list[_Cutter], sample: Sample | None) -> Counts:
+    """What the counts are, without pretokens and sums."""
+    return replace(
+        job.about(),
         documents=sum(cutter.documents for cutter in cutters),
         sources=corpus.sources,
         samples=() if sample is None else (sample,),
     )
-    if keeper is None:
-        result = _collected(counters, threads, about)
-    else:
-        # Which parts there are depends on when the process died; their sum does not.
-        added = add_up((keeper.part(number), 1) for number in range(1, parts + 1))
-        result = replace(added, documents=about.documents, sources=about.sources, samples=about.samples)
-    if not any(cutter.text_bytes for cutter in cutters):
-        raise corpus.empty_error()
-    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of a count: see :func:`count_parts`.
+
+    Attributes:
+        counts: The pretokens; the documents that ended and the files that were read to their ends in this part.
+        text_bytes: Bytes of text that were read for it, special tokens included.
+    """
+
+    counts: Counts
+    text_bytes: int
+
+
+def count_parts(
+    streams: Iterable[Stream],
+    *,
+    pattern: str | Sequence[str] | Pattern,
+    special_tokens: Sequence[str] = (),
+    normalizer: str | None = None,
+    max_pretoken_bytes: int | None = None,
+    most_bytes: int,
+) -> Iterator[Part]:
+    """Count streams one after another, in one thread, and hand on what was counted when it has grown too large.
+
+    All parts together (:func:`add_up`) are what :func:`count_pretokens` makes of the same documents.
+
+    Args:
+        streams: What to read.
+        pattern: As for ``count_pretokens``; and so are the next three.
+        special_tokens: See there.
+        normalizer: See there.
+        max_pretoken_bytes: See there.
+        most_bytes: Memory of the table of distinct pretokens at which a part ends. Putting it in order takes as much
+            again, and half of it.
+
+    Yields:
+        At least one part.
+
+    Raises:
+        CorpusError: Something cannot be read.
+        PatternError: As ``count_pretokens``, and so are the rest.
+        TrainingError: See there.
+        VocabularyError: See there.
+    """
+    job = _Job.checked(pattern, special_tokens, normalizer, max_pretoken_bytes)
+    counter = PretokenCounter(max_pretoken_bytes)
+    documents = text_bytes = 0  # before the stream at hand, and handed on: those of earlier parts are subtracted
+    sources: list[Source] = []
+
+    def part(cutter: _Cutter | None) -> Part:
+        about = replace(job.about(), documents=documents + (cutter.documents if cutter else 0), sources=tuple(sources))
+        return Part(_collected([counter], 1, about), text_bytes + (cutter.text_bytes if cutter else 0))
+
+    for stream in streams:
+        cutter = _Cutter(stream, job, BLOCK_BYTES)
+        try:
+            while (chunk := cutter.take()) is not None:
+                job.count(counter, chunk)
+                if counter.memory > most_bytes:
+                    yield part(cutter)
+                    counter = PretokenCounter(max_pretoken_bytes)
+                    documents, text_bytes = -cutter.documents, -cutter.text_bytes
+                    sources.clear()
+        finally:
+            stream.close()
+        documents += cutter.documents
+        text_bytes += cutter.text_bytes
+        if stream.source is not None:
+            sources.append(stream.source)
+    yield part(None)
 
 
 def _collected(counters: list[PretokenCounter], threads: int, about: Counts) -> Counts:
     """Add up the counters; the fields of ``about`` that do not follow from them are kept."""
     cut = sum(counter.cut for counter in counters)
-    if threads == 1:
-        data, offsets, counts, characters, invalid = sorted_counts(counters, _map_here, _BUCKETS)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            data, offsets, counts, characters, invalid = sorted_counts(
-                counters, lambda function, numbers: list(pool.map(function, numbers)), _BUCKETS * threads
-            )
+    with _mapping(threads) as map_parallel:
+        data, offsets, counts, characters, invalid = sorted_counts(counters, map_parallel, _BUCKETS * threads)
     for array in (data, offsets, counts):
         array.setflags(write=False)
     return replace(
@@ -520,9 +934,19 @@ def without_pretokens(pattern: Pattern) -> Counts:
     return Counts(*_no_arrays(), pattern=pattern)
 
 
-def _map_here(function: Callable[[int], None], numbers: range) -> None:
-    for number in numbers:
-        function(number)
+@contextmanager
+def _mapping(threads: int) -> Iterator[Callable[[Callable[[int], None], range], object]]:
+    """What calls a function for every number of a range, in so many threads."""
+    if threads == 1:
+
+        def map_here(function: Callable[[int], None], numbers: range) -> None:
+            for number in numbers:
+                function(number)
+
+        yield map_here
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            yield lambda function, numbers: list(pool.map(function, numbers))
 
 
 _NO_DATA = np.empty(0, np.uint8)
@@ -577,20 +1001,79 @@ class CountState:
 
 
 class Keeper(Protocol):
-    """Keeps a count on disk: ``checkpoints.py``."""
+    """Keeps a count on disk: :class:`Spill`, and ``checkpoints.py``."""
 
     @property
-    def seconds(self) -> float:
-        """How long to count between two calls of :meth:`save`."""
+    def lasting(self) -> bool:
+        """Whether it outlives the process."""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long to count between two calls of :meth:`save`; None: until memory is full."""
 
     def load(self) -> CountState | None:
         """Where an earlier process stopped; None where there was none."""
 
-    def save(self, state: CountState, part: Counts | None) -> None:
-        """Keep the part that was counted last, if any, and then that the count stands at ``state``."""
+    def save(self, state: CountState, counted: Counted | None) -> None:
+        """Keep what was counted last, if anything, and then that the count stands at ``state``."""
 
-    def part(self, number: int) -> Counts:
-        """A part that was kept."""
+    def runs(self, parts: int) -> list[Run]:
+        """The parts that were kept."""
+
+
+class Spill:
+    """A ``Keeper`` for the time of one count."""
+
+    lasting = False
+    seconds = None
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._runs: list[Run] = []
+
+    def load(self) -> None:
+        return None
+
+    def save(self, state: CountState, counted: Counted | None) -> None:
+        if counted is not None:
+            self._runs.append(write_counted(counted, self._folder))
+
+    def runs(self, parts: int) -> list[Run]:
+        return self._runs
+
+
+class Counted:
+    """Tables that are full, to be written as a run. What the run is to say of itself is known when it is written."""
+
+    def __init__(self, counters: list[PretokenCounter], threads: int) -> None:
+        self._counters = counters
+        self._threads = threads
+        self._sums = dict.fromkeys((*_SUMS, "pretokens_cut"), 0)
+
+    def rows(self) -> Iterator[Rows]:
+        """All pretokens, in byte order; once, and the tables are empty."""
+        sums = self._sums
+        sums["pretokens_cut"] = sum(counter.cut for counter in self._counters)
+        size = sum(map(len, self._counters))
+        buckets = self._threads * max(_BUCKETS, min(64, size >> 16))
+        with _mapping(self._threads) as map_parallel:
+            for data, offsets, counts, characters, invalid in sorted_rows(
+                self._counters, map_parallel, buckets, self._threads, BLOCK_ROWS, RUN_BLOCK_BYTES
+            ):
+                sums["bytes"] += int(np.dot(counts, np.diff(offsets)))
+                sums["characters"] += characters
+                sums["invalid_bytes"] += invalid
+                sums["pretokens"] += int(counts.sum())
+                yield data, offsets, counts
+
+    def about(self) -> dict[str, int]:
+        """The sums of all that :meth:`rows` gave."""
+        return self._sums
+
+
+def write_counted(counted: Counted, folder: RunFolder) -> Run:
+    """Write tables as a run that lasts no longer than its folder."""
+    return folder.write(counted.rows(), counted.about)
 
 
 # --- what is done with a chunk ----------------------------------------------------------------------------------------
@@ -661,6 +1144,15 @@ class _Job:
             max_pretoken_bytes,
         )
 
+    def about(self) -> Counts:
+        """Counts of nothing, made in this way."""
+        return replace(
+            without_pretokens(self.pretokenizer.pattern),
+            special_tokens=self.special_tokens,
+            normalizer=self.normalizer,
+            max_pretoken_bytes=self.max_pretoken_bytes,
+        )
+
     def count(self, counter: PretokenCounter, chunk: _Chunk) -> None:
         """Count a chunk's pretokens."""
         if self.normalizer is not None:
@@ -719,6 +1211,7 @@ class _Cutter:
         "_chunks",
         "_first_stage",
         "_job",
+        "_most",
         "_rest",
         "_stream",
         "documents",
@@ -726,7 +1219,15 @@ class _Cutter:
         "text_bytes",
     )
 
-    def __init__(self, stream: Stream, job: _Job, chunk_bytes: int) -> None:
+    def __init__(self, stream: Stream, job: _Job, chunk_bytes: int, most: int | None = None) -> None:
+        """
+        Args:
+            stream: What to make chunks of.
+            job: How.
+            chunk_bytes: Of a chunk, at least, where the stream goes on.
+            most: Of a chunk: where no place to cut is found within so many bytes that is an error. None: no limit.
+        """
+        self._most = most
         self.documents = 0
         self.text_bytes = 0
         self.ended = False
@@ -759,6 +1260,11 @@ class _Cutter:
                 size += len(block.data)
                 if block.complete or len(block.starts) > 1 or size >= wanted:
                     break
+            if self._most is not None and size > max(self._most, 2 * self._chunk_bytes):
+                raise CorpusError(
+                    f"{self._stream.name}: {size:,} bytes of text without a place where the pattern certainly cuts: they "
+                    "have to be held at once and do not fit; give more memory (--memory), or take them out"
+                )
             starts, ends = block.starts + shift, block.ends + shift
             starts[0] = 0  # the document that goes on from before; where none does, `shift` is 0
             self.documents += len(starts) if block.complete else len(starts) - 1
@@ -817,6 +1323,7 @@ class _Files:
         self._seconds = seconds
         self._until = float("inf")
         self._handed_out = False  # anything since `begin`: a round without work would never end
+        self._paused = False
 
     @property
     def ended(self) -> bool:
@@ -825,7 +1332,7 @@ class _Files:
 
     def begin(self) -> None:
         """Hand out chunks from now on, for so many seconds as there are between two checkpoints."""
-        self._stopped = self._handed_out = False
+        self._stopped = self._handed_out = self._paused = False
         if self._seconds is not None:
             self._until = time.monotonic() + self._seconds
 
@@ -833,11 +1340,11 @@ class _Files:
         """The next chunk of some file; ``None`` when there are no more, or none for now."""
         while True:
             with self._changed:
-                while not (self._stopped or self._idle or self._waiting or not self._reading):
+                while not (self._stopped or self._paused or self._idle or self._waiting or not self._reading):
                     self._changed.wait()
                 if self._stopped or not (self._idle or self._waiting):
                     return None
-                if self._handed_out and time.monotonic() >= self._until:
+                if self._paused or (self._handed_out and time.monotonic() >= self._until):
                     return None
                 cutter = self._idle.popleft() if self._idle else self._waiting.popleft()
                 self._reading += 1
@@ -859,6 +1366,12 @@ class _Files:
         while not done.wait(REPORT_SECONDS):
             report.now_and_then()
 
+    def pause(self) -> None:
+        """Hand out nothing more until :meth:`begin`."""
+        with self._changed:
+            self._paused = True
+            self._changed.notify_all()
+
     def stop(self) -> None:
         """Hand out nothing more."""
         with self._changed:
@@ -875,61 +1388,111 @@ class _Fed:
         self._capacity = capacity
         self._chunks: deque[_Chunk] = deque()
         self._ended = False
+        self._paused = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the source has been read to its end and everything of it handed out."""
+        return self._ended and not self._chunks
+
+    def begin(self) -> None:
+        """Hand out chunks from now on."""
+        self._paused = False
 
     def take(self) -> _Chunk | None:
-        """The next chunk; ``None`` when there are no more."""
+        """The next chunk; ``None`` when there are no more, or none for now."""
         with self._changed:
-            while not (self._chunks or self._ended):
+            while not (self._chunks or self._ended or self._paused):
                 self._changed.wait()
-            if not self._chunks:
+            if not self._chunks or self._paused:
                 return None
             chunk = self._chunks.popleft()
             self._changed.notify_all()
             return chunk
 
     def run(self, report: Reporter, done: threading.Event) -> None:
-        """Make chunks until the source ends or the workers do, in the calling thread."""
-        while (chunk := self._cutter.take()) is not None:
+        """Make chunks until the source ends, the workers do, or pause, in the calling thread."""
+        while not self._ended and not self._paused:
+            chunk = self._cutter.take()
             with self._changed:
-                while len(self._chunks) >= self._capacity and not self._ended:
-                    self._changed.wait(REPORT_SECONDS)  # with a limit, so that Ctrl-C is noticed everywhere
-                if self._ended:
+                if chunk is None:
+                    self._ended = True
+                    self._changed.notify_all()
                     break
+                # One more than there is room for where the workers pause meanwhile: it is theirs when they go on.
                 self._chunks.append(chunk)
                 self._changed.notify_all()
+                while len(self._chunks) >= self._capacity and not (self._ended or self._paused):
+                    self._changed.wait(REPORT_SECONDS)  # with a limit, so that Ctrl-C is noticed everywhere
             report.now_and_then()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
         while not done.wait(REPORT_SECONDS):
             report.now_and_then()
 
+    def pause(self) -> None:
+        """Hand out nothing more until :meth:`begin`."""
+        with self._changed:
+            self._paused = True
+            self._changed.notify_all()
+
     def stop(self) -> None:
-        """Hand out nothing more."""
+        """Hand out nothing more, ever."""
         with self._changed:
             self._ended = True
             self._chunks.clear()
             self._changed.notify_all()
 
 
-def _count_a_while(job: _Job, feed: _Files, threads: int, report: Reporter) -> list[PretokenCounter]:
-    """Count files until they end, or until what was counted is to be kept."""
+class _Watch:
+    """What is looked at between two chunks: how full the tables are, and what they will come to."""
+
+    def __init__(self, corpus: Corpus, threads: int, report: Reporter, budget: Budget | None) -> None:
+        self._budget = budget
+        self._forecaster: Forecaster | None = None
+        if report.wanted:
+            forecaster = self._forecaster = Forecaster(corpus, threads, at_most_resident())
+            report.forecast = lambda: forecaster.latest
+
+    def full(self, counter: PretokenCounter) -> bool:
+        """Whether it is time to write the tables to disk."""
+        if self._forecaster is not None:
+            self._forecaster.look(counter)
+        return self._budget is not None and self._budget.full(counter)
+
+    def leave(self, counters: Iterable[PretokenCounter]) -> None:
+        """The tables are going to be written."""
+        if self._forecaster is not None:
+            for counter in counters:
+                self._forecaster.leave(counter)
+        if self._budget is not None:
+            self._budget.empty()
+
+
+def _count_a_while(
+    job: _Job, feed: _Files | _Fed, threads: int, report: Reporter, watch: _Watch
+) -> list[PretokenCounter]:
+    """Count until there is nothing left, until memory is full, or until what was counted is to be kept; each thread
+    with a counter of its own."""
     feed.begin()
+    counters = [PretokenCounter(job.max_pretoken_bytes) for _ in range(threads)]
     if threads > 1:
-        return _count_in_threads(job, feed, threads, report)
-    counter = PretokenCounter(job.max_pretoken_bytes)
+        _count_in_threads(job, feed, counters, report, watch)
+        return counters
+    (counter,) = counters
     while (chunk := feed.take()) is not None:
         job.count(counter, chunk)
+        if watch.full(counter):
+            feed.pause()
         report.now_and_then()
-    return [counter]
+    return counters
 
 
-def _count_in_threads(job: _Job, feed: _Files | _Fed, threads: int, report: Reporter) -> list[PretokenCounter]:
-    """Count all that ``feed`` hands out, each thread with a counter of its own."""
-    counters = [PretokenCounter(job.max_pretoken_bytes) for _ in range(threads)]
+def _count_in_threads(
+    job: _Job, feed: _Files | _Fed, counters: list[PretokenCounter], report: Reporter, watch: _Watch
+) -> None:
+    """Count all that ``feed`` hands out."""
     errors: list[BaseException] = []
     done = threading.Event()
-    left = threads
+    left = len(counters)
     lock = threading.Lock()
 
     def work(counter: PretokenCounter) -> None:
@@ -937,6 +1500,9 @@ def _count_in_threads(job: _Job, feed: _Files | _Fed, threads: int, report: Repo
         try:
             while (chunk := feed.take()) is not None:
                 job.count(counter, chunk)
+                del chunk
+                if watch.full(counter):
+                    feed.pause()
         except BaseException as error:  # it is raised again in the calling thread
             errors.append(error)
             feed.stop()
@@ -949,15 +1515,17 @@ def _count_in_threads(job: _Job, feed: _Files | _Fed, threads: int, report: Repo
     workers = [
         threading.Thread(target=work, args=(counter,), name=f"bbpe-count-{i}") for i, counter in enumerate(counters)
     ]
+    finished = False
     try:
         for worker in workers:
             worker.start()
         feed.run(report, done)
+        finished = True
     finally:
-        feed.stop()
+        if not finished:
+            feed.stop()
         for worker in workers:
             if worker.ident is not None:
                 worker.join()
     if errors:
         raise errors[0]
-    return counters

@@ -13,6 +13,7 @@
     ├── FormatError       a vocabulary file that cannot be read, or cannot say what is to be written (ValueError)
     ├── ComparisonError   tokenizers, texts or sizes that cannot be compared (ValueError)
     ├── OutputError       an output that exists already or cannot be written (OSError)
+    ├── ClusterError      a Spark cluster that cannot be reached, or a job on it that failed (RuntimeError)
     ├── DownloadError     a file that cannot be downloaded, or is not what it should be (OSError)
     └── MissingExtraError a feature whose optional dependency is not installed (ImportError)
 
@@ -76,6 +77,10 @@ class ComparisonError(BbpeError, ValueError):
 
 class OutputError(BbpeError, OSError):
     """An output that exists already or cannot be written."""
+
+
+class ClusterError(BbpeError, RuntimeError):
+    """A Spark cluster that cannot be reached, or that failed at a job for a reason of its own."""
 
 
 class DownloadError(BbpeError, OSError):

@@ -19,6 +19,7 @@ import contextlib
 import math
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -28,10 +29,25 @@ from typing import Any
 
 from bbpe.checkpoints import Checkpoint
 from bbpe.corpus import Progress, SourceLike, find_files
-from bbpe.count_files import is_count_file, read_counts, read_manifest
-from bbpe.counts import Counts, Weight, add_up, check_same, count_pretokens, without_pretokens
+from bbpe.count_files import is_count_file, read_counts, read_counts_to_disk, read_manifest
+from bbpe.counts import (
+    Counts,
+    CountsOnDisk,
+    Spill,
+    Weight,
+    add_up,
+    added_rows,
+    check_same,
+    count_in_runs,
+    count_pretokens,
+    merged_counts,
+    sums_of,
+    without_pretokens,
+)
 from bbpe.errors import TrainingError
+from bbpe.memory import Budget
 from bbpe.patterns import Pattern, get_pattern
+from bbpe.runs import Run, temporary_folder
 
 __all__ = ["Mixture", "weighed"]
 
@@ -171,9 +187,8 @@ class Mixture:
         text_field: str = "text",
         lines: bool = False,
         strict: bool = False,
-        checkpoint: Checkpoint | None = None,
     ) -> Counts:
-        """Count and add up.
+        """Count and add up, in memory.
 
         Args:
             sample: As for ``count_pretokens``. Count files have no documents to draw from: an error with any.
@@ -184,7 +199,6 @@ class Mixture:
             text_field: As for ``count_pretokens``.
             lines: As for ``count_pretokens``.
             strict: As for ``count_pretokens``.
-            checkpoint: Keeps the counts over the death of the process.
 
         Raises:
             CorpusError: Something cannot be read.
@@ -192,18 +206,9 @@ class Mixture:
         """
         if min_pretoken_count < 1:
             raise TrainingError(f"min_pretoken_count is {min_pretoken_count}; it must be at least 1")
-        if sample is not None:
-            for part in self._parts:
-                if part.count_files:
-                    raise TrainingError(
-                        f"{part.count_files[0]}: a sample is one of documents, and a count file has none; draw the "
-                        "sample when counting (bbpe pretokens --sample)"
-                    )
+        self._check_sample(sample)
         options: dict[str, Any] = {
-            "pattern": self.pattern,
-            "special_tokens": self.special_tokens,
-            "normalizer": self.normalizer,
-            "max_pretoken_bytes": self.max_pretoken_bytes,
+            **self._made_with(),
             "sample": sample,
             "sample_seed": sample_seed,
             "threads": threads,
@@ -212,44 +217,165 @@ class Mixture:
             "strict": strict,
             "progress": progress,
         }
-        done = 0
-        total = sum(len(part.count_files) for part in self._parts)
+        added = _Adding(self._parts, progress)
 
-        def added(part: _Part, place: int) -> Iterator[tuple[Counts, int]]:
-            nonlocal done
+        def counted(part: _Part) -> Iterator[tuple[Counts, int]]:
             if part.files is not None:
-                keeper = None if checkpoint is None else checkpoint.keeper(place)
-                yield count_pretokens(part.files, **options, keeper=keeper), 1
-            for name in part.count_files:
-                if progress is not None:
-                    progress(Progress("adding", done, total, "files"))
-                counts = read_counts(name, pattern=self.pattern)
-                if read_manifest(name) is None:  # nobody knows better than the caller how it was made
-                    counts = replace(
-                        counts,
-                        special_tokens=self.special_tokens,
-                        normalizer=self.normalizer,
-                        max_pretoken_bytes=self.max_pretoken_bytes,
-                    )
-                done += 1
-                yield counts, 1
+                yield count_pretokens(part.files, **options), 1
+            for name in added.of(part):
+                yield self._as_made(name, read_counts(name, pattern=self.pattern)), 1
 
-        whole = checkpoint.counts() if checkpoint is not None else None
-        if whole is None:
-            if self._weights:
-                whole = weighed(
-                    [
-                        (part.name, weight, _sum(added(part, place)))
-                        for place, (part, weight) in enumerate(zip(self._parts, self._weights, strict=True))
-                    ]
-                )
-            else:
-                whole = _sum(chain.from_iterable(added(part, place) for place, part in enumerate(self._parts)))
-            if progress is not None and total:
-                progress(Progress("adding", done, total, "files"))
-            if checkpoint is not None:
-                checkpoint.save_counts(whole)
+        if self._weights:
+            whole = weighed(
+                [
+                    (part.name, weight, _sum(counted(part)))
+                    for part, weight in zip(self._parts, self._weights, strict=True)
+                ]
+            )
+        else:
+            whole = _sum(chain.from_iterable(counted(part) for part in self._parts))
+        added.end()
         return whole.without_rare(min_pretoken_count)
+
+    @contextlib.contextmanager
+    def count_on_disk(
+        self,
+        *,
+        memory: int | None = None,
+        spill_folder: str | os.PathLike[str] | None = None,
+        checkpoint: Checkpoint | None = None,
+        sample: int | None = None,
+        sample_seed: int = 0,
+        threads: int | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        text_field: str = "text",
+        lines: bool = False,
+        strict: bool = False,
+    ) -> Iterator[CountsOnDisk]:
+        """Count and add up, with what is counted on disk; it is there as long as the ``with`` block lasts.
+
+        The result is that of :meth:`count`, whatever memory there is.
+
+        Args:
+            memory: Bytes that the whole process may have, Python included; None: no limit.
+            spill_folder: Where to make a folder for what is counted, which is gone afterwards; None: where the system
+                keeps temporary files.
+            checkpoint: Keeps the counts over the death of the process, in its own folder.
+            sample: As for :meth:`count`; so are the others.
+            sample_seed: As for :meth:`count`.
+            threads: As for :meth:`count`.
+            progress: As for :meth:`count`; and in phase ``"adding up"``.
+            text_field: As for :meth:`count`.
+            lines: As for :meth:`count`.
+            strict: As for :meth:`count`.
+
+        Raises:
+            CorpusError: Something cannot be read.
+            OutputError: The disk is full, or cannot be written to.
+            TrainingError: Too little memory; weights that cannot be exact; a sample of count files.
+        """
+        self._check_sample(sample)
+        threads = threads if threads is not None else os.cpu_count() or 1
+        budget = None if memory is None else Budget(memory, threads)
+        options: dict[str, Any] = {
+            **self._made_with(),
+            "sample": sample,
+            "sample_seed": sample_seed,
+            "threads": threads,
+            "text_field": text_field,
+            "lines": lines,
+            "strict": strict,
+            "progress": progress,
+        }
+        with contextlib.ExitStack() as stack:
+            if checkpoint is not None:
+                folder = checkpoint.runs()
+                kept = checkpoint.counts()
+                if kept is not None:
+                    yield kept
+                    return
+            else:
+                place = Path(tempfile.gettempdir() if spill_folder is None else spill_folder)
+                folder = stack.enter_context(temporary_folder(place))
+            added = _Adding(self._parts, progress)
+            counted: list[tuple[Counts, list[Run]]] = []
+            for place_of, part in enumerate(self._parts):
+                facts: list[Counts] = []
+                runs: list[Run] = []
+                if part.files is not None:
+                    keeper = Spill(folder) if checkpoint is None else checkpoint.keeper(place_of)
+                    about, runs = count_in_runs(part.files, keeper, budget, **options)
+                    facts.append(about)
+                for name in added.of(part):
+                    read = read_counts_to_disk(name, folder, budget, pattern=self.pattern)
+                    facts.append(self._as_made(name, read.about))
+                    runs.append(read.run)
+                counted.append((sums_of((each, 1) for each in facts), runs))
+            added.end()
+            multipliers, power = [1] * len(counted), 0
+            weights: tuple[Weight, ...] = ()
+            if self._weights:
+                named = [
+                    (part.name, weight, about)
+                    for part, weight, (about, _) in zip(self._parts, self._weights, counted, strict=True)
+                ]
+                multipliers, power, weights = _multipliers(named)
+            whole = sums_of(
+                ((about, times) for (about, _), times in zip(counted, multipliers, strict=True)),
+                power=power,
+                weights=weights,
+            )
+            all_runs = [(run, times) for (_, runs), times in zip(counted, multipliers, strict=True) for run in runs]
+            if checkpoint is None:
+                yield merged_counts(whole, all_runs, folder, budget, progress)
+            else:
+                yield checkpoint.save_counts(whole, added_rows(all_runs, folder, budget, progress))
+
+    def _made_with(self) -> dict[str, Any]:
+        return {
+            "pattern": self.pattern,
+            "special_tokens": self.special_tokens,
+            "normalizer": self.normalizer,
+            "max_pretoken_bytes": self.max_pretoken_bytes,
+        }
+
+    def _as_made(self, name: str, counts: Counts) -> Counts:
+        """Counts of a file; where it does not say how it was made, nobody knows better than the caller."""
+        return counts if read_manifest(name) is not None else replace(counts, **self._made_with())
+
+    def _check_sample(self, sample: int | None) -> None:
+        if sample is None:
+            return
+        for part in self._parts:
+            if part.count_files:
+                raise TrainingError(
+                    f"{part.count_files[0]}: a sample is one of documents, and a count file has none; draw the "
+                    "sample when counting (bbpe pretokens --sample)"
+                )
+
+
+class _Adding:
+    """Reports how many count files have been added."""
+
+    def __init__(self, parts: Iterable[_Part], progress: Callable[[Progress], None] | None) -> None:
+        self._done = 0
+        self._total = sum(len(part.count_files) for part in parts)
+        self._progress = progress
+
+    def of(self, part: _Part) -> Iterator[str]:
+        """The count files of a part, each done when the next is asked for."""
+        for name in part.count_files:
+            self._report()
+            yield name
+            self._done += 1
+
+    def end(self) -> None:
+        if self._total:
+            self._report()
+
+    def _report(self) -> None:
+        if self._progress is not None:
+            self._progress(Progress("adding", self._done, self._total, "files"))
 
 
 def weighed(parts: Sequence[tuple[str, str, Counts]]) -> Counts:
@@ -261,6 +387,16 @@ def weighed(parts: Sequence[tuple[str, str, Counts]]) -> Counts:
     Raises:
         TrainingError: A source without text; weights that differ so much that 64 bits cannot hold them.
     """
+    multipliers, power, weights = _multipliers(parts)
+    return add_up(
+        ((counts, multiplier) for (_, _, counts), multiplier in zip(parts, multipliers, strict=True)),
+        power=power,
+        weights=weights,
+    )
+
+
+def _multipliers(parts: Sequence[tuple[str, str, Counts]]) -> tuple[list[int], int, tuple[Weight, ...]]:
+    """What to multiply the counts of each source by, and in units of which power of two. Only their bytes matter."""
     for name, _, counts in parts:
         if not counts.bytes:
             raise TrainingError(f"{name}: no text in it, so that no weight gives it a share of the bytes; leave it out")
@@ -283,14 +419,11 @@ def weighed(parts: Sequence[tuple[str, str, Counts]]) -> Counts:
                 f"{name}: its counts times {float(factor):.3g}, for the weight {weight}, cannot be told exactly in 64 "
                 "bits; give it more weight, or less text to the others"
             )
-    return add_up(
-        ((counts, multiplier) for (_, _, counts), multiplier in zip(parts, multipliers, strict=True)),
-        power=power,
-        weights=tuple(
-            Weight(name, weight, counts.bytes, multiplier)
-            for (name, weight, counts), multiplier in zip(parts, multipliers, strict=True)
-        ),
+    weights = tuple(
+        Weight(name, weight, counts.bytes, multiplier)
+        for (name, weight, counts), multiplier in zip(parts, multipliers, strict=True)
     )
+    return multipliers, power, weights
 
 
 def _whole_numbers(factors: Sequence[Fraction]) -> list[int]:

@@ -28,14 +28,25 @@ import numpy as np
 import numpy.typing as npt
 
 import bbpe
-from bbpe._characters import learner
+from bbpe._characters import learner, trial_pays, trial_step
+from bbpe._count import release_free_memory
 from bbpe._joint import JointLearner
 from bbpe._merge import MergeLearner, Rules
 from bbpe.checkpoints import Checkpoint, MergesKept
-from bbpe.corpus import Progress, Sample, Source, SourceLike
+from bbpe.corpus import Forecast, Progress, Sample, Source, SourceLike
 from bbpe.count_files import is_count_file
-from bbpe.counts import LONG_PRETOKEN_BYTES, Counts, LongPretokens, Weight, add_up, count_pretokens
+from bbpe.counts import (
+    LONG_PRETOKEN_BYTES,
+    Counts,
+    CountsOnDisk,
+    LongPretokens,
+    Tally,
+    Weight,
+    add_up,
+    count_pretokens,
+)
 from bbpe.errors import CorpusError, EncodeError, FormatError, TrainingError
+from bbpe.memory import at_most_resident, megabytes, merging_bytes
 from bbpe.mixture import Mixture
 from bbpe.normalizer import normalize
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
@@ -53,6 +64,7 @@ __all__ = [
     "TrainingOptions",
     "TrainingRecord",
     "as_merge_list",
+    "begins_by_character",
     "byte_ids",
     "learn",
     "learn_merges",
@@ -565,6 +577,8 @@ def train(
     superword_pattern: str | Sequence[str] | Pattern | None = None,
     protect: Sequence[str] = (),
     seed_tokens: Sequence[str] = (),
+    memory: int | None = None,
+    spill_folder: str | os.PathLike[str] | None = None,
 ) -> Tokenizer:
     """Train a byte-level BPE vocabulary.
 
@@ -607,13 +621,17 @@ def train(
         protect: Strings that no merge may join with what stands beside them, nor make a part of a longer token; in
             encoding, too, since the vocabulary's pattern says so.
         seed_tokens: Strings that are to be tokens. Those that are not learned anyway get their merges last.
+        memory: Bytes that the whole process may have, Python included; None: no limit. What does not fit while counting
+            goes to disk; merging is refused where it would not fit. The result is the same.
+        spill_folder: Where to make a folder for what does not fit, which is gone afterwards; None: where the system
+            keeps temporary files. With ``resume`` it is that folder.
 
     Raises:
         TrainingError: Options out of range or in contradiction, also with the ``Counts``; a corpus without text; a
-            folder that another training is kept in.
+            folder that another training is kept in; too little memory.
         CorpusError: A corpus that cannot be read.
         MissingExtraError: Parquet is to be read, and pyarrow is not installed.
-        OutputError: The folder to resume from cannot be written.
+        OutputError: The folder to resume from, or that for what does not fit in memory, cannot be written.
         PatternError: A pattern that does not exist or compile.
 
     >>> tok = train(["low lower lowest " * 9, "newer wider " * 9], 263, pattern="gpt2")
@@ -630,6 +648,8 @@ def train(
             raise TrainingError(f"{name} decides how text is counted, and these are Counts already")
     if resume is not None and (balance is not None or superwords is not None or len(seed_tokens)):
         raise TrainingError("a training with balance, superwords or seed_tokens cannot be resumed; leave resume out")
+    if memory is not None and (balance is not None or superwords is not None or len(seed_tokens)):
+        raise TrainingError("what balance, superwords or seed_tokens take is not known beforehand; leave memory out")
     if made is not None and (weights is not None or sample is not None or resume is not None):
         raise TrainingError("weights, sample and resume are for what is still to be counted; these are Counts already")
     asked = TrainingOptions(
@@ -689,27 +709,38 @@ def train(
             assert mixture is not None  # refused above
             checkpoint = stack.enter_context(Checkpoint(resume, resume_seconds))
             checkpoint.begin(_identity(options, mixture))
-        if mixture is not None:
-            counts = mixture.count(
-                sample=options.sample,
-                sample_seed=options.sample_seed,
-                min_pretoken_count=options.min_pretoken_count,
-                threads=threads,
-                progress=progress,
-                text_field=text_field,
-                lines=lines,
-                strict=strict,
-                checkpoint=checkpoint,
-            )
-        else:
+        reading: dict[str, Any] = {
+            "sample": options.sample,
+            "sample_seed": options.sample_seed,
+            "threads": threads,
+            "progress": None if progress is None else _with_merging(progress, options),
+            "text_field": text_field,
+            "lines": lines,
+            "strict": strict,
+        }
+        least = options.min_pretoken_count
+        if mixture is None:
             assert made is not None  # no mixture
-            counts = made.without_rare(options.min_pretoken_count)
+            if memory is not None:
+                _check_memory(made, options, memory)
+            counts = made.without_rare(least)
+        elif memory is None and checkpoint is None:
+            counts = mixture.count(**reading, min_pretoken_count=least)
+        else:
+            on_disk = mixture.count_on_disk(**reading, memory=memory, spill_folder=spill_folder, checkpoint=checkpoint)
+            with on_disk as counted:
+                if memory is not None:
+                    _check_memory(counted, options, memory)
+                counts = counted.load(least)
         warn_of_long_pretokens(counts, stacklevel=2)
         if again is not None:
             first = _Run(counts, None, _first_stage(options))
             del counts, made, about, source
             return _train_superwords(first, again, options, threads, progress)
-        run = _Run(counts, None, options, kept=None if checkpoint is None else checkpoint.merges())
+        kept = None if checkpoint is None else checkpoint.merges()
+        if memory is not None and kept is not None and not _fits_encoded(counts, kept, memory):
+            kept = None  # learned again, the same
+        run = _Run(counts, None, options, kept=kept)
         del counts, made, about, source  # the merge loop has its own copy: the text's memory is free for it
         vocabulary, record = run.finish(progress, checkpoint)
     return Tokenizer(vocabulary, training_record=record)
@@ -866,6 +897,113 @@ def _check_balance(source: SourceLike, balance: Sequence[tuple[str, str]]) -> No
             raise TrainingError(f"{path} is given twice; give it once")
 
 
+def _with_merging(progress: Callable[[Progress], None], options: TrainingOptions) -> Callable[[Progress], None]:
+    """The same, told what merging will take where counting is forecast. Without rare pretokens it would be less: how much
+    less nobody knows before they are counted."""
+    base = at_most_resident()
+    forecasts: tuple[Forecast | None, Forecast | None] = None, None
+
+    def show(report: Progress) -> None:
+        nonlocal forecasts
+        found = report.forecast
+        if found is not None and found is not forecasts[0]:
+            told = found
+            if found.distinct is not None and found.distinct_bytes is not None and options.min_pretoken_count <= 1:
+                size = found.distinct_bytes
+                merges = min(options.merges_wanted(), size)
+                characters = found.distinct_characters or size
+                needed = merging_bytes(found.distinct, size, characters, merges, 2 * characters < size)
+                told = replace(found, merging_memory=base + int(needed))
+            forecasts = found, told
+        progress(report if found is None else replace(report, forecast=forecasts[1]))
+
+    return show
+
+
+def _check_memory(counts: Counts | CountsOnDisk, options: TrainingOptions, memory: int) -> None:
+    """Refuse, before it begins, a merging that does not fit.
+
+    Raises:
+        TrainingError: It does not; the message says what does.
+    """
+    tally = Tally.of(counts.rows(), counts.about.power)
+    already = (
+        sum(array.nbytes for array in (counts.data, counts.offsets, counts.counts)) if isinstance(counts, Counts) else 0
+    )
+    release_free_memory()
+    base = at_most_resident() - already
+    merges = np.minimum(options.merges_wanted(), tally.size)
+    needed = base + merging_bytes(tally.distinct, tally.size, tally.characters, merges, False)
+    asked = min(options.min_pretoken_count, len(needed) - 1)
+    if needed[asked] > memory and begins_by_character(counts, options, int(tally.size[asked])):
+        found_of = (tally.distinct[asked], tally.size[asked], tally.characters[asked], merges[asked])
+        needed[asked] = base + merging_bytes(*found_of, True)
+    if needed[asked] <= memory:
+        return
+    found = f"merging {int(tally.distinct[asked]):,} distinct pretokens needs about {megabytes(needed[asked])}"
+    (fitting,) = np.nonzero((needed <= memory) & (tally.distinct > 0))
+    if len(fitting):
+        least = int(fitting[0])
+        raise TrainingError(
+            f"{found}, and memory is {megabytes(memory)}; leave out those that occur less than {least} times "
+            f"(--min-pretoken-count {least}), which gives another result: {int(tally.distinct[least]):,} are left, for "
+            f"about {megabytes(needed[least])}; or give that much memory"
+        )
+    raise TrainingError(
+        f"{found}, and memory is {megabytes(memory)}, which would not do for the most frequent alone; give more"
+    )
+
+
+def begins_by_character(counts: Counts | CountsOnDisk, options: TrainingOptions, size: int) -> bool:
+    """Whether the learner will begin with whole characters, which takes half the memory: the trial that it will make.
+
+    Args:
+        counts: The pretokens.
+        options: With the least count of a pretoken.
+        size: Bytes of those that are as frequent.
+    """
+    step = trial_step(size)
+    if not step:
+        return False
+    least = options.min_pretoken_count << counts.about.power
+    parts: list[bytes] = []
+    times: list[int] = []
+    seen = 0
+    for data, offsets, numbers in counts.rows():
+        (kept,) = np.nonzero(numbers >= least)
+        chosen = kept[-seen % step :: step]
+        seen += len(kept)
+        parts += [data[offsets[at] : offsets[at + 1]].tobytes() for at in chosen.tolist()]
+        times += numbers[chosen].tolist()
+    starts = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum([len(part) for part in parts], out=starts[1:])
+    order = byte_ids(options.byte_order)
+    tokens = [b""] * 256
+    for byte, id in enumerate(order.tolist()):
+        tokens[id] = bytes([byte])
+    return trial_pays(
+        np.frombuffer(b"".join(parts), np.uint8),
+        starts,
+        np.array(times, np.int64),
+        tokens,
+        order,
+        taken=[token.encode() for token in options.special_tokens],
+        min_count=options.min_count << counts.about.power,
+        max_token_bytes=None if options.max_token_bytes is None else min(options.max_token_bytes, 2**32 - 1),
+    )
+
+
+def _fits_encoded(counts: Counts, kept: MergesKept, memory: int) -> bool:
+    """Whether there is room to encode the pretokens with merges that were kept, to go on from there.
+
+    How many ids that makes is not known before; frequent pretokens have fewer for their bytes than rare ones.
+    """
+    if not len(kept):
+        return True
+    share = min(1.0, 1.5 * int(kept.tokens[-1]) / max(1, counts.bytes))
+    return at_most_resident() + 8 * share * len(counts.data) + 12 * len(counts) + _SHARED_BYTES * 16 <= memory
+
+
 def _identity(options: TrainingOptions, mixture: Mixture) -> dict[str, object]:
     """What tells a training from another. Not how many merges it is to learn: it learns on, or has learned more."""
     files = mixture.files
@@ -895,7 +1033,7 @@ def _identity(options: TrainingOptions, mixture: Mixture) -> dict[str, object]:
     }
 
 
-def warn_of_long_pretokens(counts: Counts, *, stacklevel: int = 1) -> None:
+def warn_of_long_pretokens(counts: Counts | CountsOnDisk, *, stacklevel: int = 1) -> None:
     """Warn where a thousandth of the text, or a single megabyte, is pretokens longer than any word or clause.
 
     They train as quickly as other text; but no two of them are alike, so that they take memory like no other text, and
@@ -904,7 +1042,7 @@ def warn_of_long_pretokens(counts: Counts, *, stacklevel: int = 1) -> None:
     long = counts.long_pretokens()
     if long is None:
         return
-    share = long.bytes / max(1, counts.bytes >> counts.power)
+    share = long.bytes / max(1, counts.about.bytes >> counts.about.power)
     if share >= 0.001 or long.longest >= 1_000_000:
         warnings.warn(
             f"{long.pretokens:,} pretokens ({share:.1%} of the text) are longer than {LONG_PRETOKEN_BYTES:,} bytes: the "
@@ -1007,7 +1145,8 @@ class _Run:
         _check_agreement(counts, base, options)
         if options.superwords is not None or (options.balance and not languages):
             raise TrainingError("superwords and balance need the text itself, not counts of it: use train")
-        self.options = options
+        # What has been left out of a count file counts as left out here.
+        self.options = replace(options, min_pretoken_count=max(options.min_pretoken_count, counts.min_pretoken_count))
         if rules is None and options.utf8_safe:
             rules = Rules(utf8_safe=True)
         self.kept = MergesKept.none()
@@ -1108,6 +1247,7 @@ class _Run:
         kept = self.kept.and_then(native.merges, native.counts, native.corpus_tokens)
         self._keep_what_was_served(native)
         del native, self.learner  # its memory is free for the vocabulary
+        release_free_memory()
         if checkpoint is not None and len(kept) > before:
             checkpoint.save_merges(kept)
         return LearnedMerges(self.first_id, kept.merges, kept.counts, kept.tokens, not going)

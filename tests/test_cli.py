@@ -350,8 +350,8 @@ def test_lines_of_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         clock[0] += 11
         show(Progress("merging", 120, None, "merges"))
     assert capsys.readouterr().err.splitlines() == [
-        "bbpe: counting: 10 of 30 MB, 1 MB/s, 20 s left",
-        "bbpe: counting: 20 of 30 MB, 1 MB/s, 10 s left",
+        "bbpe: counting: 10 of 30 MB, 1 MB/s, 0:20 left",
+        "bbpe: counting: 20 of 30 MB, 1 MB/s, 0:10 left",
         "bbpe: merging: 120 merges, 10 merges/s",
     ]
 

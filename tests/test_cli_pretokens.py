@@ -71,6 +71,23 @@ def test_count_files_are_added_up(tmp_path: Path) -> None:
     assert read_counts(both) == count_pretokens([TINY / "zh.txt", TINY / "en.txt"])
 
 
+def test_rare_pretokens_left_out_of_a_count_file(tmp_path: Path) -> None:
+    """The file, every sum it goes into and every training on it say so; files of everything are as they were."""
+    rare, whole = tmp_path / "rare.tsv", tmp_path / "whole.tsv"
+    assert run(["pretokens", str(TINY), "-o", str(rare), "--min-pretoken-count", "3", "-q"]) == 0
+    assert run(["pretokens", str(TINY), "-o", str(whole), "-q"]) == 0
+    assert "min_pretoken_count" not in whole.read_text("utf-8")
+    counts = read_counts(rare)
+    assert counts == count_pretokens(TINY).without_rare(3)
+    assert (counts.min_pretoken_count, (counts + read_counts(whole)).min_pretoken_count) == (3, 3)
+    assert min(counts.counts) == 3
+    for source, options in ((rare, []), (whole, ["--min-pretoken-count", "3"])):
+        assert run(["train", str(source), "--vocab", "500", "-q", "-o", f"{source}-trained", *options]) == 0
+    assert files_of(Path(f"{rare}-trained")) == files_of(Path(f"{whole}-trained"))
+    record = json.loads((tmp_path / "rare.tsv-trained" / "training.json").read_text())
+    assert record["options"]["min_pretoken_count"] == 3
+
+
 def test_to_standard_output(capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> None:
     assert run(["pretokens", str(TINY / "zh.txt"), "-o", "-"]) == 0
     printed = capfdbinary.readouterr().out
@@ -218,14 +235,14 @@ def test_progress_as_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_rate_and_time_left(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Both are of what was done in this process: a training that goes on from 400 has not made them in a second."""
+    """Both are of what was done in this process: a count that goes on from 400 has not done them in a second."""
     clock = [100.0]
     monkeypatch.setattr(cli_progress.time, "monotonic", lambda: clock[0])
     with cli_progress.shown(quiet=True, style="json") as show:
         assert show is not None
         for tenth in range(36):
             clock[0] = 100 + tenth / 10
-            show(Progress("merging", 400 + 10 * tenth, 1000, "merges"))
+            show(Progress("counting", 400 + 10 * tenth, 1000, "bytes"))
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["done"] for line in lines] == [400, 500, 600, 700, 750]
     assert [line["rate"] for line in lines] == [None, 100, 100, 100, 100]

@@ -63,7 +63,7 @@ def test_killed_between_any_two_reports(seed: int, tmp_path: Path, monkeypatch: 
     wanted = train(TINY, 600, threads=1, **options)
     died = 0
     while True:
-        left = rng.randrange(1, 80 if "sample" in options else 9)  # a sample is drawn in one life
+        left = rng.randrange(1, 80 if "sample" in options else 12)  # a sample is drawn in one life, parts added up
 
         def die(progress: Progress) -> None:
             nonlocal left
@@ -178,7 +178,7 @@ def test_what_cannot_be_resumed(tmp_path: Path) -> None:
         train(TINY, 300, resume=tmp_path / "no" / "such" / "folder")
 
 
-@pytest.mark.parametrize("name", ["counts.npz", "merges.npz", "training.json"])
+@pytest.mark.parametrize("name", ["counts.run", "merges.npz", "training.json"])
 def test_damage_is_an_error(name: str, tmp_path: Path) -> None:
     train(TINY, 300, resume=tmp_path / "kept")
     path = tmp_path / "kept" / name

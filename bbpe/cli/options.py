@@ -133,6 +133,16 @@ def sample_options(function: Function) -> Function:
     return function
 
 
+def memory_option(function: Function) -> Function:
+    """How much memory there is."""
+    return click.option(
+        "--memory",
+        type=byte_size,
+        metavar="SIZE",
+        help="What the process may have in all, 2GB say: what does not fit waits on disk, and the result is the same.",
+    )(function)
+
+
 def progress_option(function: Function) -> Function:
     """How progress is shown."""
     return click.option(

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from bbpe.corpus import Progress
+    from bbpe.corpus import Forecast, Progress
 
 LINE_SECONDS = 10.0
 """Between two lines where there is no terminal. What takes less says nothing."""
 
 JSON_SECONDS = 1.0
 """Between two JSON lines of one phase; its first and its last report are always written."""
+
+FORECAST_GROWTH = 1.5
+"""A forecast is said again when its phase has taken so many times as long as when it was said last."""
+
+_SHRINKING = ("merging",)
+"""Phases whose steps take less and less time: merges, each of which has fewer places than the one before."""
 
 
 @contextlib.contextmanager
@@ -43,48 +51,125 @@ def shown(quiet: bool, style: str = "auto") -> Iterator[Callable[[Progress], Non
         yield _Lines()
 
 
+class Pace:
+    """How long a phase still takes.
+
+    Most phases do their units at an even pace. Merging does not: the first merge of a text has a million places and the
+    last a hundred, and at an even pace the time left would be ten times too long at first. Its time grows as a power of
+    the merges, *t = c·n^γ*, of which γ is what the last doubling says. (On 98 MB of Chinese, 31,744 merges in 4.1 s:
+    after 4,059 merges it says 1.5 s left, which is 0.2 too many; an even pace would say 19.) Where γ says nothing, since
+    the pace does not slow down, there is no forecast.
+    """
+
+    def __init__(self, progress: Progress, now: float) -> None:
+        self._begun = now
+        self._first = progress.done  # a training that goes on has not done that just now
+        self._shrinking = progress.phase in _SHRINKING
+        self._times: list[float] = []
+        self._dones: list[int] = []
+
+    def seconds(self, now: float) -> float:
+        """Since the phase began."""
+        return now - self._begun
+
+    def rate(self, progress: Progress, now: float) -> float | None:
+        """Units a second since the phase began."""
+        done, seconds = progress.done - self._first, self.seconds(now)
+        return done / seconds if seconds > 0 and done > 0 else None
+
+    def left(self, progress: Progress, now: float) -> float | None:
+        """Seconds that the rest takes; None where that cannot be known (yet). To be asked in the order of time."""
+        rate = self.rate(progress, now)
+        if self._shrinking and (not self._dones or progress.done > self._dones[-1]):
+            self._times.append(self.seconds(now))
+            self._dones.append(progress.done)
+        if rate is None or progress.total is None:
+            return None
+        rest = progress.total - progress.done
+        if not self._shrinking or rest <= 0:
+            return max(0, rest) / rate
+        half = bisect.bisect_right(self._dones, progress.done // 2) - 1
+        if half < 0 or self._first or self._dones[half] * 4 < progress.done or self._times[half] <= 0:
+            return None
+        seconds = self.seconds(now)
+        power = math.log(seconds / self._times[half]) / math.log(progress.done / self._dones[half])
+        return seconds * ((progress.total / progress.done) ** power - 1) if power < 0.9 else None
+
+
+class _Announced:
+    """Which forecasts are to be said."""
+
+    def __init__(self) -> None:
+        self._last: Forecast | None = None
+        self._due = 0.0
+
+    def is_due(self, forecast: Forecast | None, seconds: float) -> bool:
+        if forecast is None or forecast is self._last or seconds < self._due:
+            return False
+        self._last, self._due = forecast, seconds * FORECAST_GROWTH
+        return True
+
+
 class _Lines:
     """Plain lines."""
 
     def __init__(self) -> None:
         self._phase = ""
         self._begun = self._next = 0.0
-        self._first = 0
+        self._pace: Pace | None = None
+        self._announced = _Announced()
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        if progress.phase != self._phase:
-            self._phase, self._begun, self._next, self._first = progress.phase, now, now + LINE_SECONDS, progress.done
+        if self._pace is None or progress.phase != self._phase:
+            self._phase, self._begun, self._next = progress.phase, now, now + LINE_SECONDS
+            self._pace = Pace(progress, now)
+            self._announced = _Announced()
+        left = self._pace.left(progress, now)
+        forecast = progress.forecast
+        late = now >= self._begun + LINE_SECONDS
+        if late and forecast is not None and self._announced.is_due(forecast, now - self._begun):
+            with contextlib.suppress(OSError):
+                click.echo(f"bbpe: forecast: {forecast_text(forecast)}", err=True)
         if now >= self._next:
             self._next = now + LINE_SECONDS
-            seconds = now - self._begun
-            done = progress.done - self._first  # what goes on from before has not done the rest just now
-            left = ""
-            if progress.total is not None and done > 0:
-                left = f", {_duration((progress.total - progress.done) * seconds / done)} left"
             with contextlib.suppress(OSError):  # nobody is listening
-                click.echo(f"bbpe: {progress.phase}: {_amount(progress, done, seconds)}{left}", err=True)
+                rest = "" if left is None else f", {_clock(left)} left"
+                click.echo(
+                    f"bbpe: {progress.phase}: {_amount(progress, self._pace.rate(progress, now))}{rest}", err=True
+                )
 
 
 class _JsonLines:
     """One object a line.
 
     ``phase``, ``done``, ``total`` (or null), ``unit``; ``seconds`` since the phase began; ``rate``, units a second since
-    then; ``seconds_left`` of the phase at that rate. The last two are null where they cannot be known yet.
+    then; ``seconds_left`` of the phase (:class:`Pace`). The last two are null where they cannot be known yet.
+
+    And, with ``event`` "forecast", what counting will come to: ``phase``, ``total``, and what
+    :class:`bbpe.corpus.Forecast` has; ``why_not`` says why there is none where the size of the corpus is not known.
     """
 
     def __init__(self) -> None:
         self._last: Progress | None = None  # not written yet
         self._phase = ""
-        self._begun = self._next = 0.0
-        self._first = 0
+        self._next = 0.0
+        self._pace: Pace | None = None
+        self._announced = _Announced()
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        if progress.phase != self._phase:
+        if self._pace is None or progress.phase != self._phase:
             self.end()
-            self._phase, self._begun, self._next, self._first = progress.phase, now, now, progress.done
+            self._phase, self._next = progress.phase, now
+            self._pace = Pace(progress, now)
+            self._announced = _Announced()
         self._last = progress
+        if self._announced.is_due(progress.forecast, self._pace.seconds(now)):
+            assert progress.forecast is not None  # it is due
+            self.end()
+            _write(forecast_record(progress, progress.forecast))
+        self._pace.left(progress, now)
         if now >= self._next:
             self._next = now + JSON_SECONDS
             self.end()
@@ -92,63 +177,101 @@ class _JsonLines:
     def end(self) -> None:
         """Write the last report, if it was held back."""
         progress, self._last = self._last, None
-        if progress is None:
+        if progress is None or self._pace is None:
             return
-        seconds = time.monotonic() - self._begun
-        done = progress.done - self._first  # a training that goes on has not done the rest just now
-        rate = done / seconds if seconds > 0 and done > 0 else None
-        left = None if rate is None or progress.total is None else max(0, progress.total - progress.done) / rate
-        line = {
-            "phase": progress.phase,
-            "done": progress.done,
-            "total": progress.total,
-            "unit": progress.unit,
-            "seconds": round(seconds, 3),
-            "rate": None if rate is None else round(rate, 1),
-            "seconds_left": None if left is None else round(left, 3),
-        }
-        with contextlib.suppress(OSError):  # nobody is listening
-            click.echo(json.dumps(line), err=True)
+        now = time.monotonic()
+        rate, left = self._pace.rate(progress, now), self._pace.left(progress, now)
+        _write(
+            {
+                "phase": progress.phase,
+                "done": progress.done,
+                "total": progress.total,
+                "unit": progress.unit,
+                "seconds": round(self._pace.seconds(now), 3),
+                "rate": None if rate is None else round(rate, 1),
+                "seconds_left": None if left is None else round(left, 3),
+            }
+        )
+
+
+def _write(record: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # nobody is listening
+        click.echo(json.dumps(record), err=True)
+
+
+def forecast_record(progress: Progress, forecast: Forecast) -> dict[str, Any]:
+    """A forecast as JSON shows it."""
+    record: dict[str, Any] = {"event": "forecast", "phase": progress.phase, "total": progress.total}
+    for name in ("distinct_now", "distinct", "distinct_bytes", "seconds_left", "counting_memory", "merging_memory"):
+        value = getattr(forecast, name)
+        record[name] = round(value, 1) if isinstance(value, float) else value
+    if progress.total is None:
+        record["why_not"] = "the size of the corpus is not known"
+    return record
+
+
+def forecast_text(forecast: Forecast) -> str:
+    """A forecast in words."""
+    if forecast.distinct is None or forecast.counting_memory is None:
+        return f"none, the size of the corpus is not known; {forecast.distinct_now:,} distinct pretokens so far"
+    text = f"{forecast.distinct / 1e6:,.1f} million distinct pretokens, {_gigabytes(forecast.counting_memory)} to count"
+    if forecast.merging_memory is not None:
+        text += f" and {_gigabytes(forecast.merging_memory)} to merge them"
+    left = forecast.seconds_left
+    return text if left is None else f"{text}; {_clock(left)} of counting left"
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 @contextlib.contextmanager
 def _bar() -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskID, TextColumn
     from rich.progress import Progress as Bar
 
-    amounts = TextColumn("{task.fields[amount]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), amounts, TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}"),
+        TextColumn("{task.fields[left]}", style="progress.remaining"),
+        TextColumn("{task.fields[forecast]}"),
+    )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, tuple[TaskID, float, int]] = {}
+        tasks: dict[str, tuple[TaskID, Pace]] = {}
 
         def show(progress: Progress) -> None:
+            now = time.monotonic()
             if progress.phase not in tasks:
-                task = bar.add_task(progress.phase, total=progress.total, completed=progress.done, amount="")
-                tasks[progress.phase] = task, time.monotonic(), progress.done
-            task, begun, first = tasks[progress.phase]
-            amount = _amount(progress, progress.done - first, time.monotonic() - begun)
-            bar.update(task, total=progress.total, completed=progress.done, amount=amount)
+                task = bar.add_task(
+                    progress.phase, total=progress.total, completed=progress.done, amount="", left="", forecast=""
+                )
+                tasks[progress.phase] = task, Pace(progress, now)
+            task, pace = tasks[progress.phase]
+            left = pace.left(progress, now)
+            forecast = progress.forecast
+            bar.update(
+                task,
+                total=progress.total,
+                completed=progress.done,
+                amount=_amount(progress, pace.rate(progress, now)),
+                left="" if left is None else f"{_clock(left)} left",
+                forecast="" if forecast is None else f"(expected: {forecast_text(forecast).partition(';')[0]})",
+            )
 
         yield show
 
 
-def _amount(progress: Progress, done: int, seconds: float) -> str:
-    """``12 of 98 MB, 31 MB/s``, where ``done`` of it was done in these seconds."""
+def _amount(progress: Progress, per_second: float | None) -> str:
+    """``12 of 98 MB, 31 MB/s``."""
     scale, unit = (1e6, "MB") if progress.unit == "bytes" else (1.0, progress.unit)
     total = f" of {progress.total / scale:,.0f}" if progress.total is not None else ""
-    per_second = done / scale / seconds if seconds > 1 else 0.0
-    rate = f", {per_second:,.0f} {unit}/s" if per_second >= 1 else ""
+    rate = f", {per_second / scale:,.0f} {unit}/s" if per_second is not None and per_second >= scale else ""
     return f"{progress.done / scale:,.0f}{total} {unit}{rate}"
-
-
-def _duration(seconds: float) -> str:
-    """``48 s``, ``12 min`` or ``3 h 05 min``.
-
-    >>> _duration(47.6), _duration(730), _duration(11100)
-    ('48 s', '12 min', '3 h 05 min')
-    """
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"

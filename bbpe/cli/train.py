@@ -107,6 +107,7 @@ _CORPUS_SUFFIXES = frozenset((".txt", ".jsonl", ".ndjson", ".json", ".parquet", 
     show_default=True,
     help="How often --resume keeps what is done.",
 )
+@options.memory_option
 @options.progress_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-o", "--output", "target", metavar="OUT", help="Folder to write.  [default: CORPUS-VOCAB]")
@@ -136,6 +137,7 @@ def command(
     seed_tokens: str | None,
     resume: str | None,
     save_every: float,
+    memory: int | None,
     progress_style: str,
     byte_order: Literal["value", "gpt2"],
     as_json: bool,
@@ -154,6 +156,9 @@ def command(
 
     --utf8-safe, --balance, --superwords, --protect and --seed-tokens are for better vocabularies in several languages;
     without them it is plain BPE. benchmarks/options.md has what each gains and what it costs.
+
+    With --memory counting writes what does not fit to a folder beside OUT (or in that of --resume), which is gone
+    afterwards; and merging that would not fit is refused before it begins, with what would.
 
     \b
     Example:
@@ -198,6 +203,8 @@ def command(
             superword_pattern=superword_pattern,
             protect=options.listed(protect, "list of strings to protect") if protect is not None else (),
             seed_tokens=options.listed(seed_tokens, "list of seed tokens") if seed_tokens is not None else (),
+            memory=memory,
+            spill_folder=out.parent,
         )
     saved = save(tokenizer, out, force=force, format="directory")
     record = tokenizer.training_record
