@@ -1970,8 +1970,6 @@ cdef Py_ssize_t read_ids(list ids, Buffer[token_id_t]& numbers) except -1:
     cdef int64_t number
     numbers.reserve(count, 0)
     for i in range(count):
-        if i >= PyList_GET_SIZE(ids):   # the __index__ of an item may do anything
-            raise RuntimeError("the list of ids became shorter while it was read")
         value = <object>PyList_GET_ITEM(ids, i)
         if not PyLong_CheckExact(value):
             if isinstance(value, bool):
@@ -1980,7 +1978,7 @@ cdef Py_ssize_t read_ids(list ids, Buffer[token_id_t]& numbers) except -1:
                 value = operator.index(value)
             except TypeError:
                 raise TypeError(f"ids are integers; the one at position {i} is {shown(value)}") from None
-            if <size_t>PyList_GET_SIZE(ids) != count:  # by code of the caller's, which looking at the id ran
+            if PyList_GET_SIZE(ids) != count:  # by code of the caller's, which looking at the id ran
                 raise RuntimeError("the list of ids changed its length while it was decoded")
         try:
             number = value

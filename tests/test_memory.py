@@ -126,9 +126,9 @@ def test_groups_of_parquet_follow_from_the_rows(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(count_files, "_GROUP_BYTES", 5000)
     monkeypatch.setattr(runs, "BLOCK_ROWS", 130)
     counts = count_pretokens([TINY / "zh.txt", TINY / "en.txt"])
-    groups = [len(numbers) for _, _, numbers in count_files._row_groups(counts.rows())]
+    groups = [len(numbers) for _, _, numbers in count_files._groups(counts.rows(), 700, 5000)]
     with Mixture.of([TINY / "zh.txt", TINY / "en.txt"]).count_on_disk(spill_folder=tmp_path) as on_disk:
-        assert [len(numbers) for _, _, numbers in count_files._row_groups(on_disk.rows())] == groups
+        assert [len(numbers) for _, _, numbers in count_files._groups(on_disk.rows(), 700, 5000)] == groups
         write_counts(on_disk, tmp_path / "a.parquet")
     write_counts(counts, tmp_path / "b.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
