@@ -174,22 +174,6 @@ def test_a_list_that_changes_while_it_is_read(tok: Tokenizer) -> None:
             tok.decode(ids)
 
 
-def __index__(self) -> int:
-            ids.clear()
-            return 65
-
-    class Growing:
-        def __index__(self) -> int:
-            ids.extend([66] * 1000)
-            return 65
-
-    ids: list[Any] = [Emptying(), *range(65, 90)]
-    with pytest.raises(RuntimeError, match="shorter"):
-        tok.decode(ids)
-    ids = [Growing(), 66]
-    assert tok.decode(ids) == "AB"
-
-
 def test_the_same_where_ids_are_sparse() -> None:
     tokenizer = Tokenizer(Vocabulary({0: b"a", 4_000_000_000: b"b"}, merges=[], pattern=get_pattern("llama3")))
     assert tokenizer.decode([4_000_000_000, 0]) == "ba"
