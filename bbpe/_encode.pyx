@@ -92,7 +92,6 @@ cdef extern from "_native/units.hpp" namespace "bbpe" nogil:
     void widen_units(const uint8_t* characters, size_t count, uint16_t* out)
     size_t spell(const uint16_t* units, size_t count, uint8_t* out)
     bint is_surrogate(uint32_t unit)
-    uint64_t three_byte_mask(const uint16_t* units)
     uint64_t flag_mask(const uint8_t* flags)
 
 cdef extern from "_native/transcode.hpp" namespace "bbpe" nogil:
@@ -100,7 +99,7 @@ cdef extern from "_native/transcode.hpp" namespace "bbpe" nogil:
         const void* data
         size_t length
         int width
-        size_t most_bytes()
+        size_t most_bytes() const
     uint8_t* write_utf8(const Units& document, uint8_t* out)
 
 cdef extern from "_native/cuts.hpp" namespace "bbpe" nogil:
@@ -981,16 +980,21 @@ cdef int spell_queue(Workspace space, const segment_t* tail) except -1 nogil:
 
 cdef int64_t to_utf8(const document_t* document, Workspace space) except? -1 nogil:
     """Write a document as UTF-8 into ``space.text``, padded: its length in bytes, or -2 - place of a lone surrogate."""
-    cdef Units units
+    cdef Units units = units_of(document)
     cdef const uint8_t* end
-    units.data = document.data
-    units.length = document.length
-    units.width = document.kind
     space.text.reserve(units.most_bytes() + PADDING, 0)
     end = write_utf8(units, space.text.data())
     if end == NULL:
         return -2 - surrogate_place(document)
     return end - space.text.data()
+
+
+cdef inline Units units_of(const document_t* document) noexcept nogil:
+    cdef Units units
+    units.data = document.data
+    units.length = document.length
+    units.width = document.kind
+    return units
 
 
 cdef int64_t surrogate_place(const document_t* document) noexcept nogil:
@@ -1076,12 +1080,7 @@ cdef class Workspace:
 
 cdef inline size_t most_ids(const document_t* document) noexcept nogil:
     """The most ids that a document can have, and room for what the last copy writes too much."""
-    return most_bytes(document) + SHORT_IDS
-
-
-cdef inline size_t most_bytes(const document_t* document) noexcept nogil:
-    """The most bytes that a document can have in UTF-8."""
-    return document.length * (document.kind + 1 if document.kind < 4 else 4)
+    return units_of(document).most_bytes() + SHORT_IDS
 
 
 cdef int64_t encode_document(const tables_t* tables, Workspace space, const document_t* document,

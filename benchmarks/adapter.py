@@ -73,6 +73,9 @@ class Encoder:
     batch_call: ClassVar[str]
     single_call: ClassVar[str]
 
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+
     def batch(self, documents: list[str], threads: int) -> Any:
         """All documents in the library's best way of doing many."""
         raise Unsupported("no batch call")

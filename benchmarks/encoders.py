@@ -62,9 +62,6 @@ class _FastokensEncoder(Encoder):
     batch_call = "encode_batch_flat"
     single_call = "encode_ordinary, .ids"
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-
     def batch(self, documents: list[str], threads: int) -> Any:
         ids, offsets = self.tokenizer.encode_batch_flat(documents, split_special_tokens=True)
         return np.frombuffer(ids, np.uint32), np.frombuffer(offsets, np.uint64)
@@ -106,9 +103,6 @@ class _TokieEncoder(Encoder):
     batch_call = "encode_batch_flat"
     single_call = "encode, .ids"
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-
     def batch(self, documents: list[str], threads: int) -> Any:
         return self.tokenizer.encode_batch_flat(documents, add_special_tokens=False)
 
@@ -146,9 +140,6 @@ class _RsBpeEncoder(Encoder):
     batch_call = "encode of each"
     single_call = "encode"
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-
     def batch(self, documents: list[str], threads: int) -> Any:
         if threads > 1:
             return self.tokenizer.encode_batch(documents)[0]
@@ -183,9 +174,6 @@ class RsBpe(Peer):
 class _SnaptokensEncoder(Encoder):
     batch_call = "encode_batch_flat"
     single_call = "encode, .ids"
-
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
 
     def batch(self, documents: list[str], threads: int) -> Any:
         ids, offsets = self.tokenizer.encode_batch_flat(documents)
@@ -224,9 +212,6 @@ class Snaptokens(Peer):
 class _QuicktokEncoder(Encoder):
     batch_call = "encode_batch"
     single_call = "encode_ordinary"
-
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
 
     def batch(self, documents: list[str], threads: int) -> Any:
         return self.tokenizer.encode_batch(documents, threads=threads)
@@ -269,9 +254,6 @@ class _ToktokEncoder(Encoder):
     batch_call = "Tokenizer.encode_batch_to_numpy (not public)"
     single_call = "Tokenizer.encode_to_numpy (not public)"
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-
     def batch(self, documents: list[str], threads: int) -> Any:
         return self.tokenizer.encode_batch_to_numpy(documents, threads=threads)
 
@@ -313,9 +295,6 @@ class _TuetokenEncoder(Encoder):
     batch_call = "encode_ordinary_to_buffer"
     single_call = "encode_to_bytes"
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-
     def batch(self, documents: list[str], threads: int) -> Any:
         return self.tokenizer.encode_ordinary_to_buffer(documents, num_threads=threads)
 
@@ -352,9 +331,6 @@ class Tuetoken(Peer):
 class _SplintrEncoder(Encoder):
     batch_call = "encode_flat of each"
     single_call = "encode_flat"
-
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
 
     def batch(self, documents: list[str], threads: int) -> Any:
         single = self.single

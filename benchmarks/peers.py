@@ -27,9 +27,6 @@ class _BbpeEncoder(Encoder):
     batch_call = "encode_batch_to_numpy"
     single_call = "encode_to_numpy"
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-
     def batch(self, documents: list[str], threads: int) -> Any:
         return self.tokenizer.encode_batch_to_numpy(documents, threads=threads)
 
@@ -102,9 +99,6 @@ class _TokenizersEncoder(Encoder):
     batch_call = "encode_batch_fast, .ids of each"
     single_call = "encode, .ids"
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-
     def batch(self, documents: list[str], threads: int) -> Any:
         # The ids stay in Rust until `.ids` copies them out: they are what is asked for, so that is part of the work.
         return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(documents, add_special_tokens=False)]
@@ -166,9 +160,6 @@ class Tokenizers(Peer):
 class _GigatokenEncoder(Encoder):
     batch_call = "encode_batch"
     single_call = "encode"
-
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
 
     def batch(self, documents: list[str], threads: int) -> Any:
         return self.tokenizer.encode_batch(documents, parallel=threads > 1)
