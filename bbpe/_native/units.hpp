@@ -194,6 +194,28 @@ inline size_t ascii_units(const uint16_t* units, size_t count, uint8_t* out) noe
     return done;
 }
 
+// Writes 64 units as bytes; whether all of them are ASCII, else what it wrote means nothing.
+inline bool ascii_block(const uint16_t* units, uint8_t* out) noexcept {
+#if defined(BBPE_SSE2)
+    __m128i any = _mm_setzero_si128();
+    for (int i = 0; i < 64; i += 16) {
+        const __m128i first = _mm_loadu_si128(reinterpret_cast<const __m128i*>(units + i));
+        const __m128i second = _mm_loadu_si128(reinterpret_cast<const __m128i*>(units + i + 8));
+        any = _mm_or_si128(any, _mm_or_si128(first, second));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm_packus_epi16(first, second));
+    }
+    const __m128i beyond = _mm_and_si128(any, _mm_set1_epi16(static_cast<short>(0xFF80)));
+    return _mm_movemask_epi8(_mm_cmpeq_epi16(beyond, _mm_setzero_si128())) == 0xFFFF;
+#else
+    uint16_t any = 0;
+    for (int i = 0; i < 64; i++) {
+        any |= units[i];
+        out[i] = static_cast<uint8_t>(units[i]);
+    }
+    return any < 0x80;
+#endif
+}
+
 inline size_t three_byte_units_plain(const uint16_t* units, size_t count, uint8_t* out) noexcept {
     size_t done = 0;
     for (; done < count && units[done] >= 0x800 && !is_surrogate(units[done]); done++) {
