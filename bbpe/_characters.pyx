@@ -177,7 +177,7 @@ cdef class CharacterLearner(MergeLearner):
             else:
                 best = records[n].count
         self.in_vain = best == 0
-        self.floor = max(self.min_count, (best if best else best_waiting) >> 2)
+        self.floor = max(self.bar, (best if best else best_waiting) >> 2)
         for u in range(self.waiting.size()):
             self.waiting[u].clear()
         for n in range(self.pairs.numbers()):
@@ -204,6 +204,7 @@ cdef class CharacterLearner(MergeLearner):
         for n in range(inside.pairs.numbers()):
             best = max(best, inside.pairs.data()[n].count)
         self.cut = self.min_count if self.unmixed else max(self.min_count, best >> 12)
+        self.bar = self.cut  # the stage ends where the best count falls below it
         self.row_starts.resize(characters + 1, 0)
         self.column_starts.resize(characters + 1, 0)
         self.count_pairs()

@@ -393,11 +393,17 @@ cdef inline void mark_boundaries(const automaton_t* machine, const text_t* begin
 
     Text in bytes must be ASCII. Four parts of the text, cut where there is always a boundary, go side by side.
     """
+    mark_until(machine, begin, end, end, origin, flags)
+
+
+cdef inline void mark_until(const automaton_t* machine, const text_t* begin, const text_t* stop, const text_t* end,
+                            const text_t* origin, uint8_t* flags) noexcept nogil:
+    """The same for a part of a text, `begin` to `stop`, both boundaries: only that part need be ASCII."""
     cdef Cursor[text_t] cursors[4]
     cdef const text_t* cut = begin
-    cdef size_t part = (end - begin) // 4
+    cdef size_t part = (stop - begin) // 4
     cdef int i, running = 4
-    if begin == end:
+    if begin == stop:
         return
     cursors[0].begin = begin
     if part >= 24:
@@ -408,11 +414,11 @@ cdef inline void mark_boundaries(const automaton_t* machine, const text_t* begin
             cursors[i - 1].stop = cut
             cursors[i].begin = cut
     if part < 24 or cut == NULL:
-        cursors[0].stop = end
+        cursors[0].stop = stop
         settle(machine, &cursors[0], begin, end, origin, flags)
         run_alone(machine, &cursors[0], end, origin, flags)
         return
-    cursors[3].stop = end
+    cursors[3].stop = stop
     for i in range(4):
         settle(machine, &cursors[i], cursors[i].begin, end, origin, flags)
         running -= cursors[i].row == DEAD

@@ -743,7 +743,7 @@ def train(
         run = _Run(counts, None, options, kept=kept)
         del counts, made, about, source  # the merge loop has its own copy: the text's memory is free for it
         vocabulary, record = run.finish(progress, checkpoint)
-    return Tokenizer(vocabulary, training_record=record)
+    return Tokenizer.of_training(vocabulary, record)
 
 
 def _again(source: Any, options: TrainingOptions) -> Mixture:
@@ -828,7 +828,7 @@ def _train_superwords(
         distinct_pretokens=first_run.facts["distinct_pretokens"],
         long_pretokens=first_run.facts["long_pretokens"],
     )
-    return Tokenizer(vocabulary, training_record=record)
+    return Tokenizer.of_training(vocabulary, record)
 
 
 def _train_balanced(
@@ -874,7 +874,7 @@ def _train_balanced(
             options.balance, lines, run.side_tokens, run.merges_for[:-1], strict=True
         )
     )
-    return Tokenizer(vocabulary, training_record=replace(record, languages=languages))
+    return Tokenizer.of_training(vocabulary, replace(record, languages=languages))
 
 
 def _check_balance(source: SourceLike, balance: Sequence[tuple[str, str]]) -> None:
@@ -1274,22 +1274,24 @@ class _Run:
 
     def _vocabulary(self, learned: npt.NDArray[np.uint32], special_tokens: Sequence[str]) -> Vocabulary:
         options, base = self.options, self.base
-        merges: list[tuple[int, int]] = list(zip(learned[:, 0].tolist(), learned[:, 1].tolist(), strict=True))
+        merges = zip(learned[:, 0].tolist(), learned[:, 1].tolist(), strict=True)
+        after = self.first_id + len(learned)
+        specials = [SpecialToken(content, after + place) for place, content in enumerate(special_tokens)]
         if base is None:
-            tokens = {id: bytes([byte]) for byte, id in enumerate(byte_ids(options.byte_order).tolist())}
-            known: tuple[tuple[int, int], ...] = ()
-            specials: list[SpecialToken] = []
-        else:
-            assert base.merges is not None  # as_merge_list
-            tokens, known, specials = dict(base.tokens), base.merges, list(base.special_tokens)
-        for id, (left, right) in enumerate(merges, self.first_id):
+            order = np.argsort(byte_ids(options.byte_order))
+            return Vocabulary.of_learned(
+                [bytes([byte]) for byte in order.tolist()],
+                merges,
+                special_tokens=specials,
+                pattern=options.first_pattern,
+                normalizer=options.normalizer,
+            )
+        assert base.merges is not None  # as_merge_list
+        tokens, known = dict(base.tokens), (*base.merges, *merges)
+        for id, (left, right) in enumerate(known[len(base.merges) :], self.first_id):
             tokens[id] = tokens[left] + tokens[right]
-        after = self.first_id + len(merges)
-        specials += [SpecialToken(content, after + place) for place, content in enumerate(special_tokens)]
-        if base is not None:
-            return base.replace(tokens=tokens, merges=(*known, *merges), special_tokens=specials, name=None)
-        return Vocabulary(
-            tokens, merges=merges, special_tokens=specials, pattern=options.first_pattern, normalizer=options.normalizer
+        return base.replace(
+            tokens=tokens, merges=known, special_tokens=[*base.special_tokens, *specials], name=None
         )
 
     def _record(
