@@ -466,7 +466,7 @@ cdef class PretokenCounter:
 
         All boundaries of a window are marked at once, which takes a third of the time of finding them one by one.
         """
-        cdef uint8_t flags[WINDOW + 64]
+        cdef uint8_t flags[WINDOW + 65]
         cdef const uint8_t* cut
         cdef const uint8_t* limit
         while at < stop and self.longest >= WINDOW:
@@ -476,7 +476,7 @@ cdef class PretokenCounter:
             if cut == NULL or (cut - at < SHORTEST_MARKED and cut != stop):
                 break
             mark_until(machine, at, cut, end, at, flags)
-            memset(flags + (cut - at) + 1, 0, 63)
+            memset(flags + (cut - at) + 1, 0, 64)
             self.table.add_marked(at, cut - at, flags)
             at = cut
         return at

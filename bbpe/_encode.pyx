@@ -50,7 +50,7 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_S
 from cpython.long cimport PyLong_CheckExact, PyLong_FromUnsignedLong
 from cpython.ref cimport Py_INCREF
 
-from bbpe._pretokenize cimport MAX_STAGES, Automaton, automaton_t, mark_boundaries, pretoken_end, text_t
+from bbpe._pretokenize cimport MAX_STAGES, Automaton, automaton_t, is_boundary, mark_boundaries, pretoken_end, text_t
 from bbpe._types cimport token_id_t
 
 cdef extern from "Python.h":
@@ -882,7 +882,7 @@ cdef int mark_pretokens(const tables_t* tables, int stage, const text_t* origin,
 
 cdef const uint8_t* find_pretokens(const tables_t* tables, Workspace space, const text_t* text,
                                    uint64_t count) except NULL nogil:
-    """For each unit of a text, and for its end, in the lowest bit: whether a pretoken begins or ends. Then 64 zeros."""
+    """For each unit of a text, and for its end, the flags of ``_native/steps.hpp``. Then 64 zeros."""
     cdef uint8_t* flags
     space.flags.reserve(count + 65, 0)
     flags = space.flags.data()
@@ -975,7 +975,7 @@ cdef int encode_units(const tables_t* tables, Workspace space, const uint16_t* u
                 tail.text = space.narrowed + (narrowed + at - base - 64)
             else:
                 tail.text = <const uint8_t*>(units + at)
-            tail.length = (base + k - at) << 1 | (flags[at] & flags[base + k] & 1)
+            tail.length = (base + k - at) << 1 | (is_boundary(flags + at) & is_boundary(flags + base + k))
             tail += 1
         if waiting > QUEUE - 64:
             starts[0] = starts[waiting]

@@ -7,11 +7,17 @@
 
 namespace bbpe {
 
-// A step is the row of the next state, and these. The lower two are what is written down for the character.
+// A step is the row of the next state, and these, which but for the third are what is written down for the character.
 constexpr uint32_t STEP_BOUNDARY = 1;   // a match ended before it, and the next one begins
 constexpr uint32_t STEP_POSSIBLE = 2;   // a match may end before it, but may go on
 constexpr uint32_t STEP_HELP = 4;       // the match ended earlier, where it last could, or none begins here
+constexpr uint32_t STEP_BEFORE = 8;     // a match ended one character earlier: the last character began the next one
 constexpr uint32_t STEP_ROW = 0xFFFFFF00;
+
+// Whether a pretoken begins or ends at a place of the flags.
+inline uint8_t is_boundary(const uint8_t* flags) noexcept {
+    return (flags[0] | flags[1] >> 3) & STEP_BOUNDARY;
+}
 
 // The tables of one automaton.
 struct Steps {
@@ -45,10 +51,10 @@ struct Lane {
     bool go_back(const Steps& tables, size_t index) noexcept {
         const uint8_t* written = flags + index - 1;
         while (*written == 0) written--;
-        if (*written & STEP_BOUNDARY) return false;
+        if (!(*written & STEP_POSSIBLE)) return false;
         const size_t back = static_cast<size_t>(flags + index - 1 - written);
         const uint32_t first = tables.firsts[tables.column(text[index - 1 - back])] & STEP_ROW;
-        flags[index - 1 - back] = STEP_BOUNDARY;
+        flags[index - 1 - back] ^= STEP_POSSIBLE | STEP_BOUNDARY;
         if (first == 0) return false;
         text -= back;
         flags -= back;

@@ -74,7 +74,8 @@ inline uint64_t bit_mask(const uint8_t* bytes) noexcept {
     return mask;
 }
 
-inline uint64_t flag_mask(const uint8_t* flags) noexcept { return bit_mask<0>(flags); }
+// Where pretokens begin or end (steps.hpp says what the flags are). Reads one more.
+inline uint64_t flag_mask(const uint8_t* flags) noexcept { return bit_mask<0>(flags) | bit_mask<3>(flags + 1); }
 
 // Whether the low byte, or the high byte, of each is not 0.
 template <bool High>
