@@ -17,7 +17,7 @@ from libcpp.vector cimport vector
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
-from bbpe._pretokenize cimport Automaton, automaton_t, cut_before, mark_until, pretoken_end, safe_cut
+from bbpe._pretokenize cimport FLAGS_BEFORE, Automaton, automaton_t, cut_before, mark_until, pretoken_end, safe_cut
 from bbpe._types cimport count_t
 
 import numpy as np
@@ -466,7 +466,8 @@ cdef class PretokenCounter:
 
         All boundaries of a window are marked at once, which takes a third of the time of finding them one by one.
         """
-        cdef uint8_t flags[WINDOW + 65]
+        cdef uint8_t room[FLAGS_BEFORE + WINDOW + 65]
+        cdef uint8_t* flags = room + FLAGS_BEFORE
         cdef const uint8_t* cut
         cdef const uint8_t* limit
         while at < stop and self.longest >= WINDOW:

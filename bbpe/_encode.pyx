@@ -50,7 +50,9 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_S
 from cpython.long cimport PyLong_CheckExact, PyLong_FromUnsignedLong
 from cpython.ref cimport Py_INCREF
 
-from bbpe._pretokenize cimport MAX_STAGES, Automaton, automaton_t, is_boundary, mark_boundaries, pretoken_end, text_t
+from bbpe._pretokenize cimport (
+    FLAGS_BEFORE, MAX_STAGES, Automaton, automaton_t, is_boundary, mark_boundaries, pretoken_end, text_t
+)
 from bbpe._types cimport token_id_t
 
 cdef extern from "Python.h":
@@ -884,8 +886,8 @@ cdef const uint8_t* find_pretokens(const tables_t* tables, Workspace space, cons
                                    uint64_t count) except NULL nogil:
     """For each unit of a text, and for its end, the flags of ``_native/steps.hpp``. Then 64 zeros."""
     cdef uint8_t* flags
-    space.flags.reserve(count + 65, 0)
-    flags = space.flags.data()
+    space.flags.reserve(FLAGS_BEFORE + count + 65, 0)
+    flags = space.flags.data() + FLAGS_BEFORE
     memset(flags + count, 0, 65)
     flags[0] = 1
     mark_pretokens(tables, 0, text, text, text + count, flags)

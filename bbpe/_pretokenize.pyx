@@ -252,20 +252,20 @@ cdef class Automaton:
         cdef Py_ssize_t length = len(text)
         cdef bytes padded
         cdef vector[uint8_t] flags
-        flags.resize(length + 2)
+        flags.resize(FLAGS_BEFORE + length + 2)
         if length and text.isascii():
             padded = text.encode("ascii") + bytes(PADDING)
             mark_boundaries(&self.machine, <const uint8_t*>PyBytes_AS_STRING(padded),
                             <const uint8_t*>PyBytes_AS_STRING(padded) + length,
-                            <const uint8_t*>PyBytes_AS_STRING(padded), flags.data())
+                            <const uint8_t*>PyBytes_AS_STRING(padded), flags.data() + FLAGS_BEFORE)
         elif length:
             padded = text.encode("utf-16-le" if sys.byteorder == "little" else "utf-16-be") + bytes(2 * PADDING)
             if len(padded) != 2 * (length + PADDING):
                 raise ValueError("the text has characters from U+10000 on")
             mark_boundaries(&self.machine, <const uint16_t*>PyBytes_AS_STRING(padded),
                             <const uint16_t*>PyBytes_AS_STRING(padded) + length,
-                            <const uint16_t*>PyBytes_AS_STRING(padded), flags.data())
-        return [place for place in range(1, length + 1) if is_boundary(&flags[place])]
+                            <const uint16_t*>PyBytes_AS_STRING(padded), flags.data() + FLAGS_BEFORE)
+        return [place for place in range(1, length + 1) if is_boundary(&flags[FLAGS_BEFORE + place])]
 
     def safe_cut(self, data: bytes, stop: int):
         """The last offset in (0, stop] where a boundary is certain, None if there is none; for tests."""

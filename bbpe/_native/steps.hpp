@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "units.hpp"
+
 namespace bbpe {
 
 // A step is the row of the next state, and these, which but for the third are what is written down for the character.
@@ -17,6 +19,21 @@ constexpr uint32_t STEP_ROW = 0xFFFFFF00;
 // Whether a pretoken begins or ends at a place of the flags.
 inline uint8_t is_boundary(const uint8_t* flags) noexcept {
     return (flags[0] | flags[1] >> 3) & STEP_BOUNDARY;
+}
+
+// The last flag at a place or before it that is not 0: there is one. Reads 15 before the place.
+inline const uint8_t* last_flag(const uint8_t* flags) noexcept {
+#if defined(BBPE_SSE2)
+    while (true) {
+        const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i*>(flags - 15));
+        const int zeros = _mm_movemask_epi8(_mm_cmpeq_epi8(sixteen, _mm_setzero_si128()));
+        if (zeros != 0xFFFF) return flags - 15 + highest_set(static_cast<unsigned>(zeros ^ 0xFFFF));
+        flags -= 16;
+    }
+#else
+    while (*flags == 0) flags--;
+    return flags;
+#endif
 }
 
 // The tables of one automaton.
@@ -49,8 +66,7 @@ struct Lane {
 
     // The match ended before: go back to where it last could, and begin the next one there. False where it could nowhere.
     bool go_back(const Steps& tables, size_t index) noexcept {
-        const uint8_t* written = flags + index - 1;
-        while (*written == 0) written--;
+        const uint8_t* written = last_flag(flags + index - 1);
         if (!(*written & STEP_POSSIBLE)) return false;
         const size_t back = static_cast<size_t>(flags + index - 1 - written);
         const uint32_t first = tables.firsts[tables.column(text[index - 1 - back])] & STEP_ROW;

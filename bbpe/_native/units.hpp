@@ -30,6 +30,17 @@ inline unsigned lowest_set(uint64_t word) noexcept {
 #endif
 }
 
+// And of the highest.
+inline unsigned highest_set(unsigned word) noexcept {
+#if defined(_MSC_VER)
+    unsigned long index;
+    _BitScanReverse(&index, word);
+    return static_cast<unsigned>(index);
+#else
+    return 31u - static_cast<unsigned>(__builtin_clz(word));
+#endif
+}
+
 inline bool is_surrogate(uint32_t code) noexcept { return (code & 0xFFFFF800u) == 0xD800; }
 
 // The last and the first byte in UTF-8 of a character below U+10000.
