@@ -15,7 +15,8 @@ from libc.string cimport memchr, memcpy, memset
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 
 from bbpe._pretokenize cimport FLAGS_BEFORE, Automaton, automaton_t, cut_before, mark_until, pretoken_end, safe_cut
 from bbpe._types cimport count_t
@@ -79,6 +80,10 @@ cdef extern from "_native/transcode.hpp" namespace "bbpe" nogil:
     uint8_t* write_utf8(const Units& document, uint8_t* out)
 
 cdef extern from "Python.h":
+    PyObject* PyBytes_FromStringAndSize(const char* text, Py_ssize_t size)
+    char* PyBytes_AsString(PyObject* text)
+    int _PyBytes_Resize(PyObject** text, Py_ssize_t size) except -1
+    void Py_DECREF(PyObject* object)
     int PyUnicode_KIND(object text)
     void* PyUnicode_DATA(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
@@ -108,14 +113,14 @@ def utf8_block(list documents not None):
         documents: str or bytes, each.
 
     Returns:
-        ``(data, ends)``: bytes, and where each document ends, int64. Where a str holds a lone surrogate, its place in
-        the list instead.
+        ``(data, ends)``: bytes with padding, and where each document ends, int64. Where a str holds a lone surrogate,
+        its place in the list instead.
     """
     cdef vector[Units] found
     cdef vector[int64_t] ends
     cdef Units one
     cdef size_t i, most = 0
-    cdef bytes room
+    cdef PyObject* room
     cdef uint8_t* begin
     cdef uint8_t* out
     for document in documents:
@@ -129,9 +134,11 @@ def utf8_block(list documents not None):
             one.width = 0
         most += one.most_bytes()
         found.push_back(one)
-    room = PyBytes_FromStringAndSize(NULL, most)
-    begin = out = <uint8_t*>PyBytes_AS_STRING(room)
     ends.resize(found.size())
+    room = PyBytes_FromStringAndSize(NULL, most + PADDING)
+    if room == NULL:
+        raise MemoryError()
+    begin = out = <uint8_t*> PyBytes_AsString(room)
     with nogil:
         for i in range(found.size()):
             out = write_utf8(found[i], out)
@@ -139,8 +146,13 @@ def utf8_block(list documents not None):
                 break
             ends[i] = out - begin
     if out == NULL:
+        Py_DECREF(room)
         return i
-    return PyBytes_FromStringAndSize(<char*> begin, out - begin), _array(ends)
+    memset(out, 0, PADDING)
+    _PyBytes_Resize(&room, out - begin + PADDING)  # in place: it only becomes shorter
+    data = <object> room
+    Py_DECREF(room)  # `data` has its own reference
+    return data, _array(ends)
 
 
 cdef inline const uint8_t* ascii_end(const uint8_t* at, const uint8_t* end) noexcept nogil:

@@ -31,6 +31,11 @@ cdef extern from "_native/keyed_pool.hpp" namespace "bbpe" nogil:
         uint64_t size() noexcept
     void prefetch(const void*) noexcept
 
+cdef extern from "_native/token_set.hpp" namespace "bbpe" nogil:
+    cdef cppclass TokenSet:
+        bint contains(const string&) noexcept
+        void insert(const string&) except +
+
 cdef extern from "_native/text_rules.hpp" namespace "bbpe" nogil:
     cdef cppclass TextRules:
         bint whole_or_piece
@@ -107,7 +112,7 @@ cdef class MergeLearner:
     cdef vector[uint32_t] width          # in cells, by symbol
     cdef vector[uint32_t] length         # in bytes, by symbol
     cdef vector[string] tokens           # by id
-    cdef unordered_set[string] taken
+    cdef TokenSet taken
     cdef unordered_set[string] kept      # what pairs make that are never dropped for being rare
     cdef vector[uint8_t] in_kept         # by id, where something is
     cdef token_id_t next_id

@@ -631,7 +631,7 @@ cdef class MergeLearner:
                 continue
             token = self.tokens[key >> 32]
             token.append(self.tokens[<token_id_t> key])
-            if self.taken.count(token):
+            if self.taken.contains(token):
                 self.drop_pair(number)
                 continue
             best.number = number

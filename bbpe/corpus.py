@@ -35,7 +35,7 @@ from typing import IO, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bbpe._count import utf8_block
+from bbpe._count import PADDING, utf8_block
 from bbpe._json_lines import take_documents
 from bbpe.errors import CorpusError, MissingExtraError
 
@@ -192,12 +192,14 @@ class Block:
         ends: Where each ends.
         complete: Whether the last document ends here. When not, the next block of the stream continues it, and that
             block's first span begins at its offset 0.
+        padded: ``data`` with ``PADDING`` zero bytes after it, where they stand so in memory: it can be counted as it is.
     """
 
     data: bytes | memoryview
     starts: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
     complete: bool
+    padded: bytes | None = None
 
 
 class Stream:
@@ -427,12 +429,13 @@ class Stream:
             except UnicodeEncodeError as error:
                 raise _lone_surrogate(f"document {following - len(documents) + made}", error) from None
             raise AssertionError(f"document {made} of the block was refused without reason")
-        data, ends = made
+        padded, ends = made
+        data = memoryview(padded)[:-PADDING]
         self.bytes_read += len(data)
         starts = np.empty_like(ends)
         starts[0] = 0
         starts[1:] = ends[:-1]
-        return Block(data, starts, ends, True)
+        return Block(data, starts, ends, True, padded)
 
     def _of_long_str(self, text: str, number: int, block_bytes: int) -> Iterator[Block]:
         def pieces() -> Iterator[bytes]:

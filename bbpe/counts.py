@@ -1269,8 +1269,10 @@ class _Cutter:
             starts[0] = 0  # the document that goes on from before; where none does, `shift` is 0
             self.documents += len(starts) if block.complete else len(starts) - 1
             self.text_bytes += int((block.ends - block.starts).sum())
-            parts.append(_PADDING)
-            data = b"".join(parts)
+            if size == len(block.data) and block.padded is not None:
+                data = block.padded
+            else:
+                data = b"".join([*parts, _PADDING])
             job = self._job
             starts, ends, stop, rest = plan(
                 data, starts, ends, block.complete, job.specials, self._first_stage, job.normalizer is not None
