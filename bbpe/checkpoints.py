@@ -6,7 +6,7 @@ their sum once all is counted, and ``merges`` what has been learned. Every file 
 state that speaks of it, so that a process may be killed at any moment: what stands there is whole. A lock, which ends
 with the process, keeps a second one out.
 
-What it does not: decide what to do next. ``counts.py`` and ``training.py`` ask it for what there is and go on from there.
+What it does not: decide what to do next. ``counts.py`` and ``training/`` ask it for what there is and go on from there.
 Merges are kept as NumPy's ``.npz``, which has a check sum for every array. How much memory a process may use changes
 nothing in the folder: one that was killed because it used too much may be begun again with less.
 """

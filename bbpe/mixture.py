@@ -2,7 +2,7 @@
 
 What it does: tells count files from other files, settles what they all have to agree on (pattern, special tokens,
 normalizer, cap), counts what has to be counted, and adds everything up with weights that are exact. What it does not:
-count (``counts.py``), read or write count files (``count_files.py``), learn (``training.py``).
+count (``counts.py``), read or write count files (``count_files.py``), learn (``training/``).
 
 Weights. Source *s* has the weight *w* and *b* bytes; all sources have *W* and *B*. Its counts are to be multiplied by
 *f = (w/W) · (B/b)*: then its share of bytes is *w/W*, and all bytes together are as many as before. *f* is rounded to a

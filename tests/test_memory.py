@@ -182,7 +182,7 @@ def test_killed_between_any_two_reports(many_runs: list[int], tmp_path: Path, mo
 
 def test_kept_merges_that_do_not_fit_are_learned_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(TINY, 400, resume=tmp_path / "kept")
-    monkeypatch.setattr(training, "_fits_encoded", lambda *_: False)
+    monkeypatch.setattr("bbpe.training.from_corpus.fits_encoded", lambda *_: False)
     tok = train(TINY, 500, resume=tmp_path / "kept", memory=ENOUGH)
     assert record_of(tok) == record_of(train(TINY, 500))
 
@@ -274,8 +274,8 @@ def test_too_small_a_limit_is_refused_with_the_minimum(tmp_path: Path, capsys: p
 
 
 def test_merging_that_does_not_fit_is_refused_with_what_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "at_most_resident", lambda: 0)
-    monkeypatch.setattr(training, "merging_bytes", lambda distinct, *_: 10**9 * np.asarray(distinct))
+    monkeypatch.setattr("bbpe.training.limits.at_most_resident", lambda: 0)
+    monkeypatch.setattr("bbpe.training.limits.merging_bytes", lambda distinct, *_: 10**9 * np.asarray(distinct))
     counts = count_pretokens(TINY)
     left = [len(counts.without_rare(least)) for least in (2, 3, 4)]
     with pytest.raises(TrainingError, match=rf"--min-pretoken-count 3\), which gives another result: {left[1]:,} are"):

@@ -55,8 +55,8 @@ def test_killed_between_any_two_reports(seed: int, tmp_path: Path, monkeypatch: 
     """Progress is reported between chunks and between steps of merging: after each of them the process may end."""
     monkeypatch.setattr(counting, "BLOCK_BYTES", 5000)
     monkeypatch.setattr("bbpe.corpus.REPORT_SECONDS", 0)
-    monkeypatch.setattr("bbpe.training._REPORT_SECONDS", 0)
-    monkeypatch.setattr("bbpe.training._STEP", 2000)
+    monkeypatch.setattr("bbpe.training.learning._REPORT_SECONDS", 0)
+    monkeypatch.setattr("bbpe.training.learning._STEP", 2000)
     rng = random.Random(seed)
     options: dict[str, Any] = {"weights": {str(TINY): "1"}} if seed % 3 == 1 else {}
     options |= {"sample": 60_000, "lines": True} if seed % 3 == 2 else {}
