@@ -3,7 +3,8 @@
 What is written lies beside its final name and is renamed at the end; a crash leaves the old output or the new one,
 whole. :func:`atomic_write` does it for a file, :func:`atomic_files` for a file and its sidecar, :func:`atomic_directory`
 for a folder; :func:`take_name` gives a folder its name that was filled over several processes, each of which held the
-lock of :func:`locked`.
+lock of :func:`locked`. What a killed process left beside a folder is removed by the next that writes the same one: see
+:func:`temporary_folder`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import ctypes
 import errno
 import importlib
 import os
+import platform
 import secrets
 import shutil
 import stat
 import sys
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +35,7 @@ __all__ = [
     "refuse_existing_folder",
     "remove_temporaries",
     "take_name",
+    "temporary_folder",
 ]
 
 
@@ -87,17 +91,13 @@ def atomic_directory(
     with output_errors(target):
         refuse_existing_folder(target, force, replaceable)
         final = Path(os.path.realpath(target))
-        temporary = _beside(final)
-        temporary.mkdir()
-        try:
+        with temporary_folder(final.parent, final.name) as temporary:
             yield temporary
             for folder, _, names in os.walk(temporary):
                 for name in names:
                     _sync_file(Path(folder, name))
                 _sync_folder(Path(folder))
             take_name(temporary, target, force, replaceable)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def take_name(folder: Path, target: Path, force: bool = False, replaceable: Collection[str] | None = None) -> None:
@@ -163,9 +163,8 @@ def atomic_files(path: Path, names: Sequence[str], force: bool) -> Iterator[Path
     with output_errors(path):
         for name in names:
             _refuse_existing(path.with_name(name), force)
-        temporary = _beside(Path(os.path.realpath(path)))
-        temporary.mkdir()
-        try:
+        final = Path(os.path.realpath(path))
+        with temporary_folder(final.parent, final.name) as temporary:
             yield temporary
             for name in names:
                 _sync_file(temporary / name)
@@ -174,8 +173,75 @@ def atomic_files(path: Path, names: Sequence[str], force: bool) -> Iterator[Path
             for name in names:
                 os.replace(temporary / name, os.path.realpath(path.with_name(name)))
             _sync_folder(temporary.parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(place: Path, name: str) -> Iterator[Path]:
+    """A new folder ``.NAME.….tmp`` in ``place``, gone when the ``with`` block ends, whatever it is called by then.
+
+    A kill leaves it. Whoever makes the next one of the same name in the same place on the same machine removes it: a
+    lock on the folder, which ends with the process, tells the dead from the living. Where folders cannot be locked
+    (Windows, some network file systems) nobody can tell, and nothing is removed.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    _remove_dead(place, name)
+    while True:
+        folder = place / f"{_begin(name)}{secrets.token_hex(6)}.tmp"
+        folder.mkdir()
+        lock = _folder_lock(folder)
+        if lock is not None:
+            break  # else another process took it for dead before it was locked, and removes it
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock != _UNKNOWN:
+            os.close(lock)
+
+
+def _begin(name: str) -> str:
+    """How temporary names begin. The machine is in it: a lock may be known to one of several that share a disk."""
+    return f".{name[:100]}.{zlib.crc32(platform.node().encode()):08x}"
+
+
+def _remove_dead(place: Path, name: str) -> None:
+    with contextlib.suppress(OSError):
+        for left in os.listdir(place):
+            if not (left.startswith(_begin(name)) and left.endswith(".tmp") and len(left) == len(_begin(name)) + 16):
+                continue
+            lock = _folder_lock(place / left)
+            if lock is not None and lock != _UNKNOWN:
+                shutil.rmtree(place / left, ignore_errors=True)
+                os.close(lock)
+
+
+_UNKNOWN = -1
+
+
+def _folder_lock(folder: Path) -> int | None:
+    """A descriptor that locks a folder until it is closed; None where another process holds it or the folder is gone;
+    ``_UNKNOWN`` where nobody can tell."""
+    try:
+        fcntl: Any = importlib.import_module("fcntl")
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    except (ImportError, OSError):
+        return _UNKNOWN
+    found: int | None = None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.stat(folder)):
+            found = descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError:
+        found = _UNKNOWN
+    if found != descriptor:
+        os.close(descriptor)
+    return found
 
 
 @contextlib.contextmanager

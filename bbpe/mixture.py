@@ -47,7 +47,7 @@ from bbpe.counts import (
 from bbpe.errors import TrainingError
 from bbpe.memory import Budget
 from bbpe.patterns import Pattern, get_pattern
-from bbpe.runs import Run, temporary_folder
+from bbpe.runs import Run, temporary_runs
 
 __all__ = ["Mixture", "weighed"]
 
@@ -296,7 +296,7 @@ class Mixture:
                     return
             else:
                 place = Path(tempfile.gettempdir() if spill_folder is None else spill_folder)
-                folder = stack.enter_context(temporary_folder(place))
+                folder = stack.enter_context(temporary_runs(place))
             added = _Adding(self._parts, progress)
             counted: list[tuple[Counts, list[Run]]] = []
             for place_of, part in enumerate(self._parts):

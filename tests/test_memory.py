@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bbpe import count_files, runs, training
+from bbpe import atomic, count_files, runs, training
 from bbpe import counts as counting
 from bbpe._characters import CharacterLearner, learner, trial_step
 from bbpe.cli import progress as cli_progress
@@ -31,7 +31,7 @@ from bbpe.errors import CorpusError, OutputError, TrainingError
 from bbpe.forecast import Forecaster, heaps
 from bbpe.memory import Budget, merging_bytes
 from bbpe.mixture import Mixture
-from bbpe.runs import Run, RunFolder, merged_rows, temporary_folder
+from bbpe.runs import Run, RunFolder, merged_rows, temporary_runs
 from bbpe.training import train
 
 ROOT = Path(__file__).parent.parent
@@ -221,7 +221,7 @@ def words_of(pieces: Any) -> list[tuple[bytes, int]]:
 def test_merging_is_adding_up(parts: list[tuple[dict[bytes, int], int]], rows: int) -> None:
     """Over beginnings that are shared, zeros, and blocks that end anywhere; in several passes where there are many."""
     expected: Counter[bytes] = Counter()
-    with pytest.MonkeyPatch.context() as patch, temporary_folder(Path(os.environ.get("TMPDIR", "/tmp"))) as folder:
+    with pytest.MonkeyPatch.context() as patch, temporary_runs(Path(os.environ.get("TMPDIR", "/tmp"))) as folder:
         patch.setattr(runs, "BLOCK_ROWS", rows)
         patch.setattr(runs, "BLOCK_BYTES", 10)
         written = []
@@ -347,9 +347,45 @@ def test_stopped_while_runs_are_written(number: str, tmp_path: Path) -> None:
     left = sorted(path.name for path in tmp_path.iterdir())
     if number == "SIGINT":
         assert left == ["in"]
-    else:
-        assert left[-1] == "in"
-        assert all(name.startswith(".bbpe-runs.") and name.endswith(".tmp") for name in left[:-1])
+        return
+    assert left[-1] == "in"
+    assert all(name.startswith(".bbpe-runs.") and name.endswith(".tmp") for name in left[:-1])
+    with temporary_runs(tmp_path) as alive:  # removes what the dead process left
+        assert sorted(os.listdir(tmp_path)) == [alive.folder.name, "in"]
+        with temporary_runs(tmp_path) as other:
+            assert sorted(os.listdir(tmp_path)) == sorted([alive.folder.name, other.folder.name, "in"])
+    assert os.listdir(tmp_path) == ["in"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be locked")
+def test_what_is_removed_is_of_dead_processes_alone(tmp_path: Path) -> None:
+    """Not what lives, nor what is called in a similar way, nor what was made on another machine."""
+    with atomic.temporary_folder(tmp_path, "out") as alive:
+        name = alive.name
+    others = [f".out.{'0' * 20}.tmp", name[:-5] + ".tmp", name.replace("out", "out.txt"), name + "2"]
+    for other in [name, *others]:
+        (tmp_path / other).mkdir()
+        (tmp_path / other / "file").write_text("precious")
+    (tmp_path / name / "folder").mkdir()
+    with atomic.temporary_folder(tmp_path, "out") as alive:
+        code = "import sys, pathlib, bbpe.atomic\nwith bbpe.atomic.temporary_folder(pathlib.Path(sys.argv[1]), 'out'): pass"
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=ENVIRONMENT)
+        assert sorted(os.listdir(tmp_path)) == sorted([alive.name, *others])
+    assert sorted(os.listdir(tmp_path)) == sorted(others)
+
+
+def test_where_folders_cannot_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with atomic.temporary_folder(tmp_path, "out") as dead:
+        name = dead.name
+    (tmp_path / name).mkdir()
+
+    def missing(module: str) -> None:
+        raise ImportError(module)
+
+    monkeypatch.setattr("importlib.import_module", missing)
+    with atomic.temporary_folder(tmp_path, "out") as alive:
+        assert sorted(os.listdir(tmp_path)) == sorted([alive.name, name])
+    assert os.listdir(tmp_path) == [name]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what is resident")
