@@ -23,7 +23,16 @@ import numpy.typing as npt
 from bbpe._count import release_free_memory
 from bbpe.errors import TrainingError
 
-__all__ = ["Budget", "Table", "at_most_resident", "megabytes", "merging_bytes", "resident_bytes"]
+__all__ = [
+    "Budget",
+    "Table",
+    "at_most_resident",
+    "megabytes",
+    "merging_bytes",
+    "merging_bytes_of_all_pairs",
+    "merging_bytes_of_tokens",
+    "resident_bytes",
+]
 
 _STATM = Path("/proc/self/statm")
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -91,6 +100,22 @@ def merging_bytes(
         learning = 13 * size + 30 * distinct + 100 * merges + 9e6
     most = np.maximum(np.maximum(laid_out, learning), 600 * merges + 2e6)
     return np.asarray(np.ceil(most), np.int64)
+
+
+def merging_bytes_of_all_pairs(
+    distinct: npt.ArrayLike, size: npt.ArrayLike, merges: npt.ArrayLike
+) -> npt.NDArray[np.int64]:
+    """The same where every pair is kept, however rare: texts that learn together, with all their pretokens."""
+    distinct, size, merges = (np.asarray(each, np.float64) for each in (distinct, size, merges))
+    return np.asarray(np.ceil(26 * size + 30 * distinct + 100 * merges + 20e6), np.int64)
+
+
+def merging_bytes_of_tokens(
+    distinct: npt.ArrayLike, size: npt.ArrayLike, tokens: npt.ArrayLike, merges: npt.ArrayLike
+) -> npt.NDArray[np.int64]:
+    """The same where learning begins with ``tokens`` of a base that the pretokens have, and not with their bytes."""
+    distinct, size, tokens, merges = (np.asarray(each, np.float64) for each in (distinct, size, tokens, merges))
+    return np.asarray(np.ceil(size + 24 * distinct + 30 * tokens + 700 * merges + 30e6), np.int64)
 
 
 class Table(Protocol):

@@ -182,7 +182,7 @@ def test_killed_between_any_two_reports(many_runs: list[int], tmp_path: Path, mo
 
 def test_kept_merges_that_do_not_fit_are_learned_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(TINY, 400, resume=tmp_path / "kept")
-    monkeypatch.setattr("bbpe.training.from_corpus.fits_encoded", lambda *_: False)
+    monkeypatch.setattr("bbpe.training.limits._fits_encoded", lambda *_: False)
     tok = train(TINY, 500, resume=tmp_path / "kept", memory=ENOUGH)
     assert record_of(tok) == record_of(train(TINY, 500))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import os
 import random
@@ -18,6 +19,7 @@ import pytest
 from bbpe import counts as counting
 from bbpe.checkpoints import Checkpoint, MergesKept
 from bbpe.corpus import Progress
+from bbpe.count_files import write_counts
 from bbpe.counts import count_pretokens
 from bbpe.errors import BbpeError, CorpusError, TrainingError
 from bbpe.training import train
@@ -80,6 +82,95 @@ def test_killed_between_any_two_reports(seed: int, tmp_path: Path, monkeypatch: 
     assert died >= 1
     assert tok.vocabulary == wanted.vocabulary
     assert record_of(tok) == record_of(wanted)
+
+
+SEEDS = ["人工智能", "机器学习", " tokenizer", "zzz"]
+PARALLEL = {"zh.txt": "zh-side.txt", "en.txt": "en-side.txt"}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "seeds": {"seed_tokens": SEEDS},
+    "superwords": {"superwords": 450, "special_tokens": ["<s>"], "max_token_bytes": 20},
+    "superwords, seeds, utf8-safe": {"superwords": 400, "seed_tokens": ["的一", " of the"], "utf8_safe": True},
+    "superwords, sample, weights": {
+        "superwords": 400,
+        "sample": 60_000,
+        "lines": True,
+        "weights": {"zh.txt": "2", "en.txt": "1"},
+    },
+    "protect, seeds, NFC": {"protect": ["的", "C++"], "seed_tokens": ["的", "C++"], "normalizer": "NFC"},
+    "balance": {"balance": PARALLEL},
+    "balance, seeds, utf8-safe": {"balance": PARALLEL, "seed_tokens": SEEDS, "utf8_safe": True},
+    "weights, rare": {"weights": {"zh.txt": "1.5", "en.txt": "1"}, "min_pretoken_count": 2},
+}
+
+
+@pytest.fixture
+def languages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Two sources, and beside them a parallel text."""
+    (tmp_path / "corpus").mkdir()
+    monkeypatch.chdir(tmp_path / "corpus")
+    for name in ("zh", "en"):
+        data = (TINY / f"{name}.txt").read_bytes()
+        Path(f"{name}.txt").write_bytes(data)
+        Path(f"{name}-side.txt").write_bytes(b"\n".join(data.split(b"\n")[:40]))
+    return [Path("zh.txt"), Path("en.txt")]
+
+
+@pytest.mark.parametrize("memory", [None, 10**12], ids=["", "memory"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_option_killed_between_reports(
+    variant: str, memory: int | None, languages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "BLOCK_BYTES", 8000)
+    monkeypatch.setattr("bbpe.corpus.REPORT_SECONDS", 0)
+    monkeypatch.setattr("bbpe.training.learning._REPORT_SECONDS", 0)
+    monkeypatch.setattr("bbpe.training.learning._STEP", 1000)
+    options = VARIANTS[variant]
+    wanted = train(languages, 600, threads=1, **options)
+    kept: dict[str, Any] = {"resume": tmp_path / "kept", "resume_seconds": 0, "memory": memory, **options}
+    rng = random.Random(variant)
+    died = collections.Counter[str]()
+
+    def die(progress: Progress) -> None:
+        # A sample is drawn in one life, and has as many reports as all the rest.
+        if rng.random() < (0.008 if progress.phase == "sampling" else 0.1):
+            died[progress.phase] += 1
+            raise Died
+
+    while True:
+        try:
+            tok = train(languages, 600, threads=1, progress=die, **kept)
+            break
+        except Died:
+            assert sum(died.values()) < 200, "no progress from one death to the next"
+    assert died["merging"] >= 1
+    assert tok.vocabulary == wanted.vocabulary
+    assert record_of(tok) == record_of(wanted)
+    assert record_of(train(languages, 600, **kept)) == record_of(wanted)  # everything is there
+    if "seed_tokens" in options:
+        with pytest.raises(TrainingError, match="begun with another vocab_size"):
+            train(languages, 500, **kept)
+    else:
+        for size in (500, 620):
+            assert record_of(train(languages, size, **kept)) == record_of(train(languages, size, **options))
+
+
+def test_a_parallel_text_that_changed(languages: list[Path], tmp_path: Path) -> None:
+    train(languages, 300, balance=PARALLEL, resume=tmp_path / "kept")
+    side = Path("zh-side.txt")
+    side.write_text(side.read_text("utf-8").replace("。", "！", 1), "utf-8")
+    with pytest.raises(TrainingError, match="begun with another parallel_text"):
+        train(languages, 320, balance=PARALLEL, resume=tmp_path / "kept")
+
+
+def test_what_a_count_file_left_out_is_known_after_resuming(tmp_path: Path) -> None:
+    counts = count_pretokens(TINY).without_rare(2)
+    write_counts(counts, tmp_path / "counts.tsv")
+    wanted = train(tmp_path / "counts.tsv", 400)
+    for _ in range(2):
+        tok = train(tmp_path / "counts.tsv", 400, resume=tmp_path / "kept")
+        assert record_of(tok) == record_of(wanted)
+    assert '"min_pretoken_count": 2' in record_of(tok)
 
 
 def test_learning_goes_on_after_any_number_of_merges(tmp_path: Path) -> None:

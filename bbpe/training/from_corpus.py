@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from functools import partial
 
 import bbpe
 from bbpe.checkpoints import Checkpoint
@@ -21,9 +21,10 @@ from bbpe.errors import CorpusError, TrainingError
 from bbpe.mixture import Mixture
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
 from bbpe.tokenizer import Tokenizer
-from bbpe.training.balance import train_balanced
+from bbpe.training.balance import balanced_texts, train_balanced
 from bbpe.training.learning import Run
-from bbpe.training.limits import check_memory, fits_encoded, warn_of_long_pretokens, with_merging
+from bbpe.training.limits import check_memory, kept_merges, warn_of_long_pretokens, with_merging
+from bbpe.training.means import Means
 from bbpe.training.options import ByteOrder, TrainingOptions, checked_special_tokens
 from bbpe.training.superwords import first_stage, text_again, train_superwords
 from bbpe.unicode import unicode_version
@@ -129,10 +130,6 @@ def train(
     ):
         if there and made is not None:
             raise TrainingError(f"{name} decides how text is counted, and these are Counts already")
-    if resume is not None and (balance is not None or superwords is not None or len(seed_tokens)):
-        raise TrainingError("a training with balance, superwords or seed_tokens cannot be resumed; leave resume out")
-    if memory is not None and (balance is not None or superwords is not None or len(seed_tokens)):
-        raise TrainingError("what balance, superwords or seed_tokens take is not known beforehand; leave memory out")
     if made is not None and (weights is not None or sample is not None or resume is not None):
         raise TrainingError("weights, sample and resume are for what is still to be counted; these are Counts already")
     asked = TrainingOptions(
@@ -162,8 +159,11 @@ def train(
     asked.merges_wanted()  # refuse before anything is read
     if pattern is not None:
         Pretokenizer(asked.pattern)
+    means = Means(threads, progress, memory, spill_folder)
     if balance is not None:
-        return train_balanced(source, asked, threads, progress)  # type: ignore[arg-type]  # not Counts
+        texts = balanced_texts(source, asked)  # type: ignore[arg-type]  # not Counts
+        with _kept(means, resume, resume_seconds, asked, [file for text in texts for file in text.files or ()]) as kept:
+            return train_balanced(texts, asked, kept)
     mixture = None
     if made is None:
         mixture = Mixture.of(
@@ -186,73 +186,70 @@ def train(
     )
     options.merges_wanted()  # refuse before a long count, not after it
     again = text_again(source, options) if options.superwords is not None else None
-    with contextlib.ExitStack() as stack:
-        checkpoint = None
-        if resume is not None:
-            assert mixture is not None  # refused above
-            checkpoint = stack.enter_context(Checkpoint(resume, resume_seconds))
-            checkpoint.begin(_identity(options, mixture))
-        reading: dict[str, Any] = {
-            "sample": options.sample,
-            "sample_seed": options.sample_seed,
-            "threads": threads,
-            "progress": None if progress is None else with_merging(progress, options),
-            "text_field": text_field,
-            "lines": lines,
-            "strict": strict,
-        }
-        least = options.min_pretoken_count
+    first = options if again is None else first_stage(options)
+    with _kept(means, resume, resume_seconds, options, None if mixture is None else mixture.files) as means:
         if mixture is None:
             assert made is not None  # no mixture
             if memory is not None:
-                check_memory(made, options, memory)
-            counts = made.without_rare(least)
-        elif memory is None and checkpoint is None:
-            counts = mixture.count(**reading, min_pretoken_count=least)
+                check_memory(made, memory, options)
+            counts = made.without_rare(options.min_pretoken_count)
         else:
-            on_disk = mixture.count_on_disk(**reading, memory=memory, spill_folder=spill_folder, checkpoint=checkpoint)
-            with on_disk as counted:
-                if memory is not None:
-                    check_memory(counted, options, memory)
-                counts = counted.load(least)
+            forecasting = replace(means, progress=None if progress is None else with_merging(progress, first))
+            counts = forecasting.count(mixture, options, partial(check_memory, options=first))
         warn_of_long_pretokens(counts, stacklevel=2)
-        if again is not None:
-            first = Run(counts, None, first_stage(options))
-            del counts, made, about, source
-            return train_superwords(first, again, options, threads, progress)
-        kept = None if checkpoint is None else checkpoint.merges()
-        if memory is not None and kept is not None and not fits_encoded(counts, kept, memory):
-            kept = None  # learned again, the same
-        run = Run(counts, None, options, kept=kept)
+        run = Run(counts, None, first, kept=kept_merges(means, counts))
         del counts, made, about, source  # the merge loop has its own copy: the text's memory is free for it
-        vocabulary, record = run.finish(progress, checkpoint)
+        if again is not None:
+            return train_superwords(run, again, options, means)
+        vocabulary, record = run.finish(progress, means.checkpoint)
     return Tokenizer(vocabulary, training_record=record)
 
 
-def _identity(options: TrainingOptions, mixture: Mixture) -> dict[str, object]:
-    """What tells a training from another. Not how many merges it is to learn: it learns on, or has learned more."""
-    files = mixture.files
+@contextlib.contextmanager
+def _kept(
+    means: Means,
+    folder: str | os.PathLike[str] | None,
+    seconds: float,
+    options: TrainingOptions,
+    files: Sequence[str] | None,
+) -> Iterator[Means]:
+    """The means, with a checkpoint in ``folder`` if that is given; ``files`` are what is read, None where it is no
+    files."""
+    if folder is None:
+        yield means
+        return
+    identity = _identity(options, files)
+    with Checkpoint(folder, seconds) as checkpoint:
+        checkpoint.begin(identity)
+        yield replace(means, checkpoint=checkpoint)
+
+
+def _identity(options: TrainingOptions, files: Sequence[str] | None) -> dict[str, object]:
+    """What tells a training from another. Not how many merges it is to learn, since it learns on, or has learned more;
+    but seed tokens come last, so that with them merges depend on that."""
     if files is None or "-" in files:
         raise TrainingError("only a training on files can be resumed; name files")
-    seen = []
-    for file in files:
-        try:
-            status = os.stat(file)
-        except OSError as error:
-            raise CorpusError(
-                f"{file}: cannot be read: {error.strerror}; check the file and its permissions"
-            ) from error
-        seen.append([file, status.st_size, status.st_mtime_ns])
     identity: dict[str, object] = {
         each.name: getattr(options, each.name)
         for each in fields(options)
-        if each.name not in ("vocab_size", "num_merges", "pattern", "superword_pattern")
+        if options.seed_tokens or each.name not in ("vocab_size", "num_merges")
     }
+    for name in ("pattern", "superword_pattern"):
+        pattern = getattr(options, name)
+        identity[name] = None if pattern is None else [pattern.name, *pattern.stages]
     return {
         **identity,
-        "pattern": list(options.pattern.stages),
-        "pattern_name": options.pattern.name,
-        "corpus": seen,
+        "corpus": [_seen(file) for file in files],
+        "parallel_text": [_seen(side) for _, side in options.balance],
         "bbpe": bbpe.__version__,
         "unicode": unicode_version(),
     }
+
+
+def _seen(file: str) -> list[object]:
+    """By what a file is known again."""
+    try:
+        status = os.stat(file)
+    except OSError as error:
+        raise CorpusError(f"{file}: cannot be read: {error.strerror}; check the file and its permissions") from error
+    return [file, status.st_size, status.st_mtime_ns]

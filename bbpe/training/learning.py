@@ -33,7 +33,7 @@ from bbpe.training.record import StopReason, TrainingRecord, curve_points
 from bbpe.unicode import unicode_version
 from bbpe.vocabulary import SpecialToken, Vocabulary
 
-__all__ = ["SHARED_BYTES", "LearnedMerges", "Run", "as_merge_list", "byte_ids", "learn", "learn_merges"]
+__all__ = ["SHARED_BYTES", "LearnedMerges", "Run", "as_merge_list", "byte_ids", "keeps_parts", "learn", "learn_merges"]
 
 MAX_CELLS = 2**32 - 2
 """Symbols of distinct pretokens, and separators between them, that the merge loop can number: 17 GB of them."""
@@ -143,6 +143,7 @@ class Run:
         if rules is None and options.utf8_safe:
             rules = Rules(utf8_safe=True)
         self.kept = MergesKept.none()
+        self.texts = max(1, len(languages))
         self.wanted = options.merges_wanted(base)
         self.base = None if base is None else as_merge_list(base)
         self.power = counts.power
@@ -164,13 +165,6 @@ class Run:
             for byte, id in enumerate(byte_order.tolist()):
                 tokens[id] = bytes([byte])
             self.first_id = 256
-            if kept is not None and len(kept):
-                self.kept = kept = kept.first(self.wanted)
-                # Encoding with the first merges is what learning them made of the pretokens: learning goes on there.
-                begun = self._vocabulary(kept.merges, ())
-                encoder = Tokenizer(begun)
-                tokens += [begun.tokens[id] for id in range(256, 256 + len(kept))]
-                order = None
         else:
             order = None
             self.first_id = self.base.id_space
@@ -178,7 +172,15 @@ class Run:
             for id, token in self.base.tokens.items():
                 tokens[id] = token
             taken += [special.content.encode() for special in self.base.special_tokens]
-            encoder = Tokenizer(self.base) if tokenizer is None else tokenizer
+            if kept is None or not len(kept):
+                encoder = Tokenizer(self.base) if tokenizer is None else tokenizer
+        if kept is not None and len(kept):
+            self.kept = kept = kept.first(self.wanted)
+            # Encoding with the first merges is what learning them made of the pretokens: learning goes on there.
+            begun = self._vocabulary(kept.merges, ())
+            encoder = Tokenizer(begun)
+            tokens += [begun.tokens[id] for id in range(self.first_id, self.first_id + len(kept))]
+            order = None
         least = options.min_count << counts.power
         if least > MAX_TOTAL:
             raise TrainingError(f"min_count is {options.min_count}; with these weights 64 bits cannot count so far")
@@ -212,7 +214,7 @@ class Run:
             seed_tokens=len(seeds),
             min_count=least,
         )
-        if self.learner.seed_merges > self.wanted:
+        if not len(self.kept) and self.learner.seed_merges > self.wanted:
             raise TrainingError(
                 f"the seed tokens need up to {self.learner.seed_merges:,} merges, and {self.wanted:,} may be learned; "
                 "give fewer of them, or a larger vocabulary"
@@ -232,25 +234,31 @@ class Run:
                 progress(Progress("merging", before + len(native), total, "merges"))
             going = native.learn(self.wanted - before, _STEP)
             if checkpoint is not None and time.monotonic() >= keep:
-                checkpoint.save_merges(self.kept.and_then(native.merges, native.counts, native.corpus_tokens))
+                checkpoint.save_merges(self._and_learned(native))
                 keep = time.monotonic() + checkpoint.seconds
         if progress is not None:
             learned = before + len(native)
             progress(Progress("merging", learned, total if going else learned, "merges"))
-        kept = self.kept.and_then(native.merges, native.counts, native.corpus_tokens)
-        self._keep_what_was_served(native)
+        kept = self._and_learned(native)
+        self._keep_what_was_served(native, kept)
         del native, self.learner  # its memory is free for the vocabulary
         release_free_memory()
         if checkpoint is not None and len(kept) > before:
             checkpoint.save_merges(kept)
         return LearnedMerges(self.first_id, kept.merges, kept.counts, kept.tokens, not going)
 
-    def _keep_what_was_served(self, native: Any) -> None:
+    def _and_learned(self, native: Any) -> MergesKept:
+        """The merges of earlier processes and of this one."""
+        chosen_by = native.chosen_by if isinstance(native, JointLearner) else None
+        return self.kept.and_then(native.merges, native.counts, native.corpus_tokens, chosen_by)
+
+    def _keep_what_was_served(self, native: Any, kept: MergesKept) -> None:
         """What a joint training says of its texts."""
         self.merges_for: list[int] = []
         self.side_tokens: list[int] = []
         if isinstance(native, JointLearner):
-            self.merges_for, self.side_tokens = native.merges_for, native.side_tokens
+            self.merges_for = np.bincount(kept.chosen_by, minlength=self.texts + 1).tolist()
+            self.side_tokens = native.side_tokens
             if native.seed_merges:
                 raise TrainingError(
                     "some seed tokens cannot be made: another option, or what is a token already, stands in their way"
@@ -398,13 +406,21 @@ def _check_size(counts: Counts) -> None:
             raise TrainingError(f"the counts stand for {total:,} bytes, more than 64 bits can count; scale them down")
 
 
+def keeps_parts(seeds: Sequence[str]) -> bool:
+    """Whether the parts of the seed tokens are listed, so that of rare pairs those alone are kept that make one; else all
+    pairs are kept."""
+    return sum(len(seed.encode()) ** 2 for seed in seeds) <= _MOST_PARTS
+
+
 def _parts(seeds: Sequence[str]) -> set[bytes] | None:
     """All parts of the seed tokens; None where these are more than it pays to list."""
-    encoded = list(map(str.encode, seeds))
-    if sum(len(seed) ** 2 for seed in encoded) > _MOST_PARTS:
+    if not keeps_parts(seeds):
         return None
     return {
-        seed[begin:end] for seed in encoded for begin in range(len(seed)) for end in range(begin + 1, len(seed) + 1)
+        seed[begin:end]
+        for seed in map(str.encode, seeds)
+        for begin in range(len(seed))
+        for end in range(begin + 1, len(seed) + 1)
     }
 
 

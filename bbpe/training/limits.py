@@ -8,10 +8,11 @@ warns of text that the pattern finds no edges in. What it does not: measure memo
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from bbpe._characters import trial_pays, trial_step
 from bbpe._count import release_free_memory
@@ -19,18 +20,33 @@ from bbpe.checkpoints import MergesKept
 from bbpe.corpus import Forecast, Progress
 from bbpe.counts import LONG_PRETOKEN_BYTES, Counts, CountsOnDisk, Tally
 from bbpe.errors import TrainingError
-from bbpe.memory import at_most_resident, megabytes, merging_bytes
-from bbpe.training.learning import SHARED_BYTES, byte_ids
+from bbpe.memory import (
+    at_most_resident,
+    megabytes,
+    merging_bytes,
+    merging_bytes_of_all_pairs,
+    merging_bytes_of_tokens,
+)
+from bbpe.training.learning import SHARED_BYTES, byte_ids, keeps_parts
+from bbpe.training.means import Means
 from bbpe.training.options import TrainingOptions
 
 __all__ = [
     "LongPretokenWarning",
     "begins_by_character",
     "check_memory",
-    "fits_encoded",
+    "check_memory_of_tokens",
+    "check_memory_together",
+    "kept_merges",
     "warn_of_long_pretokens",
     "with_merging",
 ]
+
+
+_SEED_PART = 100  # bytes for a part of a seed token
+_RARE = (
+    1.5  # tokens for a byte of distinct pretokens are so many times those for a byte of text, where rare ones have more
+)
 
 
 class LongPretokenWarning(UserWarning):
@@ -60,7 +76,7 @@ def with_merging(progress: Callable[[Progress], None], options: TrainingOptions)
     return show
 
 
-def check_memory(counts: Counts | CountsOnDisk, options: TrainingOptions, memory: int) -> None:
+def check_memory(counts: Counts | CountsOnDisk, memory: int, options: TrainingOptions) -> None:
     """Refuse, before it begins, a merging that does not fit.
 
     Raises:
@@ -73,11 +89,14 @@ def check_memory(counts: Counts | CountsOnDisk, options: TrainingOptions, memory
     release_free_memory()
     base = at_most_resident() - already
     merges = np.minimum(options.merges_wanted(), tally.size)
-    needed = base + merging_bytes(tally.distinct, tally.size, tally.characters, merges, False)
-    asked = min(options.min_pretoken_count, len(needed) - 1)
-    if needed[asked] > memory and begins_by_character(counts, options, int(tally.size[asked])):
-        found_of = (tally.distinct[asked], tally.size[asked], tally.characters[asked], merges[asked])
-        needed[asked] = base + merging_bytes(*found_of, True)
+    asked = min(options.min_pretoken_count, len(tally.size) - 1)
+    if options.seed_tokens:
+        needed = base + _with_seeds(options, tally.distinct, tally.size, merges)
+    else:
+        needed = base + merging_bytes(tally.distinct, tally.size, tally.characters, merges, False)
+        if needed[asked] > memory and begins_by_character(counts, options, int(tally.size[asked])):
+            found_of = (tally.distinct[asked], tally.size[asked], tally.characters[asked], merges[asked])
+            needed[asked] = base + merging_bytes(*found_of, True)
     if needed[asked] <= memory:
         return
     found = f"merging {int(tally.distinct[asked]):,} distinct pretokens needs about {megabytes(needed[asked])}"
@@ -92,6 +111,63 @@ def check_memory(counts: Counts | CountsOnDisk, options: TrainingOptions, memory
     raise TrainingError(
         f"{found}, and memory is {megabytes(memory)}, which would not do for the most frequent alone; give more"
     )
+
+
+def _with_seeds(
+    options: TrainingOptions,
+    distinct: npt.NDArray[np.int64],
+    size: npt.NDArray[np.int64],
+    merges: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """What merging takes with seed tokens."""
+    squares = sum(len(seed.encode()) ** 2 for seed in options.seed_tokens)
+    if not keeps_parts(options.seed_tokens):
+        return merging_bytes_of_all_pairs(distinct, size, merges) + _SEED_PART * squares
+    return merging_bytes(distinct, size, size, merges, False) + _SEED_PART * squares
+
+
+def check_memory_together(texts: Sequence[Counts | CountsOnDisk], options: TrainingOptions, memory: int) -> None:
+    """The same for texts that learn together, none of which is in memory yet.
+
+    Raises:
+        TrainingError: They do not fit.
+    """
+    distinct, size = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.int64)
+    for number, text in enumerate(texts):
+        for _, offsets, counts in text.rows():
+            distinct[number] += len(counts)
+            size[number] += offsets[-1] - offsets[0]
+    release_free_memory()
+    merges = min(options.merges_wanted(), int(size.sum()))
+    needed = at_most_resident() + int(merging_bytes_of_all_pairs(distinct.sum(), size.sum(), merges))
+    if needed > memory:
+        raise TrainingError(
+            f"merging {distinct.sum():,} distinct pretokens of {len(texts)} texts together needs about "
+            f"{megabytes(needed)}, and memory is {megabytes(memory)}; give that much, or less text"
+        )
+
+
+def check_memory_of_tokens(counts: CountsOnDisk, memory: int, options: TrainingOptions, share: float) -> None:
+    """The same where learning begins with the tokens of a base.
+
+    Args:
+        counts: The pretokens.
+        memory: Bytes that the process may have.
+        options: What is to be learned.
+        share: Tokens of the text that the base makes ÷ its bytes.
+
+    Raises:
+        TrainingError: It does not fit.
+    """
+    release_free_memory()
+    distinct, size = counts.run.distinct, counts.run.size
+    tokens = min(1.0, _RARE * share) * size
+    needed = at_most_resident() + int(merging_bytes_of_tokens(distinct, size, tokens, options.merges_wanted()))
+    if needed > memory:
+        raise TrainingError(
+            f"merging across the edges of the first pattern, in {distinct:,} distinct pretokens of {size:,} bytes, needs "
+            f"about {megabytes(needed)}, and memory is {megabytes(memory)}; give that much, or a sample (--sample)"
+        )
 
 
 def begins_by_character(counts: Counts | CountsOnDisk, options: TrainingOptions, size: int) -> bool:
@@ -133,14 +209,23 @@ def begins_by_character(counts: Counts | CountsOnDisk, options: TrainingOptions,
     )
 
 
-def fits_encoded(counts: Counts, kept: MergesKept, memory: int) -> bool:
+def kept_merges(means: Means, counts: Counts) -> MergesKept | None:
+    """The merges that an earlier process learned; None where there are none, or no room to go on from them: then they
+    are learned again, the same."""
+    kept = None if means.checkpoint is None else means.checkpoint.merges()
+    if kept is None or means.memory is None or _fits_encoded(counts, kept, means.memory):
+        return kept
+    return None
+
+
+def _fits_encoded(counts: Counts, kept: MergesKept, memory: int) -> bool:
     """Whether there is room to encode the pretokens with merges that were kept, to go on from there.
 
     How many ids that makes is not known before; frequent pretokens have fewer for their bytes than rare ones.
     """
     if not len(kept):
         return True
-    share = min(1.0, 1.5 * int(kept.tokens[-1]) / max(1, counts.bytes))
+    share = min(1.0, _RARE * int(kept.tokens[-1]) / max(1, counts.bytes))
     return at_most_resident() + 8 * share * len(counts.data) + 12 * len(counts) + SHARED_BYTES * 16 <= memory
 
 

@@ -5,18 +5,20 @@ The second stage is an extension of the first one's vocabulary with another patt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from bbpe.corpus import Progress
 from bbpe.count_files import is_count_file
 from bbpe.errors import TrainingError
 from bbpe.mixture import Mixture
 from bbpe.tokenizer import Tokenizer
 from bbpe.training.learning import Run
+from bbpe.training.limits import check_memory_of_tokens, kept_merges
+from bbpe.training.means import Means
 from bbpe.training.options import TrainingOptions
 from bbpe.training.record import SuperwordStage, curve_points
 
@@ -51,16 +53,10 @@ def first_stage(options: TrainingOptions) -> TrainingOptions:
     return replace(options, vocab_size=options.superwords, superwords=None, superword_pattern=None, seed_tokens=())
 
 
-def train_superwords(
-    first_run: Run,
-    again: Mixture,
-    options: TrainingOptions,
-    threads: int | None,
-    progress: Callable[[Progress], None] | None,
-) -> Tokenizer:
+def train_superwords(first_run: Run, again: Mixture, options: TrainingOptions, means: Means) -> Tokenizer:
     """Two stages: the first as it would be without superwords, the second an extension of it with another pattern."""
-    first = first_run.run(progress)
-    base = first_run._vocabulary(first.pairs, ())
+    first = first_run.run(means.progress, means.checkpoint)
+    base = first_run._vocabulary(first.pairs, ()).replace(pattern=options.last_pattern)
     second_options = replace(
         options,
         num_merges=None if options.num_merges is None else max(0, options.num_merges - len(first)),
@@ -70,21 +66,15 @@ def train_superwords(
         protect=(),
         byte_order="value",
     )
-    counted = again.count(
-        sample=options.sample,
-        sample_seed=options.sample_seed,
-        threads=threads,
-        progress=progress,
-        text_field=options.text_field,
-        lines=options.lines,
-        strict=options.strict,
-    )
-    run = Run(counted, base.replace(pattern=options.last_pattern), second_options)
-    stage = SuperwordStage(
-        256 + len(first) + len(options.special_tokens), run.facts["pretokens"], run.facts["distinct_pretokens"]
-    )
-    del counted
-    vocabulary, record = run.finish(progress)
+    share = int(first.tokens[-1]) / max(1, first_run.units)
+    with means.part("superwords") as means:
+        counted = means.count(again, options, partial(check_memory_of_tokens, options=second_options, share=share))
+        run = Run(counted, base, second_options, kept=kept_merges(means, counted))
+        stage = SuperwordStage(
+            256 + len(first) + len(options.special_tokens), run.facts["pretokens"], run.facts["distinct_pretokens"]
+        )
+        del counted
+        vocabulary, record = run.finish(means.progress, means.checkpoint)
     before = 256 + len(options.special_tokens)
     curve = curve_points(
         run.units,
