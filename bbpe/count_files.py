@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 import bbpe
 from bbpe._count import PretokenCounter
-from bbpe.atomic import atomic_write
+from bbpe.atomic import atomic_write, remove_dead
 from bbpe.corpus import Sample, Source
 from bbpe.counts import Counted, Counts, CountsOnDisk, collected, merged_counts, without_pretokens, write_counted
 from bbpe.errors import CorpusError, MissingExtraError, OutputError, TrainingError
@@ -506,6 +506,7 @@ def write_counts(counts: Counts | CountsOnDisk, path: str | os.PathLike[str], *,
         OutputError: The name ends in something else, exists, or cannot be written.
     """
     kind = check_output(path, force=force)
+    remove_dead(path)  # it may have the size of all counts
     with atomic_write(path, force=force) as file:
         if kind == ".parquet":
             _write_parquet(counts, file, os.fspath(path))

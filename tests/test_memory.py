@@ -374,6 +374,31 @@ def test_what_is_removed_is_of_dead_processes_alone(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == sorted(others)
 
 
+def test_a_count_file_that_was_being_written(tmp_path: Path) -> None:
+    """Its size is that of all counts: what a kill left of it does not stay; another process's is left alone."""
+    counts = Counts.from_items({b"a": 1}, pattern="gpt2")
+    target = tmp_path / "out.tsv"
+    code = (
+        "import sys, bbpe.atomic\nwith bbpe.atomic.atomic_write(sys.argv[1]) as file:\n"
+        " file.write(b'x'); print('written', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(target)], env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    process.stdout.readline()
+    write_counts(counts, target)
+    assert len(os.listdir(tmp_path)) == 2
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+    assert len(os.listdir(tmp_path)) == 2
+    write_counts(counts, target, force=True)
+    assert os.listdir(tmp_path) == ["out.tsv"]
+
+
 def test_where_folders_cannot_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with atomic.temporary_folder(tmp_path, "out") as dead:
         name = dead.name
