@@ -105,17 +105,20 @@ def merging_bytes(
 def merging_bytes_of_all_pairs(
     distinct: npt.ArrayLike, size: npt.ArrayLike, merges: npt.ArrayLike
 ) -> npt.NDArray[np.int64]:
-    """The same where every pair is kept, however rare: texts that learn together, with all their pretokens."""
+    """The same where every pair is kept, however rare: texts that learn together, all their pretokens and bytes."""
     distinct, size, merges = (np.asarray(each, np.float64) for each in (distinct, size, merges))
-    return np.asarray(np.ceil(26 * size + 30 * distinct + 100 * merges + 20e6), np.int64)
+    return np.asarray(np.ceil(13 * size + 30 * distinct + 100 * merges + 45e6), np.int64)
 
 
 def merging_bytes_of_tokens(
-    distinct: npt.ArrayLike, size: npt.ArrayLike, tokens: npt.ArrayLike, merges: npt.ArrayLike
+    distinct: npt.ArrayLike, size: npt.ArrayLike, tokens: npt.ArrayLike, merges: npt.ArrayLike, entries: npt.ArrayLike
 ) -> npt.NDArray[np.int64]:
-    """The same where learning begins with ``tokens`` of a base that the pretokens have, and not with their bytes."""
-    distinct, size, tokens, merges = (np.asarray(each, np.float64) for each in (distinct, size, tokens, merges))
-    return np.asarray(np.ceil(size + 24 * distinct + 30 * tokens + 700 * merges + 30e6), np.int64)
+    """The same where learning begins with the ``tokens`` that pretokens have in a base of so many entries, and not with
+    their bytes. The pretokens are there until they are encoded, and so is what encodes them."""
+    distinct, size, tokens, merges, entries = (
+        np.asarray(each, np.float64) for each in (distinct, size, tokens, merges, entries)
+    )
+    return np.asarray(np.ceil(size + 24 * distinct + 18 * tokens + 700 * merges + 1500 * entries + 30e6), np.int64)
 
 
 class Table(Protocol):

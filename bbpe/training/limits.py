@@ -30,23 +30,27 @@ from bbpe.memory import (
 from bbpe.training.learning import SHARED_BYTES, byte_ids, keeps_parts
 from bbpe.training.means import Means
 from bbpe.training.options import TrainingOptions
+from bbpe.vocabulary import Vocabulary
 
 __all__ = [
+    "RARE_SENTENCES",
     "LongPretokenWarning",
     "begins_by_character",
     "check_memory",
     "check_memory_of_tokens",
     "check_memory_together",
     "kept_merges",
+    "merging_bytes_with_seeds",
     "warn_of_long_pretokens",
     "with_merging",
 ]
 
 
+RARE_SENTENCES = 1.15
+"""Tokens of a byte of distinct sentences and lines ÷ tokens of a byte of text: rare ones have more of them."""
+
+_RARE_WORDS = 1.5  # the same for words and clauses, of which the frequent ones make up most of the text
 _SEED_PART = 100  # bytes for a part of a seed token
-_RARE = (
-    1.5  # tokens for a byte of distinct pretokens are so many times those for a byte of text, where rare ones have more
-)
 
 
 class LongPretokenWarning(UserWarning):
@@ -91,7 +95,7 @@ def check_memory(counts: Counts | CountsOnDisk, memory: int, options: TrainingOp
     merges = np.minimum(options.merges_wanted(), tally.size)
     asked = min(options.min_pretoken_count, len(tally.size) - 1)
     if options.seed_tokens:
-        needed = base + _with_seeds(options, tally.distinct, tally.size, merges)
+        needed = base + merging_bytes_with_seeds(options.seed_tokens, tally.distinct, tally.size, merges)
     else:
         needed = base + merging_bytes(tally.distinct, tally.size, tally.characters, merges, False)
         if needed[asked] > memory and begins_by_character(counts, options, int(tally.size[asked])):
@@ -113,17 +117,14 @@ def check_memory(counts: Counts | CountsOnDisk, memory: int, options: TrainingOp
     )
 
 
-def _with_seeds(
-    options: TrainingOptions,
-    distinct: npt.NDArray[np.int64],
-    size: npt.NDArray[np.int64],
-    merges: npt.NDArray[np.int64],
+def merging_bytes_with_seeds(
+    seeds: Sequence[str], distinct: npt.ArrayLike, size: npt.ArrayLike, merges: npt.ArrayLike
 ) -> npt.NDArray[np.int64]:
-    """What merging takes with seed tokens."""
-    squares = sum(len(seed.encode()) ** 2 for seed in options.seed_tokens)
-    if not keeps_parts(options.seed_tokens):
-        return merging_bytes_of_all_pairs(distinct, size, merges) + _SEED_PART * squares
-    return merging_bytes(distinct, size, size, merges, False) + _SEED_PART * squares
+    """What merging takes with seed tokens; the others as for :func:`bbpe.memory.merging_bytes`."""
+    parts = _SEED_PART * sum(len(seed.encode()) ** 2 for seed in seeds)
+    if not keeps_parts(seeds):
+        return merging_bytes_of_all_pairs(distinct, size, merges) + parts
+    return merging_bytes(distinct, size, size, merges, False) + parts
 
 
 def check_memory_together(texts: Sequence[Counts | CountsOnDisk], options: TrainingOptions, memory: int) -> None:
@@ -147,13 +148,16 @@ def check_memory_together(texts: Sequence[Counts | CountsOnDisk], options: Train
         )
 
 
-def check_memory_of_tokens(counts: CountsOnDisk, memory: int, options: TrainingOptions, share: float) -> None:
+def check_memory_of_tokens(
+    counts: CountsOnDisk, memory: int, options: TrainingOptions, base: Vocabulary, share: float
+) -> None:
     """The same where learning begins with the tokens of a base.
 
     Args:
         counts: The pretokens.
         memory: Bytes that the process may have.
         options: What is to be learned.
+        base: What begins.
         share: Tokens of the text that the base makes ÷ its bytes.
 
     Raises:
@@ -161,8 +165,9 @@ def check_memory_of_tokens(counts: CountsOnDisk, memory: int, options: TrainingO
     """
     release_free_memory()
     distinct, size = counts.run.distinct, counts.run.size
-    tokens = min(1.0, _RARE * share) * size
-    needed = at_most_resident() + int(merging_bytes_of_tokens(distinct, size, tokens, options.merges_wanted()))
+    tokens = min(1.0, RARE_SENTENCES * share) * size
+    merges = options.merges_wanted(base)
+    needed = at_most_resident() + int(merging_bytes_of_tokens(distinct, size, tokens, merges, base.vocab_size))
     if needed > memory:
         raise TrainingError(
             f"merging across the edges of the first pattern, in {distinct:,} distinct pretokens of {size:,} bytes, needs "
@@ -225,7 +230,7 @@ def _fits_encoded(counts: Counts, kept: MergesKept, memory: int) -> bool:
     """
     if not len(kept):
         return True
-    share = min(1.0, _RARE * int(kept.tokens[-1]) / max(1, counts.bytes))
+    share = min(1.0, _RARE_WORDS * int(kept.tokens[-1]) / max(1, counts.bytes))
     return at_most_resident() + 8 * share * len(counts.data) + 12 * len(counts) + SHARED_BYTES * 16 <= memory
 
 

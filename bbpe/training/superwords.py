@@ -68,7 +68,9 @@ def train_superwords(first_run: Run, again: Mixture, options: TrainingOptions, m
     )
     share = int(first.tokens[-1]) / max(1, first_run.units)
     with means.part("superwords") as means:
-        counted = means.count(again, options, partial(check_memory_of_tokens, options=second_options, share=share))
+        counted = means.count(
+            again, options, partial(check_memory_of_tokens, options=second_options, base=base, share=share)
+        )
         run = Run(counted, base, second_options, kept=kept_merges(means, counted))
         stage = SuperwordStage(
             256 + len(first) + len(options.special_tokens), run.facts["pretokens"], run.facts["distinct_pretokens"]
