@@ -439,6 +439,7 @@ def _parquet_rows(file: IO[bytes], name: str) -> Iterator[Rows]:
             _check_rows(name, "row", row, offsets, counts)
             yield data, offsets, counts
             row += len(counts)
+        arrow.default_memory_pool().release_unused()  # some 40 MB, which a limit on memory counts
 
 
 def rows_of_arrow(pretokens: Any, counts: Any) -> Rows:
