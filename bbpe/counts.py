@@ -61,7 +61,7 @@ from bbpe.memory import Budget, at_most_resident, megabytes, resident_bytes
 from bbpe.normalizer import normalize
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
 from bbpe.runs import BLOCK_BYTES as RUN_BLOCK_BYTES
-from bbpe.runs import BLOCK_ROWS, Rows, Run, RunFolder, merged_rows, temporary_folder
+from bbpe.runs import BLOCK_ROWS, Rows, Run, RunFolder, merged_rows, temporary_runs
 
 __all__ = [
     "LONG_PRETOKEN_BYTES",
@@ -633,7 +633,7 @@ def count_pretokens(
     if memory is None:
         return counting.in_memory()
     budget = Budget(memory, counting.threads)
-    with temporary_folder(Path(tempfile.gettempdir() if spill_folder is None else spill_folder)) as folder:
+    with temporary_runs(Path(tempfile.gettempdir() if spill_folder is None else spill_folder)) as folder:
         about, runs = counting.in_runs(Spill(folder), budget)
         return merged_counts(about, [(run, 1) for run in runs], folder, budget).load(memory=memory)
 
