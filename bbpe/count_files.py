@@ -33,7 +33,7 @@ import numpy.typing as npt
 import bbpe
 from bbpe._count import PretokenCounter
 from bbpe.atomic import atomic_write
-from bbpe.corpus import Sample, Source
+from bbpe.corpus import Sample, Source, with_escaped_names
 from bbpe.counts import Counted, Counts, CountsOnDisk, collected, merged_counts, without_pretokens, write_counted
 from bbpe.errors import CorpusError, MissingExtraError, OutputError, TrainingError
 from bbpe.memory import Budget
@@ -104,7 +104,7 @@ def manifest_json(whole: Counts | CountsOnDisk) -> str:
     if counts.power or counts.weights:
         raise ValueError("weighted counts are made where they are used, and not written")
     pattern = counts.pattern
-    return json.dumps(
+    manifest = json.dumps(
         {
             "format": _FORMAT,
             "format_version": _FORMAT_VERSION,
@@ -122,6 +122,7 @@ def manifest_json(whole: Counts | CountsOnDisk) -> str:
         },
         ensure_ascii=False,
     )
+    return with_escaped_names(manifest)
 
 
 def _parsed_manifest(text: bytes | str, path: str) -> Manifest:

@@ -33,7 +33,7 @@ from bbpe._count import release_free_memory
 from bbpe._joint import JointLearner
 from bbpe._merge import MergeLearner, Rules
 from bbpe.checkpoints import Checkpoint, MergesKept
-from bbpe.corpus import Forecast, Progress, Sample, Source, SourceLike
+from bbpe.corpus import Forecast, Progress, Sample, Source, SourceLike, with_escaped_names
 from bbpe.count_files import is_count_file
 from bbpe.counts import (
     LONG_PRETOKEN_BYTES,
@@ -496,7 +496,7 @@ class TrainingRecord:
         del record["curve"]
         record["curve"] = []  # the last, a line a point
         rows = ",\n".join(f"    {json.dumps(asdict(point))}" for point in self.curve)
-        text = json.dumps(record, ensure_ascii=False, indent=2)
+        text = with_escaped_names(json.dumps(record, ensure_ascii=False, indent=2))
         return text.removesuffix("[]\n}") + f"[\n{rows}\n  ]\n}}\n"
 
     @classmethod

@@ -174,7 +174,10 @@ def reading_options(function: Function) -> Function:
             click.option("--lines", is_flag=True, help="Each line of a text file is a document of its own."),
             click.option("--strict", is_flag=True, help="Refuse broken UTF-8, which is otherwise kept and counted."),
             click.option(
-                "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use.  [default: all processors]"
+                "--threads",
+                type=click.IntRange(1, 1024),
+                metavar="N",
+                help="Threads to use.  [default: all processors]",
             ),
         )
     ):
