@@ -689,6 +689,8 @@ class _Counting:
         job = _Job.checked(pattern, special_tokens, normalizer, max_pretoken_bytes)
         if threads is None:
             threads = os.cpu_count() or 1
+        elif type(threads) is not int:
+            raise TypeError(f"threads is an integer or None, not {threads!r}")
         elif not 1 <= threads <= MAX_THREADS:
             raise TrainingError(f"threads is {threads}; it must be from 1 to {MAX_THREADS:,}")
         if sample is not None and sample < 1:

@@ -368,7 +368,7 @@ def format_of_output(path: str | os.PathLike[str]) -> str:
     """
     text = os.fspath(path)
     target = Path(text)
-    if text.endswith(("/", os.sep)) or target.is_dir():
+    if text.endswith(("/", os.sep)) or os.path.isdir(text):  # not is_dir, which complains of a name that is too long
         return "directory"
     if target.name.endswith((vocab_merges.VOCAB, vocab_merges.MERGES)):
         return "vocab+merges"

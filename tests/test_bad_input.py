@@ -179,12 +179,30 @@ def test_more_threads_than_a_machine_can_have(
     (tmp_path / "a.txt").write_text("text")
     assert run([*arguments, str(tmp_path / "a.txt"), "-o", str(tmp_path / "out"), "--threads", "9" * 12]) == 2
     assert "999999999999 is not in the range 1<=x<=1024" in capfd.readouterr().err
+    with pytest.raises(TypeError, match="threads is an integer or None, not '2'"):
+        count_pretokens(["text"], pattern="llama3", threads="2")  # type: ignore[arg-type]
     with pytest.raises(TrainingError, match="from 1 to 1,024"):
         count_pretokens(["text"], pattern="llama3", threads=10**12)
     with pytest.raises(ValueError, match="from 1 to 1,024"):
         Tokenizer(Vocabulary({i: bytes([i]) for i in range(256)}, pattern=get_pattern("llama3"))).encode_batch(
             ["a"], threads=10**12
         )
+
+
+def test_a_name_that_is_empty(capfd: pytest.CaptureFixture[str], folder: Path) -> None:
+    """That of a shell's variable that is not set. As a path it would be the folder at hand, and all of it be read."""
+    for arguments in (["train", "", "--vocab", "300"], ["encode", "", "-t", str(folder)]):
+        assert run(arguments) == 2
+        assert "CORPUS is empty; name a file or folder" in capfd.readouterr().err
+    assert run(["encode", str(TINY / "eval"), "-t", ""]) == 1
+    assert capfd.readouterr().err.startswith("bbpe: error: the name of the tokenizer is empty")
+
+
+def test_names_that_are_too_long(refused: Refused, tmp_path: Path, folder: Path) -> None:
+    name = tmp_path / ("x" * 300)
+    assert refused("decode", name, "-t", folder).startswith(f"{name}: ")
+    assert "cannot be written: File name too long" in refused("train", TINY / "eval", "--vocab", "300", "-o", name)
+    assert "cannot be written: File name too long" in refused("convert", folder, name)
 
 
 # --- options ----------------------------------------------------------------------------------------------------------

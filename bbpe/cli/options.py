@@ -207,7 +207,13 @@ def output_options(function: Function) -> Function:
 
 
 def paths(corpus: tuple[str, ...]) -> list[Path]:
-    """The corpus as the library takes it."""
+    """The corpus as the library takes it.
+
+    Raises:
+        click.UsageError: A name is empty: that of a shell's variable that is not set, which must not mean this folder.
+    """
+    if "" in corpus:
+        raise click.UsageError("CORPUS is empty; name a file or folder")
     return [Path(name) for name in corpus]
 
 
