@@ -37,6 +37,9 @@ IdArray: TypeAlias = npt.NDArray[np.uint32]
 
 _UINT32 = np.dtype(np.uint32)
 
+MAX_THREADS = 1024
+"""More are a mistake, and would take all memory before they were of use."""
+
 
 class Piece(NamedTuple):
     """A stretch of a text: plain, or one special token (with the white space that it takes)."""
@@ -625,8 +628,8 @@ def _is_word(character: str) -> bool:
 def _thread_count(threads: int | None) -> int:
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if type(threads) is not int or threads < 1:
-        raise ValueError(f"threads is a positive integer or None, not {threads!r}")
+    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+        raise ValueError(f"threads is an integer from 1 to {MAX_THREADS:,} or None, not {shown(threads)}")
     return threads
 
 

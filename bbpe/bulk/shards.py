@@ -44,7 +44,7 @@ from bbpe.atomic import (
     take_name,
 )
 from bbpe.bulk.id_files import SUMS, Encoded, IdFile, IdFormat, Lines, Numbers, index_path
-from bbpe.corpus import Block, Corpus, Source, Stream
+from bbpe.corpus import Block, Corpus, Source, Stream, with_escaped_names
 from bbpe.errors import CorpusError, OutputError
 from bbpe.tokenizer import Tokenizer
 
@@ -437,7 +437,7 @@ def _is_temporary(name: str) -> bool:
 
 def _write_json(path: Path, record: Mapping[str, object]) -> None:
     with atomic_write(path, force=True) as file:
-        file.write(json.dumps(record, ensure_ascii=False, indent=1).encode())
+        file.write(with_escaped_names(json.dumps(record, ensure_ascii=False, indent=1)).encode())
 
 
 def _read_json(path: Path) -> dict[str, Any]:
