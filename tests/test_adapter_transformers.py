@@ -702,3 +702,41 @@ def test_what_is_not_there_says_so(folders: dict[str, Path]) -> None:
 def test_another_librarys_tokenizer_is_refused(bbpe_home: Path) -> None:
     with pytest.raises(FormatError, match="run by sentencepiece"):
         as_transformers("llama2")
+
+
+def test_what_is_no_id_is_refused_with_its_position(folders: dict[str, Path]) -> None:
+    """transformers makes ints of them; an id that is in no vocabulary is passed over, as there."""
+    tok = as_transformers(folders["plain"])
+    for call, where in (
+        (tok.decode, ""),
+        (tok.batch_decode, ""),
+        (tok.convert_ids_to_tokens, ""),
+        (lambda ids: tok.batch_decode([[65], ids]), "list 1: "),
+    ):
+        for wrong, kind, words in (
+            ([65, -1], OverflowError, "id -1 at position 1"),
+            ([65, 2**70], OverflowError, "id 1180591620717411303424 at position 1"),
+            (np.array([65, 2**32 + 65]), OverflowError, "id 4294967361 at position 1"),
+            ([65, 1.0], TypeError, "position 1 is 1.0"),
+            ([65, True], TypeError, "position 1 is True"),
+            ([65, None], TypeError, "position 1 is None"),
+            ([65, "66"], TypeError, "position 1 is '66'"),
+        ):
+            with pytest.raises(kind) as raised:  # type: ignore[call-overload]
+                call(wrong)
+            assert words in str(raised.value)
+            assert where in str(raised.value)
+        for wrong, words in (
+            (np.array([65.0]), "float64"),
+            (np.array([True]), "bool"),
+            (np.array(["65"]), "<U2"),
+            (np.ma.array([65, 66], mask=[False, True]), "masked"),
+        ):
+            with pytest.raises(TypeError, match=words):
+                call(wrong)
+        assert "A" in str(call([65, 999_999]))
+    for wrong in ("AB", b"AB", {65: 1}, {65}, None, 1.5):
+        for call in (tok.decode, tok.convert_ids_to_tokens):
+            with pytest.raises(TypeError, match="ids are a sequence of integers, not"):
+                call(wrong)
+    assert tok.decode(np.array([65, 66], ">i2")) == tok.decode(np.array(65)) + "B" == "AB"

@@ -34,13 +34,13 @@ from bbpe.adapters.post_processing import PostProcessor, Segment, spans, truncat
 from bbpe.adapters.special_search import first_of
 from bbpe.atomic import atomic_write, output_errors
 from bbpe.engines import EngineTokenizer
-from bbpe.errors import FormatError
+from bbpe.errors import FormatError, shown
 from bbpe.formats import detect, tokenizer_json
 from bbpe.formats.byte_text import is_spelling, to_bytes, to_text
 from bbpe.formats.files import read_bytes
 from bbpe.holdings import locate
 from bbpe.io import load
-from bbpe.tokenizer import Tokenizer
+from bbpe.tokenizer import Tokenizer, id_list, integer_id
 from bbpe.vocabulary import SpecialToken, Template
 
 __all__ = ["FastTokenizer", "as_transformers"]
@@ -682,22 +682,28 @@ class FastTokenizer:
             **options: ``clean_up_tokenization_spaces`` is accepted, and does nothing to BPE.
 
         Raises:
-            OverflowError: A negative id.
+            OverflowError: A negative id, or one of more than 32 bits; with its position.
+            TypeError: What is no integer.
         """
         for name in options.keys() - {"clean_up_tokenization_spaces"}:
             raise TypeError(f"decode takes no {name!r}")
-        if isinstance(token_ids, Mapping):
+        if isinstance(token_ids, Mapping) and "input_ids" in token_ids:
             token_ids = token_ids["input_ids"]
-        ids = _as_lists(token_ids)
-        if isinstance(ids, list) and ids and isinstance(ids[0], (list, tuple)):
-            return [self.decode(row, skip_special_tokens) for row in ids]
-        wanted = [ids] if isinstance(ids, int) else [int(id) for id in ids]
-        if any(id < 0 for id in wanted):
-            raise OverflowError("can't convert negative int to unsigned")
+        given = _listed(token_ids)
+        if isinstance(given, list) and given and isinstance(_listed(given[0]), (list, tuple)):
+            found = []
+            for number, row in enumerate(given):
+                try:
+                    found.append(self.decode(row, skip_special_tokens))
+                except (TypeError, OverflowError) as error:
+                    raise type(error)(f"list {number}: {error}") from None
+            return found
         tokens = self._tokenizer.vocabulary.tokens
         skipped = self._skipped if skip_special_tokens else frozenset()
-        known = [id for id in wanted if id not in skipped and (id in tokens or id in self._special_by_id)]
-        return self._tokenizer.decode(known)
+        wanted = _ids([given] if _is_int(given) else given)
+        return self._tokenizer.decode(
+            [id for id in wanted if id not in skipped and (id in tokens or id in self._special_by_id)]
+        )
 
     def batch_decode(self, sequences: Any, skip_special_tokens: bool = False, **options: Any) -> list[str]:
         """The text of each list of ids; as :meth:`decode`."""
@@ -705,11 +711,13 @@ class FastTokenizer:
         return [found] if isinstance(found, str) else found
 
     def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
-        """The spelling of an id, or of each of several; None for one that is not in the vocabulary."""
-        if isinstance(ids, int):
-            return self._token_of(ids)
+        """The spelling of an id, or of each of several; None for one that is not in the vocabulary; errors as for
+        ``decode``."""
+        given = _listed(ids)
+        if _is_int(given):
+            return self._token_of(_ids([given])[0])
         skipped = set(self.all_special_ids) if skip_special_tokens else set()
-        return [self._token_of(int(id)) for id in ids if int(id) not in skipped]
+        return [self._token_of(id) for id in _ids(given) if id not in skipped]
 
     def convert_tokens_to_ids(self, tokens: Any) -> Any:
         """The id of a spelling, or of each of several; that of ``unk_token``, or None, for an unknown one."""
@@ -1049,6 +1057,32 @@ def _as_lists(value: Any) -> Any:
     if isinstance(value, (list, tuple)) and value and not isinstance(value[0], (int, str, tuple)):
         return [_as_lists(each) for each in value]
     return list(value) if isinstance(value, tuple) else value
+
+
+def _listed(value: Any) -> Any:
+    """An array or a tensor of integers as a list of int; what is none as it is.
+
+    Raises:
+        TypeError: An array of something else.
+    """
+    if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind not in "iu":
+        raise TypeError(f"ids are integers; the array has dtype {value.dtype}")
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError("ids are integers; some of the array are masked")
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _ids(given: Any) -> list[int]:
+    """Integers that may be ids, in the vocabulary or not."""
+    found = [id if type(id) is int else integer_id(id, place) for place, id in enumerate(id_list(given))]
+    for place, id in enumerate(found):
+        if not 0 <= id < 1 << 32:
+            raise OverflowError(f"id {shown(id)} at position {place} is out of range")
+    return found
 
 
 def _kind_of(value: Any) -> str | None:
