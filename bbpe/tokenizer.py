@@ -333,6 +333,22 @@ class Tokenizer:
         """The tokens of a text, as bytes."""
         return [self.token(id) for id in self.encode(text, allowed_special=allowed_special, errors=errors)]
 
+    def pretokens(self, text: str, *, allowed_special: Allowed = ()) -> list[bytes]:
+        """What the pattern cuts a text into, once it is normalized; a special token is one, without white space.
+
+        Joined they are the tokens of the text joined, and none of those is of two.
+        """
+        _require_str(text)
+        if surrogate := _SURROGATE.search(text):
+            raise _surrogate_error(text, surrogate.start())
+        found: list[bytes] = []
+        for piece in self._pieces(text, self._allowed(allowed_special)):
+            if piece.special is not None:
+                found.append(piece.special.content.encode())
+            else:
+                found += self._pretokenizer.split(self._normalized(piece.text))
+        return found
+
     # ---- decoding ----
 
     def decode(self, ids: Sequence[int] | npt.NDArray[Any], errors: str = "replace") -> str:
