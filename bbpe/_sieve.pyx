@@ -20,8 +20,8 @@ pair whose bucket is below the bar is below it too, and the others stay: too man
 
 import numpy as np
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset
 from libcpp.vector cimport vector
 
 from bbpe._merge cimport SEPARATOR, BigArray, prefetch
@@ -30,10 +30,11 @@ from bbpe._types cimport count_t, token_id_t
 
 cdef enum:
     LEAST_BUCKET_BITS = 10
-    MOST_BUCKET_BITS = 20   # 4 MB: more of them do not stay in the cache, and are hardly better
+    MOST_BUCKET_BITS = 20   # 2 MB: more of them do not stay in the cache, and are hardly better
     QUEUE = 64
+    AHEAD = 12              # ids between a prefetch and its use
 
-cdef count_t FULL = 0xFFFFFFFF   # a bucket counts no further; what reaches it stays whatever the bar
+cdef count_t FULL = 0xFFFF   # a bucket counts no further, and no bar is higher
 
 cdef struct run_t:      # ids that stay together, in a pretoken
     uint64_t start
@@ -51,6 +52,12 @@ cdef inline uint64_t bucket_of(token_id_t left, token_id_t right, int shift) noe
     return ((<uint64_t> left << 32 | right) * <uint64_t> 0x9E3779B97F4A7C15) >> shift
 
 
+cdef inline uint16_t saturated(uint16_t count, uint16_t more) noexcept nogil:
+    """The sum, or FULL, without a branch."""
+    cdef uint32_t sum = <uint32_t> count + more
+    return <uint16_t> (sum | -(sum >> 16))
+
+
 cdef class PairCounts:
     """The ids of pretokens, and how often each pair of them occurs, about: what one thread has encoded.
 
@@ -62,7 +69,8 @@ cdef class PairCounts:
     cdef vector[uint32_t] lengths
     cdef BigArray[token_id_t] cells      # the ids, a separator after each pretoken
     cdef uint64_t used
-    cdef vector[uint32_t] buckets
+    cdef BigArray[uint16_t] buckets
+    cdef uint64_t bucket_count
     cdef int shift
     cdef readonly count_t tokens         # ids of all pretokens, each as often as it occurs
 
@@ -71,7 +79,9 @@ cdef class PairCounts:
         while bits < MOST_BUCKET_BITS and <uint64_t> 1 << bits < symbols:
             bits += 1
         self.lengths.assign(&lengths[0], &lengths[0] + lengths.shape[0])
-        self.buckets.resize(<size_t> 1 << bits, 0)
+        self.bucket_count = <uint64_t> 1 << bits
+        self.buckets.resize(self.bucket_count)
+        memset(self.buckets.data(), 0, self.bucket_count * sizeof(uint16_t))
         self.shift = 64 - bits
 
     def add(self, const token_id_t[::1] ids, const int64_t[::1] offsets, const count_t[::1] counts):
@@ -81,8 +91,10 @@ cdef class PairCounts:
             ValueError: The ids' tokens do not end where the pretokens do.
         """
         cdef bint fit
+        cdef uint64_t needed = self.used + <uint64_t> ids.shape[0] + <uint64_t> counts.shape[0] + AHEAD + 1
         if counts.shape[0]:
-            self.cells.reserve(self.used + <uint64_t> ids.shape[0] + <uint64_t> counts.shape[0])
+            if needed > self.cells.capacity():  # memory that is not written costs nothing
+                self.cells.resize(max(needed, <uint64_t> self.cells.capacity() * 2))
             with nogil:
                 fit = self.take(&ids[0] if ids.shape[0] else NULL, ids.shape[0], &offsets[0], &counts[0],
                                 counts.shape[0])
@@ -91,36 +103,38 @@ cdef class PairCounts:
 
     cdef bint take(self, const token_id_t* ids, Py_ssize_t size, const int64_t* offsets, const count_t* counts,
                    Py_ssize_t pretokens) noexcept nogil:
+        """Write down ids with separators, then count their pairs: two loops, so that neither waits for the other."""
         cdef const token_id_t* end = ids + size
         cdef const uint32_t* lengths = self.lengths.data()
-        cdef uint32_t* buckets = self.buckets.data()
-        cdef uint32_t* bucket
+        cdef uint16_t* buckets = self.buckets.data()
+        cdef uint16_t* bucket
         cdef token_id_t* cells = self.cells.data() + self.used
+        cdef token_id_t* cell = cells
         cdef token_id_t* first
         cdef int64_t at = offsets[0]
-        cdef uint32_t weight
-        cdef token_id_t left, right
+        cdef uint16_t weight
         cdef Py_ssize_t p
         for p in range(pretokens):
-            weight = <uint32_t> min(counts[p], FULL)
-            first = cells
-            left = SEPARATOR
+            first = cell
             while at < offsets[p + 1] and ids < end:
-                right = ids[0]
+                cell[0] = ids[0]
+                at += lengths[ids[0]]
+                cell += 1
                 ids += 1
-                at += lengths[right]
-                cells[0] = right
-                cells += 1
-                if left != SEPARATOR:
-                    bucket = buckets + bucket_of(left, right, self.shift)
-                    bucket[0] = bucket[0] + weight if bucket[0] <= <uint32_t> FULL - weight else <uint32_t> FULL
-                left = right
             if at != offsets[p + 1]:
                 return False
-            self.tokens += <count_t> (cells - first) * counts[p]
-            cells[0] = SEPARATOR
-            cells += 1
-        self.used = <uint64_t> (cells - self.cells.data())
+            self.tokens += <count_t> (cell - first) * counts[p]
+            cell[0] = SEPARATOR
+            cell += 1
+        self.used = <uint64_t> (cell - self.cells.data())
+        for p in range(pretokens):
+            weight = <uint16_t> min(counts[p], FULL)
+            while cells[0] != SEPARATOR and cells[1] != SEPARATOR:
+                prefetch(buckets + bucket_of(cells[AHEAD], cells[AHEAD + 1], self.shift))
+                bucket = buckets + bucket_of(cells[0], cells[1], self.shift)
+                bucket[0] = saturated(bucket[0], weight)
+                cells += 1
+            cells += 2 if cells[0] != SEPARATOR else 1
         return ids == end
 
 
@@ -142,17 +156,17 @@ cdef class Sieve:
     def __init__(self, list shares, list counts):
         cdef PairCounts share
         cdef size_t i
-        cdef uint32_t* into
-        cdef const uint32_t* more
+        cdef uint16_t* into
+        cdef const uint16_t* more
         self.shares = shares
         self.counts = counts
         self.all = shares[0]
         into = self.all.buckets.data()
         for share in shares[1:]:
             more = share.buckets.data()
-            for i in range(self.all.buckets.size()):
-                into[i] = into[i] + more[i] if into[i] <= <uint32_t> FULL - more[i] else <uint32_t> FULL
-            share.buckets = vector[uint32_t]()
+            for i in range(self.all.bucket_count):
+                into[i] = saturated(into[i], more[i])
+            share.buckets.release()
 
     @property
     def tokens(self):
@@ -164,17 +178,17 @@ cdef class Sieve:
         cdef uint64_t low = 1, high = <uint64_t> FULL, half
         while low < high:
             half = (low + high + 1) // 2
-            if self.reaching(<uint32_t> half) >= pairs:
+            if self.reaching(<uint16_t> half) >= pairs:
                 low = half
             else:
                 high = half - 1
         return low
 
-    cdef uint64_t reaching(self, uint32_t bar) noexcept nogil:
-        cdef const uint32_t* buckets = self.all.buckets.data()
-        cdef size_t i, size = self.all.buckets.size()
+    cdef uint64_t reaching(self, uint16_t bar) noexcept nogil:
+        cdef const uint16_t* buckets = self.all.buckets.data()
+        cdef uint64_t i
         cdef uint32_t found = 0
-        for i in range(size):
+        for i in range(self.all.bucket_count):
             found += buckets[i] >= bar
         return found
 
@@ -182,15 +196,15 @@ cdef class Sieve:
         """What is left where all pairs below the bar are cut: ids, offsets and counts, as the merge loop takes them."""
         cdef PairCounts share
         cdef const count_t[::1] counts
-        cdef uint32_t least = <uint32_t> min(bar, FULL)
+        cdef uint16_t least = <uint16_t> min(bar, FULL)
         cdef vector[uint64_t] let_through   # a bit for each bucket: few enough to stay in the nearest cache
         cdef size_t i
         self.ids.clear()
         self.remains.clear()
         self.slots.assign(1 << 12, 0)
-        let_through.resize(max(<size_t> 1, self.all.buckets.size() >> 6), 0)
-        for i in range(self.all.buckets.size()):
-            let_through[i >> 6] |= <uint64_t> (self.all.buckets[i] >= least) << (i & 63)
+        let_through.resize(max(<size_t> 1, self.all.bucket_count >> 6), 0)
+        for i in range(self.all.bucket_count):
+            let_through[i >> 6] |= <uint64_t> (self.all.buckets.data()[i] >= least) << (i & 63)
         for share, counts in zip(self.shares, self.counts):
             if counts.shape[0]:
                 with nogil:
