@@ -42,7 +42,9 @@ from libcpp.algorithm cimport sort
 from libcpp.utility cimport pair
 from libcpp.vector cimport vector
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
 from cpython.long cimport PyLong_CheckExact, PyLong_FromUnsignedLong
@@ -68,6 +70,8 @@ cdef extern from "_native/buffer.hpp" namespace "bbpe" nogil:
         void reserve(size_t wanted, size_t kept) except +MemoryError
         void zero(size_t count) except +MemoryError
         void copy(const T* values, size_t count) except +MemoryError
+        void resize(size_t count) except +MemoryError
+        void swap(Buffer& other)
         void release()
     uint64_t load64(const void* address)
     uint32_t load32(const void* address)
@@ -85,6 +89,12 @@ cdef extern from "_native/decode.hpp" namespace "bbpe" nogil:
     uint8_t UNSPELLED "bbpe::unspelled"
     bint shape_of(const uint8_t* at, const uint8_t* end, Shape& shape)
     void widen[Unit](const uint8_t* at, const uint8_t* end, Unit* out)
+
+cdef extern from "_native/in_order.hpp" namespace "bbpe" nogil:
+    cdef cppclass InOrder:
+        void start(Buffer[token_id_t]* out)
+        size_t size()
+        void put(size_t chunk, Buffer[token_id_t]& ids, size_t count) except +MemoryError
 
 cdef extern from "_native/units.hpp" namespace "bbpe" nogil:
     unsigned int lowest_set(uint64_t word)
@@ -169,6 +179,8 @@ cdef enum:
     SPAN_SPARSITY = 16       # places for each pair: more is more memory to wait for, fewer joins segments in vain
     RELEASE_FROM = 4096      # bytes of text from which giving up the GIL pays
     CHUNK = 1 << 16          # bytes of text that a thread of a batch takes at a time
+    LARGE_RESULT = 1 << 18   # ids from which a result is made in memory that is used again: 1 MiB
+    KEPT_RESULTS = 1 << 23   # ids for which an encoder keeps such memory at most: 32 MiB
     DENSE_IDS = 1 << 26      # ids up to here are looked up directly when decoding
     SPELLED_IDS = 1 << 20    # and up to here their bytes are, in 17 bytes an id
 
@@ -1054,7 +1066,7 @@ cdef class Workspace:
     cdef Buffer[uint64_t] turns    # merge -> whether anybody does; all 0 between calls
 
     def __cinit__(self, Encoder encoder):
-        self.cache.copy(encoder.cache.data(), 2 * (encoder.tables.bucket_mask + 1))
+        encoder._fill_cache(self.cache)
         self.long_cache.zero(LONG_SLOTS)
         self.used = 0
         self.waiting = 0
@@ -1066,7 +1078,7 @@ cdef class Workspace:
         if self.units.capacity() > (1 << 21):
             self.units.release()
             self.flags.release()
-        if self.ids.capacity() > (1 << 22):
+        if self.ids.capacity() > (1 << 20):
             self.ids.release()
         if self.symbols.capacity() > (1 << 20):
             self.symbols.release()
@@ -1138,7 +1150,8 @@ cdef class Encoder:
     cdef Buffer[uint8_t] reached
     cdef uint32_t byte_places[256]          # byte -> its place in the list of tokens + 1; 0: it has no token
     cdef Buffer[cache_slot] characters
-    cdef Buffer[cache_slot] cache           # what a thread's cache is at first
+    cdef vector[uint32_t] reached_places    # places of the tokens that merging reaches, by rank
+    cdef list result_memory                 # memory of results that are gone, for the next ones
     cdef Buffer[uint64_t] spanned_pairs
     cdef Buffer[uint64_t] spanned_triples
     cdef Buffer[uint64_t] spanned_bytes
@@ -1163,6 +1176,7 @@ cdef class Encoder:
     def __init__(self, list tokens, const token_id_t[::1] ids, merges, ranks, bint whole_pretoken, automata,
                  list specials):
         self.spaces = []
+        self.result_memory = []
         self.automata = tuple(automata) if automata is not None else ()
         self.ready_ints = None
         self._store_tokens(tokens, ids, specials)
@@ -1173,7 +1187,7 @@ cdef class Encoder:
         self.tables.whole_pretoken = whole_pretoken
         self._find_spans()
         self._encode_characters()
-        self._fill_cache(order)
+        self._size_cache(order)
         cdef Automaton automaton
         self.tables.stage_count = <int>len(self.automata)
         for stage, automaton in enumerate(self.automata):
@@ -1671,31 +1685,40 @@ cdef class Encoder:
                     own.ids[i] = self.tables.ids[symbols[i]]
         return 0
 
-    cdef int _fill_cache(self, vector[pair[uint64_t, uint32_t]]& order) except -1:
-        """Put the tokens that merging reaches into the cache with which every thread begins.
-
-        The lowest ranks, which text has most of, go in last and so stay.
-        """
-        cdef const uint64_t* starts = self.token_starts.data()
+    cdef int _size_cache(self, vector[pair[uint64_t, uint32_t]]& order) except -1:
+        """How large a thread's cache is, and what it holds at first."""
+        cdef uint64_t buckets = MIN_BUCKETS
         cdef uint32_t place
-        cdef uint64_t length, low, high, buckets = MIN_BUCKETS
         cdef size_t i
         while buckets < min(2 * self.token_count, <uint32_t>MAX_BUCKETS):
             buckets *= 2
         self.tables.bucket_mask = buckets - 1
-        self.cache.zero(2 * buckets)
         self.tables.all_reached = True
+        for place in range(self.token_count):
+            self.tables.all_reached &= self.reached.data()[place]
+        self.reached_places.reserve(order.size())
+        for i in range(order.size()):
+            self.reached_places.push_back(order[i].second)
+        return 0
+
+    cdef int _fill_cache(self, Buffer[cache_slot]& cache) except -1:
+        """A new cache for a thread: it begins with the tokens that merging reaches.
+
+        The lowest ranks, which text has most of, go in last and so stay.
+        """
+        cdef const uint64_t* starts = self.token_starts.data()
+        cdef uint64_t length, low, high, mask = self.tables.bucket_mask
+        cdef uint32_t place
+        cdef size_t i
+        cache.zero(2 * (mask + 1))
         with nogil:
-            for place in range(self.token_count):
-                self.tables.all_reached &= self.reached.data()[place]
-            for i in range(order.size(), 0, -1):
-                place = order[i - 1].second
+            for i in range(self.reached_places.size(), 0, -1):
+                place = self.reached_places[i - 1]
                 length = starts[place + 1] - starts[place]
                 if length <= SHORT:
                     low = low_key(self.token_data.data() + starts[place], length)
                     high = high_key(self.token_data.data() + starts[place], length)
-                    remember(self.cache.data() + bucket_of(low, high, buckets - 1), low, high,
-                             self.token_ids.data() + place, 1)
+                    remember(cache.data() + bucket_of(low, high, mask), low, high, self.token_ids.data() + place, 1)
         return 0
 
     # ---- encoding ----
@@ -1778,7 +1801,18 @@ cdef class Encoder:
     def encode_to_numpy(self, text):
         """The ids of a str or bytes, as a new uint32 array."""
         cdef Workspace space = self._take()
+        cdef document_t document
+        cdef Results results
         try:
+            if len(text) >= LARGE_RESULT:    # straight to where they stay
+                document = as_document(text)
+                results = Results(self.result_memory, most_ids(&document))
+                space.ids.swap(results.ids)
+                try:
+                    self._encode(text, space)
+                finally:
+                    space.ids.swap(results.ids)
+                return results.array(space.used)
             self._encode(text, space)
             return id_array(space.ids.data(), space.used)
         finally:
@@ -1822,16 +1856,14 @@ cdef class Encoder:
     def encode_batch(self, list texts, int threads):
         """The ids of every text: ``(ids, offsets)``, uint32 and int64; text i is ``ids[offsets[i]:offsets[i + 1]]``."""
         cdef Batch batch = Batch(self, texts)
-        threads = min(threads, <int>batch.results.size())
+        threads = min(threads, batch.chunks())
         if threads <= 1:
-            return batch.alone()
-        with ThreadPoolExecutor(threads) as pool:
-            for done in [pool.submit(batch.work) for _ in range(threads)]:
-                done.result()
-            batch.begin_gathering()
-            for done in [pool.submit(batch.gather) for _ in range(threads)]:
-                done.result()
-        return batch.gathered()
+            batch.work()
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                for done in [pool.submit(batch.work) for _ in range(threads)]:
+                    done.result()
+        return batch.finished()
 
     def as_lists(self, const token_id_t[::1] ids, const int64_t[::1] offsets):
         """Ids and offsets as a list of lists of ints.
@@ -1989,6 +2021,51 @@ cdef Py_ssize_t read_ids(list ids, Buffer[token_id_t]& numbers) except -1:
     return count
 
 
+cdef class Results:
+    """Memory for the ids of a large result. When the last array on it is gone, its encoder has it for the next result.
+
+    The operating system clears memory before it gives it, which can take longer than encoding does.
+    """
+
+    cdef Buffer[token_id_t] ids
+    cdef list home                   # where memory that no array uses waits; None while it does
+
+    def __init__(self, list home, size_t room):
+        cdef Results kept
+        self.home = home
+        try:
+            kept = home.pop()
+            self.ids.swap(kept.ids)
+        except IndexError:
+            pass
+        self.ids.reserve(room, self.ids.capacity())
+
+    cdef object array(self, size_t count):
+        """These first ids, as an array."""
+        if count < LARGE_RESULT:    # it would keep more than it holds
+            return id_array(self.ids.data(), count)
+        self.ids.resize(count)
+        return np.frombuffer(self, dtype=uint32)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.ids.data(), self.ids.capacity() * sizeof(token_id_t), False, flags)
+
+    def __del__(self):
+        cdef Results kept
+        cdef size_t others = 0
+        if self.home is None or self.ids.capacity() < LARGE_RESULT:
+            return
+        for kept in self.home:
+            others += kept.ids.capacity()
+        if others >= KEPT_RESULTS:
+            return
+        if others + self.ids.capacity() > KEPT_RESULTS:
+            self.ids.resize(KEPT_RESULTS - others)
+        kept = Results.__new__(Results)
+        kept.ids.swap(self.ids)
+        self.home.append(kept)
+
+
 cdef class Batch:
     """Texts that several threads encode together: each takes the next chunk of them until none is left."""
 
@@ -1996,15 +2073,14 @@ cdef class Batch:
     cdef list texts
     cdef vector[document_t] documents
     cdef vector[size_t] chunk_starts           # first document of each chunk; one more for the end
-    cdef vector[vector[token_id_t]] results    # ids of each chunk
     cdef vector[int64_t] counts                # ids of each document
-    cdef vector[size_t] id_starts              # where each chunk's ids go
-    cdef object ids
+    cdef Results results
+    cdef InOrder order
     cdef atomic_size next_chunk
     cdef list bad                              # (document, place) of lone surrogates
 
     def __init__(self, Encoder encoder, list texts):
-        cdef size_t i, size = 0
+        cdef size_t i, size = 0, length = 0
         self.encoder = encoder
         self.texts = texts
         self.next_chunk.store(0)
@@ -2014,14 +2090,20 @@ cdef class Batch:
             self.documents.push_back(as_document(text))
         self.chunk_starts.push_back(0)
         for i in range(self.documents.size()):
+            length += self.documents[i].length
             size += self.documents[i].length * max(self.documents[i].kind, 1)
             if size >= CHUNK:
                 self.chunk_starts.push_back(i + 1)
                 size = 0
         if self.chunk_starts.back() != self.documents.size():
             self.chunk_starts.push_back(self.documents.size())
-        self.results.resize(self.chunk_starts.size() - 1)
         self.counts.resize(self.documents.size())
+        # Seldom too little, and what is not written to takes no memory.
+        self.results = Results(encoder.result_memory, length + length // 2)
+        self.order.start(&self.results.ids)
+
+    cdef int chunks(self):
+        return <int>self.chunk_starts.size() - 1
 
     def work(self):
         cdef Workspace space = self.encoder._take()
@@ -2053,74 +2135,17 @@ cdef class Batch:
                     return 0
                 self.counts[i] = status
                 space.used += status
-            self.results[chunk].assign(space.ids.data(), space.ids.data() + space.used)
+            self.order.put(chunk, space.ids, space.used)
 
-    cdef tuple alone(self):
-        """Encode all in this thread, straight into the result."""
-        cdef Workspace space = self.encoder._take()
-        cdef size_t i, room = 0, used = 0
-        cdef int64_t status = 0
-        cdef Py_buffer view
-        for i in range(self.documents.size()):
-            room += most_ids(&self.documents[i])
-        ids = new_array(room, dtype=uint32)    # what is not written to takes no memory
-        try:
-            PyObject_GetBuffer(ids, &view, PyBUF_WRITABLE)
-            try:
-                with nogil:
-                    for i in range(self.documents.size()):
-                        status = encode_document(&self.encoder.tables, space, &self.documents[i],
-                                                 <token_id_t*>view.buf + used)
-                        if status < 0:
-                            break
-                        self.counts[i] = status
-                        used += status
-            finally:
-                PyBuffer_Release(&view)
-            if status < 0:
-                raise_surrogate(self.texts[i], -2 - status, i)
-        finally:
-            self.encoder._give_back(space)
-        ids.resize(used, refcheck=False)
-        return self._finished(ids)
-
-    cdef int begin_gathering(self) except -1:
-        """Make room for the ids of all chunks, side by side."""
-        cdef size_t i, total = 0
+    cdef tuple finished(self):
+        """The ids of all texts, and where each text's begin."""
+        cdef size_t i
         if self.bad:
             number, place = min(self.bad)
             raise_surrogate(self.texts[number], place, number)
-        self.id_starts.reserve(self.results.size())
-        for i in range(self.results.size()):
-            self.id_starts.push_back(total)
-            total += self.results[i].size()
-        self.ids = np.empty(total, dtype=np.uint32)
-        self.next_chunk.store(0)
-        return 0
-
-    def gather(self):
-        """Move chunks to their places until none is left."""
-        cdef size_t chunk
-        cdef token_id_t[::1] ids = self.ids
-        if ids.shape[0] == 0:
-            return
-        with nogil:
-            while True:
-                chunk = self.next_chunk.fetch_add(1)
-                if chunk >= self.results.size():
-                    break
-                if self.results[chunk].size():
-                    memcpy(&ids[self.id_starts[chunk]], self.results[chunk].data(),
-                           self.results[chunk].size() * sizeof(token_id_t))
-
-    cdef tuple gathered(self):
-        return self._finished(self.ids)
-
-    cdef tuple _finished(self, ids):
-        """The ids of all texts, and where each text's begin."""
-        cdef size_t i
-        cdef const token_id_t[::1] view = ids
+        ids = self.results.array(self.order.size())
         offsets = np.empty(len(self.texts) + 1, dtype=np.int64)
+        cdef const token_id_t[::1] view = ids
         cdef int64_t[::1] offset = offsets
         offset[0] = 0
         for i in range(self.documents.size()):
