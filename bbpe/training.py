@@ -1290,9 +1290,7 @@ class _Run:
         tokens, known = dict(base.tokens), (*base.merges, *merges)
         for id, (left, right) in enumerate(known[len(base.merges) :], self.first_id):
             tokens[id] = tokens[left] + tokens[right]
-        return base.replace(
-            tokens=tokens, merges=known, special_tokens=[*base.special_tokens, *specials], name=None
-        )
+        return base.replace(tokens=tokens, merges=known, special_tokens=[*base.special_tokens, *specials], name=None)
 
     def _record(
         self, vocabulary: Vocabulary, tokens: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
