@@ -363,7 +363,7 @@ cdef class MergeLearner:
                 total += HEADER + <uint64_t> live[dense]
             elif counts[dense] < self.bar:
                 self.left_out = max(self.left_out, counts[dense])
-        self.pool.resize(total + total // 8 + 1024)
+        self.pool.resize(max(self.used_cells, total + total // 8) + 1024)  # room that is not used costs nothing
         self.pool_used = 0
         for number in range(self.pairs.numbers()):
             self.new_block(number, self.pairs.data()[number].live)
