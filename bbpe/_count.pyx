@@ -18,7 +18,7 @@ from libcpp.vector cimport vector
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 
-from bbpe._pretokenize cimport Automaton, automaton_t, cut_before, mark_until, pretoken_end, safe_cut
+from bbpe._pretokenize cimport FLAGS_BEFORE, Automaton, automaton_t, cut_before, mark_until, pretoken_end, safe_cut
 from bbpe._types cimport count_t
 
 import numpy as np
@@ -506,7 +506,8 @@ cdef class PretokenCounter:
 
         All boundaries of a window are marked at once, which takes a third of the time of finding them one by one.
         """
-        cdef uint8_t flags[WINDOW + 64]
+        cdef uint8_t room[FLAGS_BEFORE + WINDOW + 65]
+        cdef uint8_t* flags = room + FLAGS_BEFORE
         cdef const uint8_t* cut
         cdef const uint8_t* limit
         while at < stop and self.longest >= WINDOW:
@@ -516,7 +517,7 @@ cdef class PretokenCounter:
             if cut == NULL or (cut - at < SHORTEST_MARKED and cut != stop):
                 break
             mark_until(machine, at, cut, end, at, flags)
-            memset(flags + (cut - at) + 1, 0, 63)
+            memset(flags + (cut - at) + 1, 0, 64)
             self.table.add_marked(at, cut - at, flags)
             at = cut
         return at

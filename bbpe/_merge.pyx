@@ -3,7 +3,7 @@
 
 What it does: learns merges from distinct pretokens and their counts, exactly as ``reference.py`` says, whose four names
 stand here in the same order: ``count_pairs``, ``best_pair``, ``apply_merge``, ``learn_merges``. What it does not:
-options, defaults, error texts, vocabularies (``training.py``); text and patterns (``counts.py``). It validates nothing.
+options, defaults, error texts, vocabularies (``training/``); text and patterns (``counts.py``). It validates nothing.
 Where next: ``_characters.pyx`` has a quicker beginning for Chinese and its like.
 
 All pretokens lie in one array of 4-byte *cells*, one cell a symbol at the start, a separator between two pretokens. A

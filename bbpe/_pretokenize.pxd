@@ -37,6 +37,8 @@ cdef extern from "_native/steps.hpp" namespace "bbpe" nogil:
     uint32_t STEP_BOUNDARY
     uint32_t STEP_POSSIBLE
     uint32_t STEP_HELP
+    uint32_t STEP_BEFORE
+    uint8_t is_boundary(const uint8_t* flags)
     void step_one[Unit](const Steps& tables, Cursor[Unit]& cursor, const Unit* origin, uint8_t* flags)
     void step_four[Unit](const Steps& tables, Cursor[Unit]* cursors, const Unit* origin, uint8_t* flags)
 
@@ -50,6 +52,7 @@ cdef enum:
     START = 0x100     # row of the state before the first character
     CLASSES = 0x80    # columns 0-127 are the ASCII characters, then come the classes
     MAX_STAGES = 16
+    FLAGS_BEFORE = 15 # readable bytes before the flags of a text
 
 # Two ranges of ASCII characters, for testing eight bytes in one word (`outside`).
 cdef struct byte_ranges_t:
@@ -346,8 +349,11 @@ cdef inline void help(const automaton_t* machine, Cursor[text_t]* cursor, const 
     """Find where the pretoken ends that the cursor is in, and go on from there."""
     cdef const text_t* start = cursor.at - 1
     cdef const text_t* following
-    while start > cursor.begin and not flags[start - origin] & STEP_BOUNDARY:
+    # Where the cursor is, nothing is written yet.
+    while start > cursor.begin and not (flags[start - origin] & STEP_BOUNDARY
+                                        or (start + 1 < cursor.at and flags[start + 1 - origin] & STEP_BEFORE)):
         start -= 1
+    flags[start - origin] |= STEP_BOUNDARY
     following = pretoken_end(machine, start, end)
     memset(flags + (start - origin) + 1, 0, following - start - 1)
     settle(machine, cursor, following, end, origin, flags)
@@ -389,9 +395,9 @@ cdef inline const text_t* cut_before(const automaton_t* machine, const text_t* l
 
 cdef inline void mark_boundaries(const automaton_t* machine, const text_t* begin, const text_t* end,
                                  const text_t* origin, uint8_t* flags) noexcept nogil:
-    """Write the flags of `begin` to `end`: the lowest bit where a pretoken begins or ends. `flags` begins at `origin`.
+    """Write the flags of `begin` to `end`, for `flag_mask` and `is_boundary`. `flags` begins at `origin`.
 
-    Text in bytes must be ASCII. Four parts of the text, cut where there is always a boundary, go side by side.
+    Of them FLAGS_BEFORE more are readable, whatever they are. Text in bytes must be ASCII. Four parts of the text, cut where there is always a boundary, go side by side.
     """
     mark_until(machine, begin, end, end, origin, flags)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import bz2
 import codecs
+import contextlib
 import glob
 import hashlib
 import importlib
@@ -23,6 +24,7 @@ import itertools
 import json
 import lzma
 import os
+import re
 import sys
 import tempfile
 import time
@@ -61,6 +63,7 @@ __all__ = [
     "draw_sample",
     "find_files",
     "open_corpus",
+    "with_escaped_names",
 ]
 
 REPORT_SECONDS = 0.1
@@ -322,7 +325,8 @@ class Stream:
         """Close the file, read to its end or not."""
         close = getattr(self._blocks, "close", None)
         if close is not None:
-            close()
+            with contextlib.suppress(ValueError):  # a thread that was given up waits in it, for a pipe
+                close()
 
     def _open(self, text_field: str, lines: bool, strict: bool, block_bytes: int) -> Iterator[Block]:
         """The layers a file goes through, from disk to documents."""
@@ -744,8 +748,25 @@ def _walk(folder: str) -> Iterator[str]:
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and _suffixes(name)[0] in _TEXT_SUFFIXES:
-                yield os.path.join(place, name)
+            path = os.path.join(place, name)
+            if name.startswith(".") or _suffixes(name)[0] not in _TEXT_SUFFIXES:
+                continue
+            if os.path.isfile(path) or not os.path.exists(
+                path
+            ):  # no pipe; a link to nowhere is named when it is opened
+                yield path
+
+
+def with_escaped_names(json_text: str) -> str:
+    r"""JSON in which the names of files that are no UTF-8 can be written as UTF-8: lone surrogates become escapes.
+
+    >>> with_escaped_names('["\udcff.txt"]')
+    '["\\udcff.txt"]'
+    """
+    return _SURROGATE.sub(lambda lone: f"\\u{ord(lone.group()):04x}", json_text)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _size(file: str) -> int | None:

@@ -37,6 +37,9 @@ IdArray: TypeAlias = npt.NDArray[np.uint32]
 
 _UINT32 = np.dtype(np.uint32)
 
+MAX_THREADS = 1024
+"""More are a mistake, and would take all memory before they were of use."""
+
 
 class Piece(NamedTuple):
     """A stretch of a text: plain, or one special token (with the white space that it takes)."""
@@ -329,6 +332,22 @@ class Tokenizer:
     def tokens(self, text: str, *, allowed_special: Allowed = (), errors: str = "strict") -> list[bytes]:
         """The tokens of a text, as bytes."""
         return [self.token(id) for id in self.encode(text, allowed_special=allowed_special, errors=errors)]
+
+    def pretokens(self, text: str, *, allowed_special: Allowed = ()) -> list[bytes]:
+        """What the pattern cuts a text into, once it is normalized; a special token is one, without white space.
+
+        Joined they are the tokens of the text joined, and none of those is of two.
+        """
+        _require_str(text)
+        if surrogate := _SURROGATE.search(text):
+            raise _surrogate_error(text, surrogate.start())
+        found: list[bytes] = []
+        for piece in self._pieces(text, self._allowed(allowed_special)):
+            if piece.special is not None:
+                found.append(piece.special.content.encode())
+            else:
+                found += self._pretokenizer.split(self._normalized(piece.text))
+        return found
 
     # ---- decoding ----
 
@@ -625,8 +644,8 @@ def _is_word(character: str) -> bool:
 def _thread_count(threads: int | None) -> int:
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if type(threads) is not int or threads < 1:
-        raise ValueError(f"threads is a positive integer or None, not {threads!r}")
+    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+        raise ValueError(f"threads is an integer from 1 to {MAX_THREADS:,} or None, not {shown(threads)}")
     return threads
 
 

@@ -113,9 +113,8 @@ public:
         return longs_queued_ == queue_size;
     }
 
-    // One more occurrence of each of the strings that a text, its first `count` bytes, is cut into: before each byte whose
-    // flag has its lowest bit set. The bytes at `text` and at `text + count` have such a flag, and 63 more follow that
-    // have none; 16 bytes after the text are readable. Throws std::bad_alloc.
+    // One more occurrence of each of the strings that a text, its first `count` bytes, is cut into: before each byte that
+    // `flag_mask` finds. It finds those at `text` and at `text + count`, and 64 zeros follow; 16 bytes after the text are readable. Throws std::bad_alloc.
     void add_marked(const uint8_t* text, size_t count, const uint8_t* flags) {
         const uint8_t* begin = text;
         for (size_t base = 0; base <= count; base += 64) {
