@@ -460,8 +460,8 @@ cdef class CharacterLearner(MergeLearner):
     cdef int become_plain(self, MergeLearner inside) except -1 nogil:
         """Rewrite the cells as tokens; symbols are the ids of tokens from here on.
 
-        They are written where the positions of pairs stood, which are found anew, in the memory of the old cells: memory
-        that was never touched costs more than all that is written to it.
+        They are written where the positions of pairs stood, which are found anew, in the memory of the old cells: first
+        touching fresh memory costs more than all that is written to it.
         """
         cdef const token_id_t* source = self.cells.data()
         cdef token_id_t* target
