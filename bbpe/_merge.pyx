@@ -21,11 +21,12 @@ Every pair knows its count and where it occurs. What keeps that small and exact 
 So a pair's count never rises after its birth. A pair born with a count under ``min_count``, or too long, can be dropped
 for good at birth, with no positions stored (63 % of all pairs on Chinese). So can one under the count that the last
 merge wanted will win with, if only that were known: ``lower_bar`` guesses it, and where the guess was too high all
-pairs are counted again, in what the text has become. (Half the time and two thirds of the memory.) A heap whose entries are only upper bounds
-is exact: pop, and push back with the true count when that is lower. The positions of a pair are known at birth and need
-a block of exactly that size; they ascend, because the step that collects them walks upwards. And a position *i* in the
-block of (x, y) still holds the pair if and only if cell *i* is x and the cell a width of x further is y: what merges
-with either writes over one of the two.
+pairs are counted again, in what the text has become. (Half the time and two thirds of the memory.)
+
+A heap whose entries are only upper bounds is exact: pop, and push back with the true count when that is lower. The
+positions of a pair are known at birth and need a block of exactly that size; they ascend, because the step that
+collects them walks upwards. And a position *i* in the block of (x, y) still holds the pair if and only if cell *i* is x
+and the cell a width of x further is y: what merges with either writes over one of the two.
 
 Cost: each merge visits its positions once, O(occurrences), and does O(1) hash look-ups a distinct neighbour. Memory: 4
 bytes a symbol, 4 a live position, some 50 a pair that is kept.
