@@ -195,7 +195,9 @@ def train(
             counts = made.without_rare(options.min_pretoken_count)
         else:
             forecasting = replace(means, progress=None if progress is None else with_merging(progress, first))
-            counts = forecasting.count(mixture, options, partial(check_memory, options=first))
+            counts = forecasting.count(
+                mixture, options, partial(check_memory, options=first, all_needed=again is not None)
+            )
         warn_of_long_pretokens(counts, stacklevel=2)
         run = Run(counts, None, first, kept=kept_merges(means, counts))
         del counts, made, about, source  # the merge loop has its own copy: the text's memory is free for it
