@@ -31,10 +31,13 @@ __all__ = [
     "atomic_files",
     "atomic_write",
     "locked",
+    "output_error",
     "output_errors",
+    "refuse_existing_file",
     "refuse_existing_folder",
     "remove_dead",
     "remove_temporaries",
+    "sync_folder",
     "take_name",
     "temporary_folder",
 ]
@@ -52,7 +55,7 @@ def atomic_write(path: str | os.PathLike[str], *, force: bool = False) -> Iterat
     """
     target = Path(path)
     with output_errors(target):
-        _refuse_existing(target, force)
+        refuse_existing_file(target, force)
         final = Path(os.path.realpath(target))  # a symbolic link stays one
         with _locked_new(final.parent, final.name, _new_file) as temporary:
             try:
@@ -60,9 +63,9 @@ def atomic_write(path: str | os.PathLike[str], *, force: bool = False) -> Iterat
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
-                _refuse_existing(target, force)
+                refuse_existing_file(target, force)
                 os.replace(temporary, final)
-                _sync_folder(final.parent)
+                sync_folder(final.parent)
             finally:
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
@@ -103,7 +106,7 @@ def atomic_directory(
             for folder, _, names in os.walk(temporary):
                 for name in names:
                     _sync_file(Path(folder, name))
-                _sync_folder(Path(folder))
+                sync_folder(Path(folder))
             take_name(temporary, target, force, replaceable)
 
 
@@ -128,7 +131,7 @@ def take_name(folder: Path, target: Path, force: bool = False, replaceable: Coll
             _exchange(folder, final)
         else:
             os.rename(folder, final)
-        _sync_folder(final.parent)
+        sync_folder(final.parent)
 
 
 def locked(path: Path) -> IO[bytes] | None:
@@ -169,17 +172,17 @@ def atomic_files(path: Path, names: Sequence[str], force: bool) -> Iterator[Path
     """
     with output_errors(path):
         for name in names:
-            _refuse_existing(path.with_name(name), force)
+            refuse_existing_file(path.with_name(name), force)
         final = Path(os.path.realpath(path))
         with temporary_folder(final.parent, final.name) as temporary:
             yield temporary
             for name in names:
                 _sync_file(temporary / name)
             for name in names:
-                _refuse_existing(path.with_name(name), force)
+                refuse_existing_file(path.with_name(name), force)
             for name in names:
                 os.replace(temporary / name, os.path.realpath(path.with_name(name)))
-            _sync_folder(temporary.parent)
+            sync_folder(temporary.parent)
 
 
 @contextlib.contextmanager
@@ -275,16 +278,28 @@ def output_errors(target: Path) -> Iterator[None]:
     except OutputError:
         raise
     except OSError as error:
-        if error.errno == errno.ENOENT:
-            reason = f"the folder {target.parent} does not exist"
-        elif error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            reason = f"no space left ({error.strerror})"
-        else:
-            reason = error.strerror or str(error)
-        raise OutputError(f"{target}: cannot be written: {reason}; nothing was left there") from error
+        raise output_error(target, error) from error
 
 
-def _refuse_existing(target: Path, force: bool) -> None:
+def output_error(target: Path, error: OSError, left: str | None = None) -> OutputError:
+    """What the system says of an output in our words.
+
+    Args:
+        target: The output.
+        error: What the system said.
+        left: What is left, where that is not nothing.
+    """
+    if error.errno == errno.ENOENT:
+        reason = f"the folder {target.parent} does not exist"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        reason = f"no space left ({error.strerror})"
+    else:
+        reason = error.strerror or str(error)
+    return OutputError(f"{target}: cannot be written: {reason}; {left or 'nothing was left there'}")
+
+
+def refuse_existing_file(target: Path, force: bool) -> None:
+    """Check that a file may take this name; errors as for :func:`atomic_write`."""
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
@@ -326,7 +341,7 @@ def _sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
     """Make renames in a folder last; not every system can, and the files themselves are safe without."""
     if os.name == "nt":
         return

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bbpe.atomic import atomic_write, locked, output_errors, remove_temporaries
-from bbpe.corpus import Sample, Source
+from bbpe.corpus import Sample, Source, with_escaped_names
 from bbpe.counts import Counted, Counts, CountsOnDisk, CountState, Keeper, StreamState, Weight, without_pretokens
 from bbpe.errors import TrainingError
 from bbpe.patterns import Pattern
@@ -227,7 +227,7 @@ class Checkpoint:
             {"format": _FORMAT, "format_version": _FORMAT_VERSION, **record}, ensure_ascii=False, indent=1
         )
         with atomic_write(path, force=True) as file:
-            file.write(text.encode())
+            file.write(with_escaped_names(text).encode())
 
 
 class _CountKeeper:

@@ -34,7 +34,7 @@ import numpy.typing as npt
 import bbpe
 from bbpe._count import PretokenCounter
 from bbpe.atomic import atomic_write, remove_dead
-from bbpe.corpus import Progress, Sample, Source
+from bbpe.corpus import Progress, Sample, Source, with_escaped_names
 from bbpe.counts import Counted, Counts, CountsOnDisk, collected, merged_counts, without_pretokens, write_counted
 from bbpe.errors import CorpusError, MissingExtraError, OutputError, TrainingError
 from bbpe.memory import Budget
@@ -150,8 +150,8 @@ def manifest_json(whole: Counts | CountsOnDisk) -> str:
 
 def _signed(record: dict[str, Any]) -> str:
     """A manifest as JSON, with the CRC-32 of the JSON before that was put at its end."""
-    text = json.dumps(record, ensure_ascii=False)
-    return json.dumps({**record, "crc32": zlib.crc32(text.encode())}, ensure_ascii=False)
+    text = with_escaped_names(json.dumps(record, ensure_ascii=False))
+    return f'{text[:-1]}, "crc32": {zlib.crc32(text.encode())}}}'
 
 
 def _parsed_manifest(text: bytes | str, path: str) -> Manifest:

@@ -119,6 +119,8 @@ class Mixture:
             TrainingError: The sources disagree with one another or with what is asked for; weights that are none, or
                 for what is no source.
         """
+        if source is None:
+            raise TypeError("the source is None; give a path, paths, or an iterable of str or bytes")
         paths, source = _as_paths(source)
         if paths is not None:
             parts = tuple(_part(path, isinstance(source, str)) for path in paths)

@@ -129,6 +129,11 @@ def test_options_that_contradict_the_counts_are_refused(options: dict[str, Any])
         train(counts, 280, **options)
 
 
+def test_no_source_at_all_is_refused() -> None:
+    with pytest.raises(TypeError, match="the source is None; give a path"):
+        train(None, vocab_size=300)  # type: ignore[arg-type]
+
+
 def test_the_order_of_documents_and_threads_have_no_say() -> None:
     texts = TEXT * 50
     random.Random(1).shuffle(texts)

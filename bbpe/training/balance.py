@@ -68,7 +68,7 @@ def train_balanced(mixtures: Sequence[Mixture], options: TrainingOptions, means:
             options.balance, lines, run.side_tokens, run.merges_for[:-1], strict=True
         )
     )
-    return Tokenizer(vocabulary, training_record=replace(record, languages=languages))
+    return Tokenizer.of_training(vocabulary, replace(record, languages=languages))
 
 
 def _counted_sides(options: TrainingOptions, means: Means) -> list[Counts]:

@@ -204,7 +204,7 @@ def train(
         if again is not None:
             return train_superwords(run, again, options, means)
         vocabulary, record = run.finish(progress, means.checkpoint)
-    return Tokenizer(vocabulary, training_record=record)
+    return Tokenizer.of_training(vocabulary, record)
 
 
 @contextlib.contextmanager

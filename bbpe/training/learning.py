@@ -7,11 +7,9 @@ and checkpoints have their turn, and makes of its result a vocabulary and a reco
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,23 +24,20 @@ from bbpe._merge import MergeLearner, Rules
 from bbpe.checkpoints import Checkpoint, MergesKept
 from bbpe.corpus import Progress
 from bbpe.counts import Counts
-from bbpe.errors import EncodeError, TrainingError
+from bbpe.errors import TrainingError
+from bbpe.sifting import SiftedLearner, encoded
 from bbpe.tokenizer import Tokenizer
 from bbpe.training.options import MAX_TOTAL, ByteOrder, TrainingOptions
 from bbpe.training.record import StopReason, TrainingRecord, curve_points
 from bbpe.unicode import unicode_version
 from bbpe.vocabulary import SpecialToken, Vocabulary
 
-__all__ = ["SHARED_BYTES", "LearnedMerges", "Run", "as_merge_list", "byte_ids", "keeps_parts", "learn", "learn_merges"]
+__all__ = ["LearnedMerges", "Run", "as_merge_list", "byte_ids", "keeps_parts", "learn", "learn_merges"]
 
 MAX_CELLS = 2**32 - 2
 """Symbols of distinct pretokens, and separators between them, that the merge loop can number: 17 GB of them."""
 
-SHARED_BYTES = 1 << 20
-"""Distinct pretokens of so many bytes are encoded in several threads."""
-
 _REPORT_SECONDS = 0.1
-_BLOCK_IDS = 1 << 16
 _MOST_PARTS = 1 << 22  # of seed tokens; more of them take more memory than all rare pairs of a text
 _STEP = 1 << 20  # positions that one native step visits, about: some 50 ms
 
@@ -193,12 +188,19 @@ class Run:
         }
 
         def symbols(counts: Counts) -> tuple[Any, Any, Any]:
-            found = (counts.data, counts.offsets) if encoder is None else _encoded(counts, encoder)
+            found = (counts.data, counts.offsets) if encoder is None else encoded(counts, encoder)
             return *found, counts.counts
 
         self.learner: Any
         if not languages and not options.seed_tokens:
-            self.learner = learner(*symbols(counts), tokens, min_count=least, **making)
+            if encoder is None:
+                self.learner = learner(*symbols(counts), tokens, min_count=least, **making)
+                return
+
+            def make(ids: Any, offsets: Any, times: Any, bar: int) -> Any:
+                return learner(ids, offsets, times, tokens, min_count=bar, **making)
+
+            self.learner = SiftedLearner(counts, encoder, self.wanted - len(self.kept), least, make)
             return
         seeds = Counts.from_items(dict.fromkeys(map(str.encode, options.seed_tokens), 1), pattern=counts.pattern)
         parts = _parts(options.seed_tokens)
@@ -275,23 +277,23 @@ class Run:
 
     def _vocabulary(self, learned: npt.NDArray[np.uint32], special_tokens: Sequence[str]) -> Vocabulary:
         options, base = self.options, self.base
-        merges: list[tuple[int, int]] = list(zip(learned[:, 0].tolist(), learned[:, 1].tolist(), strict=True))
+        merges = zip(learned[:, 0].tolist(), learned[:, 1].tolist(), strict=True)
+        after = self.first_id + len(learned)
+        specials = [SpecialToken(content, after + place) for place, content in enumerate(special_tokens)]
         if base is None:
-            tokens = {id: bytes([byte]) for byte, id in enumerate(byte_ids(options.byte_order).tolist())}
-            known: tuple[tuple[int, int], ...] = ()
-            specials: list[SpecialToken] = []
-        else:
-            assert base.merges is not None  # as_merge_list
-            tokens, known, specials = dict(base.tokens), base.merges, list(base.special_tokens)
-        for id, (left, right) in enumerate(merges, self.first_id):
+            order = np.argsort(byte_ids(options.byte_order))
+            return Vocabulary.of_learned(
+                [bytes([byte]) for byte in order.tolist()],
+                merges,
+                special_tokens=specials,
+                pattern=options.first_pattern,
+                normalizer=options.normalizer,
+            )
+        assert base.merges is not None  # as_merge_list
+        tokens, known = dict(base.tokens), (*base.merges, *merges)
+        for id, (left, right) in enumerate(known[len(base.merges) :], self.first_id):
             tokens[id] = tokens[left] + tokens[right]
-        after = self.first_id + len(merges)
-        specials += [SpecialToken(content, after + place) for place, content in enumerate(special_tokens)]
-        if base is not None:
-            return base.replace(tokens=tokens, merges=(*known, *merges), special_tokens=specials, name=None)
-        return Vocabulary(
-            tokens, merges=merges, special_tokens=specials, pattern=options.first_pattern, normalizer=options.normalizer
-        )
+        return base.replace(tokens=tokens, merges=known, special_tokens=[*base.special_tokens, *specials], name=None)
 
     def _record(
         self, vocabulary: Vocabulary, tokens: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
@@ -422,42 +424,3 @@ def _parts(seeds: Sequence[str]) -> set[bytes] | None:
         for begin in range(len(seed))
         for end in range(begin + 1, len(seed) + 1)
     }
-
-
-def _encoded(counts: Counts, tokenizer: Tokenizer) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """The pretokens as the base encodes them: ids, and where each pretoken begins among them."""
-    ids = _encoded_ids(counts, tokenizer)
-    lengths = np.zeros(tokenizer.id_space, dtype=np.int32)
-    for id, token in tokenizer.vocabulary.tokens.items():
-        lengths[id] = len(token)
-    ends = counts.offsets[1:]
-    offsets = np.zeros(len(counts.offsets), dtype=np.int64)
-    done = 0  # pretokens whose end is known
-    size = 0  # bytes before this block
-    # In blocks: fresh memory for all of it at once took as long as the encoding.
-    for begin in range(0, len(ids), _BLOCK_IDS):
-        reached = np.cumsum(lengths[ids[begin : begin + _BLOCK_IDS]], dtype=np.int64) + size
-        size = int(reached[-1])
-        last = int(np.searchsorted(ends, size, side="right"))
-        offsets[done + 1 : last + 1] = np.searchsorted(reached, ends[done:last]) + (begin + 1)
-        done = last
-    return ids, offsets
-
-
-def _encoded_ids(counts: Counts, tokenizer: Tokenizer) -> npt.NDArray[np.uint32]:
-    # Tokenizer has no public way to encode pretokens that are cut already, and should have none for text.
-    encode = tokenizer._encoder.encode_pretokens
-    starts = np.linspace(0, len(counts), (os.cpu_count() or 1) + 1).astype(np.int64)
-    if len(counts.data) >= SHARED_BYTES and len(starts) > 2:
-        edges = counts.offsets[starts]
-
-        def part(number: int) -> npt.NDArray[np.uint32]:
-            ends = counts.offsets[starts[number] + 1 : starts[number + 1] + 1] - edges[number]
-            return encode(counts.data[edges[number] : edges[number + 1]].tobytes(), ends.astype(np.uint64))
-
-        try:
-            with ThreadPoolExecutor(len(starts) - 1) as pool:
-                return np.concatenate(list(pool.map(part, range(len(starts) - 1))))
-        except EncodeError:
-            pass  # said again below, with its place in all of the text
-    return encode(counts.data.tobytes(), counts.offsets[1:].astype(np.uint64))

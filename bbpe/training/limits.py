@@ -27,7 +27,8 @@ from bbpe.memory import (
     merging_bytes_of_all_pairs,
     merging_bytes_of_tokens,
 )
-from bbpe.training.learning import SHARED_BYTES, byte_ids, keeps_parts
+from bbpe.sifting import SHARED_BYTES
+from bbpe.training.learning import byte_ids, keeps_parts
 from bbpe.training.means import Means
 from bbpe.training.options import TrainingOptions
 from bbpe.vocabulary import Vocabulary

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from bbpe.corpus import Sample, Source
+from bbpe.corpus import Sample, Source, with_escaped_names
 from bbpe.counts import LongPretokens, Weight
 from bbpe.errors import FormatError
 from bbpe.patterns import Pattern
@@ -182,7 +182,7 @@ class TrainingRecord:
         del record["curve"]
         record["curve"] = []  # the last, a line a point
         rows = ",\n".join(f"    {json.dumps(asdict(point))}" for point in self.curve)
-        text = json.dumps(record, ensure_ascii=False, indent=2)
+        text = with_escaped_names(json.dumps(record, ensure_ascii=False, indent=2))
         return text.removesuffix("[]\n}") + f"[\n{rows}\n  ]\n}}\n"
 
     @classmethod

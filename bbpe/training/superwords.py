@@ -97,4 +97,4 @@ def train_superwords(first_run: Run, again: Mixture, options: TrainingOptions, m
         distinct_pretokens=first_run.facts["distinct_pretokens"],
         long_pretokens=first_run.facts["long_pretokens"],
     )
-    return Tokenizer(vocabulary, training_record=record)
+    return Tokenizer.of_training(vocabulary, record)
