@@ -23,7 +23,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -34,7 +34,7 @@ import numpy.typing as npt
 import bbpe
 from bbpe._count import PretokenCounter
 from bbpe.atomic import atomic_write, remove_dead
-from bbpe.corpus import Sample, Source, with_escaped_names
+from bbpe.corpus import Progress, Sample, Source, with_escaped_names
 from bbpe.counts import Counted, Counts, CountsOnDisk, collected, merged_counts, without_pretokens, write_counted
 from bbpe.errors import CorpusError, MissingExtraError, OutputError, TrainingError
 from bbpe.memory import Budget
@@ -538,13 +538,20 @@ def _as_rows(pretokens: list[bytes], counts: list[int]) -> Rows:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def write_counts(counts: Counts | CountsOnDisk, path: str | os.PathLike[str], *, force: bool = False) -> None:
+def write_counts(
+    counts: Counts | CountsOnDisk,
+    path: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> None:
     """Write a count file, all or nothing. Equal counts give equal bytes (of Parquet: with one version of pyarrow).
 
     Args:
         counts: What to write; not weighted.
         path: Ends in ``.parquet`` or ``.tsv``.
         force: Replace a file that exists.
+        progress: Called now and then with the pretokens written, in phase ``"writing"``.
 
     Raises:
         MissingExtraError: Parquet is wanted, and pyarrow is not installed.
@@ -554,9 +561,9 @@ def write_counts(counts: Counts | CountsOnDisk, path: str | os.PathLike[str], *,
     remove_dead(path)  # it may have the size of all counts
     with atomic_write(path, force=force) as file:
         if kind == ".parquet":
-            _write_parquet(counts, file, os.fspath(path))
+            _write_parquet(counts, file, os.fspath(path), progress)
         else:
-            write_tsv(counts, file)
+            write_tsv(counts, file, progress)
 
 
 def check_output(path: str | os.PathLike[str], *, force: bool = False) -> Literal[".parquet", ".tsv"]:
@@ -579,16 +586,35 @@ def check_output(path: str | os.PathLike[str], *, force: bool = False) -> Litera
     raise OutputError(f"{os.fspath(path)}: a count file is .parquet or .tsv; end its name in one of them")
 
 
-def _write_parquet(counts: Counts | CountsOnDisk, file: IO[bytes], name: str) -> None:
+def _write_parquet(
+    counts: Counts | CountsOnDisk, file: IO[bytes], name: str, progress: Callable[[Progress], None] | None
+) -> None:
     arrow, parquet = _arrow(name)
     schema = arrow.schema(
         [arrow.field("pretoken", arrow.binary(), nullable=False), arrow.field("count", arrow.int64(), nullable=False)],
         metadata={_FORMAT: manifest_json(counts)},
     )
     # No dictionary: no pretoken comes twice. Sorted strings share beginnings, which Zstandard finds.
+    writing = _Writing(len(counts), progress)
     with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=False) as writer:
         for pretokens, numbers in arrow_of_counts(counts, _ROWS, _GROUP_BYTES):
             writer.write_batch(arrow.RecordBatch.from_arrays([pretokens, numbers], schema=schema))
+            writing.wrote(len(numbers))
+
+
+class _Writing:
+    """Says how many pretokens have been written."""
+
+    def __init__(self, total: int, progress: Callable[[Progress], None] | None) -> None:
+        self._done = 0
+        self._total = total
+        self._progress = progress
+        self.wrote(0)
+
+    def wrote(self, more: int) -> None:
+        self._done += more
+        if self._progress is not None:
+            self._progress(Progress("writing", self._done, self._total, "pretokens"))
 
 
 def _groups(pieces: Iterable[Rows], most_rows: int, most_bytes: int) -> Iterator[Rows]:
@@ -630,8 +656,11 @@ _ESCAPED = {b"\t": b"\\t", b"\n": b"\\n", b"\r": b"\\r", b"\\": b"\\\\", b"\0": 
 _TO_ESCAPE = re.compile(rb"[\t\n\r\\\x00]")
 
 
-def write_tsv(counts: Counts | CountsOnDisk, file: IO[bytes]) -> None:
-    """Write counts as TSV into an open file."""
+def write_tsv(
+    counts: Counts | CountsOnDisk, file: IO[bytes], progress: Callable[[Progress], None] | None = None
+) -> None:
+    """Write counts as TSV into an open file; ``progress`` as for :func:`write_counts`."""
+    writing = _Writing(len(counts), progress)
     file.write(_TSV_HEAD + manifest_json(counts).encode() + b"\n")
     for data, offsets, numbers in counts.rows():
         for first in range(0, len(numbers), _LINES):
@@ -646,6 +675,7 @@ def write_tsv(counts: Counts | CountsOnDisk, file: IO[bytes]) -> None:
                     )
                 )
             )
+            writing.wrote(len(edges) - 1)
 
 
 def _escaped(pretoken: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -289,6 +290,32 @@ def test_merging_that_does_not_fit_is_refused_with_what_does(monkeypatch: pytest
         train(counts, 300, memory=1)
 
 
+@pytest.mark.parametrize(
+    ("options", "memory", "message"),
+    [
+        ({"seed_tokens": ["人工智能"]}, 70, r"needs about \d+MB, and memory is 70MB; .*--min-pretoken-count \d"),
+        ({"superwords": 20_000}, 70, r"needs about \d+MB, and memory is 70MB; give that much, or a sample"),
+        ({"superwords": 300}, 101, r"merging across the edges of the first pattern, .* or a sample"),
+        ({"balance": True}, 95, r"of 4 texts together needs about \d+MB, and memory is 95MB; give that much, or less"),
+    ],
+    ids=["seeds", "superwords, first stage", "superwords, second stage", "balance"],
+)
+def test_every_kind_of_merging_that_does_not_fit_is_refused(
+    options: dict[str, Any], memory: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bbpe.training.limits.at_most_resident", lambda: 50_000_000)
+    monkeypatch.setattr("bbpe.memory.resident_bytes", lambda: 10_000_000)
+    (tmp_path / "a.txt").write_bytes(distinct_text(1_300_000))
+    (tmp_path / "b.txt").write_text("some words come more than once " * 1000)
+    (tmp_path / "side.txt").write_text("a b\n")
+    paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    if "balance" in options:
+        options = {"balance": {str(path): str(tmp_path / "side.txt") for path in paths}}
+    with pytest.raises(TrainingError, match=message):
+        train(paths, 32_000, threads=1, memory=memory * 1_000_000, spill_folder=tmp_path, **options)
+    assert len(os.listdir(tmp_path)) == 3
+
+
 def test_counts_that_do_not_fit_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "resident_bytes", lambda: ENOUGH)
     with pytest.raises(TrainingError, match=r"need .*MB to be held at once; write them to a count file"):
@@ -495,6 +522,8 @@ def test_a_forecast_is_said_as_json_and_in_words(
 ) -> None:
     monkeypatch.setattr("bbpe.forecast.FIRST_SECONDS", 0)
     monkeypatch.setattr("bbpe.forecast._POINTS_FROM", 0)
+    ticks = itertools.count()  # not of a machine that may stand still between two points
+    monkeypatch.setattr(Forecaster.__init__, "__defaults__", (lambda: next(ticks) / 1000,))
     monkeypatch.setattr(counting, "BLOCK_BYTES", 1000)
     monkeypatch.setattr("bbpe.corpus.REPORT_SECONDS", 0)
     with (TINY / "zh.txt").open() as file, cli_progress.shown(quiet=False, style="json") as show:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import random
 import shutil
@@ -18,6 +19,7 @@ import pytest
 
 from bbpe import counts as counting
 from bbpe.checkpoints import Checkpoint, MergesKept
+from bbpe.cli import run as run_command
 from bbpe.corpus import Progress
 from bbpe.count_files import write_counts
 from bbpe.counts import count_pretokens
@@ -153,6 +155,61 @@ def test_every_option_killed_between_reports(
     else:
         for size in (500, 620):
             assert record_of(train(languages, size, **kept)) == record_of(train(languages, size, **options))
+
+
+@pytest.mark.parametrize("memory", [[], ["--memory", "1TB"]], ids=["", "memory"])
+@pytest.mark.parametrize(
+    "options", [[], ["--sample", "60kB", "--seed", "3"], ["--min-pretoken-count", "2", "--special", "的"]], ids=str
+)
+def test_counting_alone_is_resumed(
+    options: list[str], memory: list[str], languages: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "BLOCK_BYTES", 5000)
+    monkeypatch.setattr("bbpe.corpus.REPORT_SECONDS", 0)
+    write_counts(count_pretokens(Path("zh.txt"), special_tokens=["的"] if "的" in options else []), "zh.tsv")
+    corpus = ["zh.txt" if "--sample" in options else "zh.tsv", "en.txt", "--lines", "--threads", "1", *options]
+    assert run_command(["pretokens", *corpus, "-o", "whole.tsv", "-q"]) == 0
+    rng = random.Random(str(options))
+    died = 0
+
+    def report(self: object, progress: Progress) -> None:
+        nonlocal died
+        if rng.random() < (0.005 if progress.phase == "sampling" else 0.15):
+            died += 1
+            raise Died
+
+    command = ["pretokens", *corpus, *memory, "-o", "out.tsv", "--resume", "kept", "--save-every", "0"]
+    with monkeypatch.context() as patched:
+        patched.setattr("bbpe.cli.progress._Lines.__call__", report)
+        while not Path("out.tsv").exists():
+            with contextlib.suppress(Died):
+                assert run_command(command) == 0
+    assert died
+    assert Path("out.tsv").read_bytes() == Path("whole.tsv").read_bytes()
+    assert run_command([*command, "--force", "-q"]) == 0  # everything is there
+    assert Path("out.tsv").read_bytes() == Path("whole.tsv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (["--pattern", "gpt2"], "pattern"),
+        (["--lines"], "lines"),
+        (["--sample", "1kB"], "sample"),
+        (["--max-pretoken-bytes", "9"], "max_pretoken_bytes"),
+    ],
+    ids=str,
+)
+def test_a_folder_of_another_count(
+    options: list[str], what: str, languages: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["pretokens", "zh.txt", "--resume", "kept", "-o"]
+    assert run_command([*command, "a.tsv"]) == 0
+    assert run_command([*command, "b.tsv", *options]) == 1
+    assert f"kept: was begun with another {what} " in capsys.readouterr().err
+    assert run_command(["train", "zh.txt", "--vocab", "300", "--resume", "kept", "-o", "out"]) == 1
+    assert "kept: was begun with another" in capsys.readouterr().err
+    assert run_command(["pretokens", "zh.txt", "--resume", "kept", "--spark", "local[1]", "-o", "c.tsv"]) == 2
 
 
 def test_a_parallel_text_that_changed(languages: list[Path], tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ import bbpe
 from bbpe.checkpoints import Checkpoint
 from bbpe.corpus import Progress, SourceLike
 from bbpe.counts import Counts
-from bbpe.errors import CorpusError, TrainingError
-from bbpe.mixture import Mixture
+from bbpe.errors import TrainingError
+from bbpe.mixture import Mixture, files_by_sight
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
 from bbpe.tokenizer import Tokenizer
 from bbpe.training.balance import balanced_texts, train_balanced
@@ -195,7 +195,9 @@ def train(
             counts = made.without_rare(options.min_pretoken_count)
         else:
             forecasting = replace(means, progress=None if progress is None else with_merging(progress, first))
-            counts = forecasting.count(mixture, options, partial(check_memory, options=first))
+            counts = forecasting.count(
+                mixture, options, partial(check_memory, options=first, all_needed=again is not None)
+            )
         warn_of_long_pretokens(counts, stacklevel=2)
         run = Run(counts, None, first, kept=kept_merges(means, counts))
         del counts, made, about, source  # the merge loop has its own copy: the text's memory is free for it
@@ -227,8 +229,6 @@ def _kept(
 def _identity(options: TrainingOptions, files: Sequence[str] | None) -> dict[str, object]:
     """What tells a training from another. Not how many merges it is to learn, since it learns on, or has learned more;
     but seed tokens come last, so that with them merges depend on that."""
-    if files is None or "-" in files:
-        raise TrainingError("only a training on files can be resumed; name files")
     identity: dict[str, object] = {
         each.name: getattr(options, each.name)
         for each in fields(options)
@@ -239,17 +239,8 @@ def _identity(options: TrainingOptions, files: Sequence[str] | None) -> dict[str
         identity[name] = None if pattern is None else [pattern.name, *pattern.stages]
     return {
         **identity,
-        "corpus": [_seen(file) for file in files],
-        "parallel_text": [_seen(side) for _, side in options.balance],
+        "corpus": files_by_sight(files),
+        "parallel_text": files_by_sight([side for _, side in options.balance]),
         "bbpe": bbpe.__version__,
         "unicode": unicode_version(),
     }
-
-
-def _seen(file: str) -> list[object]:
-    """By what a file is known again."""
-    try:
-        status = os.stat(file)
-    except OSError as error:
-        raise CorpusError(f"{file}: cannot be read: {error.strerror}; check the file and its permissions") from error
-    return [file, status.st_size, status.st_mtime_ns]

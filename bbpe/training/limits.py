@@ -81,8 +81,16 @@ def with_merging(progress: Callable[[Progress], None], options: TrainingOptions)
     return show
 
 
-def check_memory(counts: Counts | CountsOnDisk, memory: int, options: TrainingOptions) -> None:
+def check_memory(
+    counts: Counts | CountsOnDisk, memory: int, options: TrainingOptions, *, all_needed: bool = False
+) -> None:
     """Refuse, before it begins, a merging that does not fit.
+
+    Args:
+        counts: The pretokens.
+        memory: Bytes that the process may have.
+        options: What is to be learned.
+        all_needed: Whether a later stage forbids leaving out rare pretokens.
 
     Raises:
         TrainingError: It does not; the message says what does.
@@ -105,6 +113,8 @@ def check_memory(counts: Counts | CountsOnDisk, memory: int, options: TrainingOp
     if needed[asked] <= memory:
         return
     found = f"merging {int(tally.distinct[asked]):,} distinct pretokens needs about {megabytes(needed[asked])}"
+    if all_needed:
+        raise TrainingError(f"{found}, and memory is {megabytes(memory)}; give that much, or a sample (--sample)")
     (fitting,) = np.nonzero((needed <= memory) & (tally.distinct > 0))
     if len(fitting):
         least = int(fitting[0])
