@@ -38,7 +38,7 @@ from bbpe.bulk.single_file import SingleFile
 from bbpe.bulk.unfinished import Place, Unfinished, after
 from bbpe.corpus import BLOCK_BYTES, Corpus, Progress, Reporter, SourceLike, open_corpus
 from bbpe.engines import EngineTokenizer
-from bbpe.errors import EncodeError, FormatError
+from bbpe.errors import EncodeError, FormatError, OutputError
 from bbpe.tokenizer import Allowed, Tokenizer
 
 __all__ = ["EncodedCorpus", "encode_corpus", "own_encoder"]
@@ -167,6 +167,9 @@ def encode_corpus(
             "shard_bytes": shard_bytes,
         }
         target = Path(output)
+        for file_read in corpus.files:
+            if file_read != "-" and target.exists() and os.path.exists(file_read) and target.samefile(file_read):
+                raise OutputError(f"{target}: is part of the corpus, which force (--force) does not replace")
         unfinished = Unfinished(target, tokenizer, corpus, options, force)
         file: SingleFile | ShardFolder
         if shard_bytes is None:
