@@ -375,7 +375,7 @@ def test_a_changed_corpus_is_refused(tokenizer: Tokenizer, corpus: Path, tmp_pat
     second.write_bytes(data.replace(b"a", b"b", 1))
     os.utime(second, ns=(times.st_atime_ns, times.st_mtime_ns))
     for force in (False, True):
-        with pytest.raises(CorpusError, match=r"b\.jsonl: has changed since its encoding was begun"):
+        with pytest.raises(OutputError, match=r"b\.jsonl: has changed since its encoding was begun"):
             encode_corpus(tokenizer, copy, out, force=force)
     second.write_bytes(data)
     (copy / "f.txt").write_text("what nothing finished is of may change")
