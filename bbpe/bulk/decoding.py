@@ -91,10 +91,10 @@ def decode_ids(
     last = special_id(tokenizer, end_of_text)
     with contextlib.ExitStack() as stack:
         runs: Iterable[_Run]
-        if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
+        if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):
             runs = _read_shards(tokenizer, Path(source), last, progress)
         elif isinstance(source, (str, os.PathLike)):
-            if not Path(source).exists() and unfinished_folder(source) is not None:
+            if not os.path.exists(source) and unfinished_folder(source) is not None:
                 raise CorpusError(
                     f"{os.fspath(source)}: its encoding is not finished; give the same encode command again"
                 )

@@ -39,7 +39,7 @@ from bbpe.bulk.unfinished import Place, Unfinished, after
 from bbpe.corpus import BLOCK_BYTES, Block, Corpus, Progress, Reporter, SourceLike, Stream, open_corpus
 from bbpe.engines import EngineTokenizer
 from bbpe.errors import EncodeError, FormatError, OutputError
-from bbpe.tokenizer import Allowed, Tokenizer
+from bbpe.tokenizer import MAX_THREADS, Allowed, Tokenizer
 
 __all__ = ["EncodedCorpus", "encode_corpus", "own_encoder"]
 
@@ -368,8 +368,8 @@ def _checked_format(
 def _checked_threads(threads: int | None) -> int:
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if type(threads) is not int or threads < 1:
-        raise ValueError(f"threads is a positive integer or None, not {threads!r}")
+    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+        raise ValueError(f"threads is an integer from 1 to {MAX_THREADS:,} or None, not {threads!r}")
     return threads
 
 

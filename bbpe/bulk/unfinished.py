@@ -36,7 +36,7 @@ from bbpe.atomic import (
     refuse_existing_folder,
     remove_temporaries,
 )
-from bbpe.corpus import Block, Corpus, Source, Stream
+from bbpe.corpus import Block, Corpus, Source, Stream, with_escaped_names
 from bbpe.errors import OutputError
 from bbpe.tokenizer import Tokenizer
 
@@ -280,9 +280,8 @@ class Unfinished:
 
 def unfinished_folder(target: str | os.PathLike[str]) -> Path | None:
     """The folder in which there is something to go on with of an output; None where there is none."""
-    final = os.path.realpath(target)
-    folder = Path(f"{final}.partial")
-    return folder if (folder / _PROGRESS).exists() else None
+    folder = f"{os.path.realpath(target)}.partial"
+    return Path(folder) if os.path.exists(os.path.join(folder, _PROGRESS)) else None
 
 
 def shard_names(folder: Path, marker: str | None = None) -> set[str]:
@@ -385,12 +384,8 @@ def tokenizer_sha256(tokenizer: Tokenizer) -> str:
 
 def write_json(path: Path, record: Mapping[str, object]) -> None:
     """Put a record in the place of what was there, all or nothing."""
-    try:
-        data = json.dumps(record, ensure_ascii=False, indent=1).encode()
-    except UnicodeEncodeError:  # the name of a file is no valid UTF-8
-        data = json.dumps(record, indent=1).encode()
     with atomic_write(path, force=True) as file:
-        file.write(data)
+        file.write(with_escaped_names(json.dumps(record, ensure_ascii=False, indent=1)).encode())
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -116,7 +116,8 @@ def command(
     """Add tokens to BASE (a folder, a file, or a name such as qwen2), learned from CORPUS.
 
     Every old id and every text without new tokens stay as they are: that is checked on CORPUS and on each --guard, and
-    a promise that does not hold ends the command with nothing written. OUT is a folder as "bbpe train" writes it, with
+    a promise that does not hold ends the command with nothing written. CORPUS may be files of "bbpe pretokens --like
+    BASE" as well, of which only the pretokens are checked. OUT is a folder as "bbpe train" writes it, with
     extension.json: what was added, what was checked, and the base ids that each new token replaces, for the model's
     embedding matrix.
 

@@ -35,6 +35,11 @@ def _setting(value: str) -> tuple[str, str]:
     help="What cuts text into pretokens.  [default: llama3, or that of count files]",
 )
 @click.option(
+    "--like",
+    metavar="TOKENIZER",
+    help='Count what "bbpe extend" learns from: with the pattern, special tokens and normalizer of this base.',
+)
+@click.option(
     "--special", multiple=True, metavar="TOKEN", help="A string to cut out of the text; may be given several times."
 )
 @click.option("--max-pretoken-bytes", type=options.size, metavar="N", help="Cut pretokens longer than this.")
@@ -75,6 +80,7 @@ def command(
     strict: bool,
     threads: int | None,
     pattern: str | None,
+    like: str | None,
     special: tuple[str, ...],
     max_pretoken_bytes: int | None,
     min_pretoken_count: int,
@@ -94,6 +100,8 @@ def command(
     The file that is written has all that training needs of the text. "bbpe train" takes any number of such files, with
     or without weights and together with text, and learns the same merges as from the text itself. Parquet needs
     pyarrow: pip install 'bbpe[parquet]'.
+
+    With --like the file is what "bbpe extend" takes in place of text, for that vocabulary.
 
     With --memory what does not fit is written to a folder beside OUT, which is gone afterwards: a corpus of any size
     can be counted.
@@ -116,15 +124,19 @@ def command(
     if not to_stdout:
         check_output(target, force=force)
     mixture = None
+    if like is not None:
+        for other, asked in (("--pattern", pattern), ("--special", special), ("--spark", master)):
+            if asked:
+                raise click.UsageError(f"{other} and --like do not go together: the vocabulary says how to count")
     if master is None:
         if settings:
             raise click.UsageError("--spark-conf without --spark: name the cluster")
-        mixture = Mixture.of(
-            options.paths(corpus),
-            pattern=pattern,
-            special_tokens=special or None,
-            max_pretoken_bytes=max_pretoken_bytes,
-        )
+        made_with: dict[str, Any] = {"pattern": pattern, "special_tokens": special or None}
+        if like is not None:
+            from bbpe.extension import counting_like
+
+            made_with = dict(counting_like(like))
+        mixture = Mixture.of(options.paths(corpus), **made_with, max_pretoken_bytes=max_pretoken_bytes)
     else:
         for option, given in (("--sample", sample), ("--threads", threads), ("--memory", memory)):
             if given is not None:
