@@ -1113,7 +1113,6 @@ def _whole(pieces: Iterable[bytes | memoryview]) -> Iterator[Block]:
 def _lines(pieces: Iterable[bytes], block_bytes: int) -> Iterator[Block]:
     """Each line is a document, an empty line too; what follows the last newline is one unless it is empty."""
     rest = b""  # the unfinished line
-    begun = False  # whether a part of it has been handed on
     for piece in pieces:
         data = rest + piece
         newlines = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 0x0A)
@@ -1126,14 +1125,14 @@ def _lines(pieces: Iterable[bytes], block_bytes: int) -> Iterator[Block]:
             ends -= (ends > starts) & (octets[ends - 1] == 0x0D)
             cut = int(newlines[-1])
             yield Block(memoryview(data)[:cut], starts, ends, True)
-            rest, begun = data[cut + 1 :], False
+            rest = data[cut + 1 :]
         elif len(data) > block_bytes:
             # A line longer than a block is handed on in parts. Its last byte stays: it may be the \r of \r\n.
             yield Block(memoryview(data)[:-1], _offsets(0), _offsets(len(data) - 1), False)
-            rest, begun = data[-1:], True
+            rest = data[-1:]
         else:
             rest = data
-    if rest or begun:
+    if rest:
         yield Block(rest, _offsets(0), _offsets(len(rest)), True)
 
 
