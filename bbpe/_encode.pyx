@@ -50,7 +50,9 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_S
 from cpython.long cimport PyLong_CheckExact, PyLong_FromUnsignedLong
 from cpython.ref cimport Py_INCREF
 
-from bbpe._pretokenize cimport MAX_STAGES, Automaton, automaton_t, mark_boundaries, pretoken_end, text_t
+from bbpe._pretokenize cimport (
+    FLAGS_BEFORE, MAX_STAGES, Automaton, automaton_t, is_boundary, mark_boundaries, pretoken_end, text_t
+)
 from bbpe._types cimport token_id_t
 
 cdef extern from "Python.h":
@@ -101,6 +103,7 @@ cdef extern from "_native/units.hpp" namespace "bbpe" nogil:
     bint copy_units(const uint16_t* units, size_t count, uint16_t* out)
     void widen_units(const uint8_t* characters, size_t count, uint16_t* out)
     size_t spell(const uint16_t* units, size_t count, uint8_t* out)
+    bint ascii_block(const uint16_t* units, uint8_t* out)
     bint is_surrogate(uint32_t unit)
     uint64_t flag_mask(const uint8_t* flags)
 
@@ -167,6 +170,7 @@ cdef enum:
     SHORT = 15               # bytes of the longest cache key
     SHORT_IDS = 4            # ids in a cache entry; also how far past the ids a copy may write
     QUEUE = 256              # segments cut before they are encoded: time for memory to answer
+    NARROWED = 1 << 12       # ASCII characters between others that are turned into bytes in blocks, before the queue is full
     MIN_BUCKETS = 1 << 13    # of two cache entries, one cache line each: 512 KiB a thread
     MAX_BUCKETS = 1 << 18    # 16 MiB; two for each token, between these
     LONG = 46                # bytes of the longest key of the cache for long segments
@@ -196,6 +200,7 @@ cdef uint64_t PARTED = <uint64_t>1 << 62     # marks a boundary that a token spa
 cdef uint64_t TRIPLE = <uint64_t>1 << 63     # and one with a third character
 cdef uint64_t COUNT_BITS = <uint64_t>3 << 60
 cdef uint64_t IN_LONG_CACHE = <uint64_t>1 << 62
+cdef uint64_t NOWHERE = ~<uint64_t>0
 cdef uint64_t NO_KEY = ~<uint64_t>0          # no key: those have zeros in their two highest bits
 cdef uint64_t LOW_MASK[SHORT + 1]
 cdef uint64_t HIGH_MASK[SHORT + 1]
@@ -233,7 +238,7 @@ cdef struct segment_t:     # a segment on its way from being cut to being encode
     uint64_t place         # of its answer among those of the queue
     uint64_t low           # its key, as in cache_slot; NO_KEY if it is longer than SHORT
     uint64_t high
-    const cache_slot* bucket   # where the answer is, if it is known: two slots
+    cache_slot* bucket     # where the answer is, if it is known: two slots, the one that was asked for last first
 
 cdef struct long_slot:     # a segment of at most LONG bytes that is at most LONG_IDS ids
     uint8_t length         # 0: empty
@@ -608,8 +613,7 @@ cdef token_id_t* encode_unknown(const tables_t* tables, Workspace space, const s
     if not memorable:
         return out + count
     if length <= SHORT:
-        remember(space.cache.data() + (segment.bucket - <const cache_slot*>space.cache.data()), segment.low,
-                 segment.high, out, count)
+        remember(segment.bucket, segment.low, segment.high, out, count)
         if count <= SHORT_IDS:
             return out + count
     if length <= LONG and count <= LONG_IDS:
@@ -651,6 +655,17 @@ cdef inline size_t bucket_of(uint64_t low, uint64_t high, uint64_t bucket_mask) 
     return 2 * (mix64(low ^ <uint64_t>0x9E3779B97F4A7C15, high ^ <uint64_t>0xD6E8FEB86659FD93) & bucket_mask)
 
 
+cdef inline bint is_answer(const cache_slot* slot, const segment_t* segment) noexcept nogil:
+    return slot.low == segment.low and (slot.high ^ segment.high) & ~COUNT_BITS == 0
+
+
+cdef inline void swap_slots(cache_slot* bucket) noexcept nogil:
+    """Bring the second of a bucket to the front, where it is found without a wrong guess the next time."""
+    cdef cache_slot first = bucket[0]
+    bucket[0] = bucket[1]
+    bucket[1] = first
+
+
 cdef inline token_id_t* copy_answers(const cache_slot** answer, const cache_slot** end, token_id_t* out) noexcept nogil:
     """Write the ids that these answers hold: always all four, so that there is no branch on how many."""
     cdef const cache_slot* slot
@@ -673,7 +688,7 @@ cdef inline void ask_for(const tables_t* tables, Workspace space, segment_t* seg
     else:
         segment.low = NO_KEY
         segment.high = NO_KEY
-        segment.bucket = tables.characters
+        segment.bucket = <cache_slot*>tables.characters   # has no such key
 
 
 cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
@@ -691,35 +706,36 @@ cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) 
 cdef int read_answers(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
     """The second half of ``encode_queue``."""
     cdef segment_t* segment = space.queue
-    cdef const cache_slot* slot
+    cdef cache_slot* bucket
     cdef const cache_slot** answers = space.answers
     cdef token_id_t* out = space.out
     cdef uint64_t done = 0
     if <uint64_t>(tail - segment) == space.waiting:
         while segment < tail:
-            slot = segment.bucket
-            if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
-                slot += 1
-                if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
+            bucket = segment.bucket
+            if not is_answer(bucket, segment):
+                if not is_answer(bucket + 1, segment):
                     out = encode_unknown(tables, space, segment, out)
                     segment += 1
                     continue
-            memcpy(out, slot.ids, sizeof(slot.ids))   # always all four: no branch on how many
-            out += (slot.high >> 60) + 1
+                swap_slots(bucket)
+            memcpy(out, bucket.ids, sizeof(bucket.ids))   # always all four: no branch on how many
+            out += (bucket.high >> 60) + 1
             segment += 1
     else:
         while segment < tail:
-            slot = segment.bucket
-            if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
-                slot += 1
-                if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
-                    # What is not known is remembered where an answer before it may be: so those are written first.
-                    out = copy_answers(answers + done, answers + segment.place, out)
+            bucket = segment.bucket
+            if not is_answer(bucket, segment):
+                # What follows changes the bucket, where answers before this one may be: so those are written first.
+                out = copy_answers(answers + done, answers + segment.place, out)
+                done = segment.place
+                if not is_answer(bucket + 1, segment):
                     out = encode_unknown(tables, space, segment, out)
-                    done = segment.place + 1
+                    done += 1
                     segment += 1
                     continue
-            answers[segment.place] = slot
+                swap_slots(bucket)
+            answers[segment.place] = bucket
             segment += 1
         out = copy_answers(answers + done, answers + space.waiting, out)
     space.waiting = 0
@@ -868,10 +884,10 @@ cdef int mark_pretokens(const tables_t* tables, int stage, const text_t* origin,
 
 cdef const uint8_t* find_pretokens(const tables_t* tables, Workspace space, const text_t* text,
                                    uint64_t count) except NULL nogil:
-    """For each unit of a text, and for its end, in the lowest bit: whether a pretoken begins or ends. Then 64 zeros."""
+    """For each unit of a text, and for its end, the flags of ``_native/steps.hpp``. Then 64 zeros."""
     cdef uint8_t* flags
-    space.flags.reserve(count + 65, 0)
-    flags = space.flags.data()
+    space.flags.reserve(FLAGS_BEFORE + count + 65, 0)
+    flags = space.flags.data() + FLAGS_BEFORE
     memset(flags + count, 0, 65)
     flags[0] = 1
     mark_pretokens(tables, 0, text, text, text + count, flags)
@@ -920,6 +936,8 @@ cdef int encode_units(const tables_t* tables, Workspace space, const uint16_t* u
     cdef uint16_t[64] numbers                # unit of the block -> which segment ends before it
     cdef uint64_t base, cuts, remaining, single, three, at, waiting = 0
     cdef uint64_t was_cut = 0, had_three = 0
+    cdef uint64_t narrowed = 0               # characters in `space.narrowed`
+    cdef uint64_t ascii_from = NOWHERE       # from here on to the end of the block they are there: they end at `narrowed`
     cdef BlockBefore before
     cdef unsigned int k
     before.three = 0
@@ -934,6 +952,11 @@ cdef int encode_units(const tables_t* tables, Workspace space, const uint16_t* u
             single = 0
         was_cut = cuts >> 63
         had_three = three >> 63
+        if three == 0 and narrowed < NARROWED and ascii_block(units + base, space.narrowed + narrowed):
+            ascii_from = min(ascii_from, base)
+            narrowed += 64
+        else:
+            ascii_from = NOWHERE
         if base == 0:
             cuts &= ~<uint64_t>1
         remaining = cuts
@@ -950,8 +973,11 @@ cdef int encode_units(const tables_t* tables, Workspace space, const uint16_t* u
             remaining &= remaining - 1
             tail.place = numbers[k]
             at = starts[tail.place]
-            tail.text = <const uint8_t*>(units + at)
-            tail.length = (base + k - at) << 1 | (flags[at] & flags[base + k] & 1)
+            if at >= ascii_from:
+                tail.text = space.narrowed + (narrowed + at - base - 64)
+            else:
+                tail.text = <const uint8_t*>(units + at)
+            tail.length = (base + k - at) << 1 | (is_boundary(flags + at) & is_boundary(flags + base + k))
             tail += 1
         if waiting > QUEUE - 64:
             starts[0] = starts[waiting]
@@ -960,6 +986,8 @@ cdef int encode_units(const tables_t* tables, Workspace space, const uint16_t* u
             encode_queue(tables, space, tail)
             tail = space.queue
             waiting = 0
+            narrowed = 0
+            ascii_from = NOWHERE
     space.waiting = waiting
     spell_queue(space, tail)
     return encode_queue(tables, space, tail)
@@ -978,6 +1006,9 @@ cdef int spell_queue(Workspace space, const segment_t* tail) except -1 nogil:
     out = space.text.data()
     segment = space.queue
     while segment < tail:
+        if <size_t>(segment.text - space.narrowed) < NARROWED:   # it is ASCII, and there as such
+            segment += 1
+            continue
         units = <const uint16_t*>segment.text
         count = segment.length >> 1
         length = spell(units, count, out)
@@ -1050,8 +1081,10 @@ cdef class Workspace:
     cdef Buffer[uint8_t] text
     cdef Buffer[uint16_t] units
     cdef Buffer[uint8_t] flags
+    cdef uint8_t[NARROWED + PADDING] narrowed
     cdef Buffer[token_id_t] ids
     cdef size_t used               # ids in it
+    cdef bint sound                # no lack of memory left anything half done in it
     cdef token_id_t* out           # where the next id goes
     cdef segment_t[QUEUE] queue
     cdef (const cache_slot*)[QUEUE] answers   # of all that waits; of the segments in the queue not yet
@@ -1077,6 +1110,7 @@ cdef class Workspace:
             self.text.release()
         if self.units.capacity() > (1 << 21):
             self.units.release()
+        if self.flags.capacity() > (1 << 22):
             self.flags.release()
         if self.ids.capacity() > (1 << 20):
             self.ids.release()
@@ -1726,15 +1760,19 @@ cdef class Encoder:
     cdef int _give_back(self, Workspace space) except -1:
         """Keep a workspace for the next call, but not more of them than a machine of this size uses at once."""
         space.trim()
-        if len(self.spaces) < MAX_SPACES:
+        if space.sound and len(self.spaces) < MAX_SPACES:
             self.spaces.append(space)
         return 0
 
     cdef Workspace _take(self):
+        """A workspace for one thread, who says at the end whether it is still sound."""
+        cdef Workspace space
         try:
-            return self.spaces.pop()
+            space = self.spaces.pop()
         except IndexError:
-            return Workspace(self)
+            space = Workspace(self)
+        space.sound = False
+        return space
 
     cdef int _encode(self, object text, Workspace space) except -1:
         """The ids of one text into ``space.ids``."""
@@ -1748,6 +1786,7 @@ cdef class Encoder:
                 status = encode_document(&self.tables, space, &document, space.ids.data())
         else:
             status = encode_document(&self.tables, space, &document, space.ids.data())
+        space.sound = True
         if status < 0:
             raise_surrogate(text, -2 - status, None)
         space.used = status
@@ -1846,6 +1885,7 @@ cdef class Encoder:
                     tail = push_pretoken(&self.tables, space, tail, begin + start, begin + ends[i])
                     start = ends[i]
                 encode_queue(&self.tables, space, tail)
+            space.sound = True
             space.used = space.out - space.ids.data()
             if not self.all_bytes:
                 self._refuse_missing(space.ids.data(), space.used, data, None)
@@ -2110,6 +2150,7 @@ cdef class Batch:
         try:
             with nogil:
                 self._work(space)
+            space.sound = True
         finally:
             self.encoder._give_back(space)
 

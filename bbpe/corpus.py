@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import bz2
 import codecs
+import contextlib
 import glob
 import hashlib
 import importlib
@@ -23,6 +24,7 @@ import itertools
 import json
 import lzma
 import os
+import re
 import sys
 import tempfile
 import time
@@ -35,7 +37,7 @@ from typing import IO, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bbpe._count import utf8_block
+from bbpe._count import PADDING, utf8_block
 from bbpe._json_lines import take_documents
 from bbpe.errors import CorpusError, MissingExtraError
 
@@ -61,6 +63,7 @@ __all__ = [
     "draw_sample",
     "find_files",
     "open_corpus",
+    "with_escaped_names",
 ]
 
 REPORT_SECONDS = 0.1
@@ -192,12 +195,14 @@ class Block:
         ends: Where each ends.
         complete: Whether the last document ends here. When not, the next block of the stream continues it, and that
             block's first span begins at its offset 0.
+        padded: ``data`` with ``PADDING`` zero bytes after it, where they stand so in memory: it can be counted as it is.
     """
 
     data: bytes | memoryview
     starts: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
     complete: bool
+    padded: bytes | None = None
 
 
 class Stream:
@@ -320,7 +325,8 @@ class Stream:
         """Close the file, read to its end or not."""
         close = getattr(self._blocks, "close", None)
         if close is not None:
-            close()
+            with contextlib.suppress(ValueError):  # a thread that was given up waits in it, for a pipe
+                close()
 
     def _open(self, text_field: str, lines: bool, strict: bool, block_bytes: int) -> Iterator[Block]:
         """The layers a file goes through, from disk to documents."""
@@ -427,12 +433,13 @@ class Stream:
             except UnicodeEncodeError as error:
                 raise _lone_surrogate(f"document {following - len(documents) + made}", error) from None
             raise AssertionError(f"document {made} of the block was refused without reason")
-        data, ends = made
+        padded, ends = made
+        data = memoryview(padded)[:-PADDING]
         self.bytes_read += len(data)
         starts = np.empty_like(ends)
         starts[0] = 0
         starts[1:] = ends[:-1]
-        return Block(data, starts, ends, True)
+        return Block(data, starts, ends, True, padded)
 
     def _of_long_str(self, text: str, number: int, block_bytes: int) -> Iterator[Block]:
         def pieces() -> Iterator[bytes]:
@@ -735,8 +742,25 @@ def _walk(folder: str) -> Iterator[str]:
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and _suffixes(name)[0] in _TEXT_SUFFIXES:
-                yield os.path.join(place, name)
+            path = os.path.join(place, name)
+            if name.startswith(".") or _suffixes(name)[0] not in _TEXT_SUFFIXES:
+                continue
+            if os.path.isfile(path) or not os.path.exists(
+                path
+            ):  # no pipe; a link to nowhere is named when it is opened
+                yield path
+
+
+def with_escaped_names(json_text: str) -> str:
+    r"""JSON in which the names of files that are no UTF-8 can be written as UTF-8: lone surrogates become escapes.
+
+    >>> with_escaped_names('["\udcff.txt"]')
+    '["\\udcff.txt"]'
+    """
+    return _SURROGATE.sub(lambda lone: f"\\u{ord(lone.group()):04x}", json_text)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _size(file: str) -> int | None:

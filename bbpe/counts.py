@@ -61,7 +61,8 @@ from bbpe.memory import Budget, at_most_resident, megabytes, resident_bytes
 from bbpe.normalizer import normalize
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
 from bbpe.runs import BLOCK_BYTES as RUN_BLOCK_BYTES
-from bbpe.runs import BLOCK_ROWS, Rows, Run, RunFolder, merged_rows, temporary_folder
+from bbpe.runs import BLOCK_ROWS, Rows, Run, RunFolder, merged_rows, temporary_runs
+from bbpe.tokenizer import MAX_THREADS
 
 __all__ = [
     "LONG_PRETOKEN_BYTES",
@@ -95,6 +96,7 @@ LONG_PRETOKEN_BYTES = 1000
 _SUMS = ("bytes", "characters", "invalid_bytes", "pretokens")  # of all occurrences
 _PADDING = bytes(PADDING)
 _SHORTEST_CAP = 4  # bytes in the longest character: a piece of a pretoken holds at least one
+_PATIENCE_SECONDS = 2.0  # for threads to end when counting is given up: a chunk takes milliseconds, a pipe for ever
 _BUCKETS = 4  # parts a thread sorts: smaller ones stay in its cache, and the last to finish is not much later
 
 
@@ -633,7 +635,7 @@ def count_pretokens(
     if memory is None:
         return counting.in_memory()
     budget = Budget(memory, counting.threads)
-    with temporary_folder(Path(tempfile.gettempdir() if spill_folder is None else spill_folder)) as folder:
+    with temporary_runs(Path(tempfile.gettempdir() if spill_folder is None else spill_folder)) as folder:
         about, runs = counting.in_runs(Spill(folder), budget)
         return merged_counts(about, [(run, 1) for run in runs], folder, budget).load(memory=memory)
 
@@ -687,8 +689,10 @@ class _Counting:
         job = _Job.checked(pattern, special_tokens, normalizer, max_pretoken_bytes)
         if threads is None:
             threads = os.cpu_count() or 1
-        elif threads < 1:
-            raise TrainingError(f"threads is {threads}; it must be at least 1")
+        elif type(threads) is not int:
+            raise TypeError(f"threads is an integer or None, not {threads!r}")
+        elif not 1 <= threads <= MAX_THREADS:
+            raise TrainingError(f"threads is {threads}; it must be from 1 to {MAX_THREADS:,}")
         if sample is not None and sample < 1:
             raise TrainingError(f"sample is {sample}; it must be at least 1 byte")
         if not 0 <= sample_seed < 2**64:
@@ -1269,8 +1273,10 @@ class _Cutter:
             starts[0] = 0  # the document that goes on from before; where none does, `shift` is 0
             self.documents += len(starts) if block.complete else len(starts) - 1
             self.text_bytes += int((block.ends - block.starts).sum())
-            parts.append(_PADDING)
-            data = b"".join(parts)
+            if size == len(block.data) and block.padded is not None:
+                data = block.padded
+            else:
+                data = b"".join([*parts, _PADDING])
             job = self._job
             starts, ends, stop, rest = plan(
                 data, starts, ends, block.complete, job.specials, self._first_stage, job.normalizer is not None
@@ -1512,8 +1518,10 @@ def _count_in_threads(
                 if left == 0:
                     done.set()
 
+    # Daemons: one that waits for a pipe into which nobody writes must keep neither Ctrl-C nor the process waiting.
     workers = [
-        threading.Thread(target=work, args=(counter,), name=f"bbpe-count-{i}") for i, counter in enumerate(counters)
+        threading.Thread(target=work, args=(counter,), name=f"bbpe-count-{i}", daemon=True)
+        for i, counter in enumerate(counters)
     ]
     finished = False
     try:
@@ -1524,8 +1532,9 @@ def _count_in_threads(
     finally:
         if not finished:
             feed.stop()
+        until = time.monotonic() + _PATIENCE_SECONDS
         for worker in workers:
             if worker.ident is not None:
-                worker.join()
+                worker.join(None if finished else max(0.0, until - time.monotonic()))
     if errors:
         raise errors[0]

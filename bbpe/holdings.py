@@ -66,6 +66,8 @@ def locate(path_or_name: str | os.PathLike[str], format: str | None = None) -> L
 
 
 def _find(path_or_name: str | os.PathLike[str]) -> tuple[Path, catalogue.Entry | None]:
+    if not os.fspath(path_or_name):  # of a shell's variable that is not set; as a path it would be this folder
+        raise FormatError("the name of the tokenizer is empty; give a file, a folder or a name of the catalogue")
     path = Path(path_or_name)
     try:
         if path.exists():

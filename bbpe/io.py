@@ -368,7 +368,7 @@ def format_of_output(path: str | os.PathLike[str]) -> str:
     """
     text = os.fspath(path)
     target = Path(text)
-    if text.endswith(("/", os.sep)) or target.is_dir():
+    if text.endswith(("/", os.sep)) or os.path.isdir(text):  # not is_dir, which complains of a name that is too long
         return "directory"
     if target.name.endswith((vocab_merges.VOCAB, vocab_merges.MERGES)):
         return "vocab+merges"
@@ -396,13 +396,19 @@ def _save_folder(tokenizer: Tokenizer, target: Path, force: bool, extra_files: M
             tokenizer_json.write_config(vocabulary, folder / TOKENIZER_CONFIG)
         except FormatError as error:
             left_out[TOKENIZER_JSON] = str(error)
-            _remove(folder, TOKENIZER_JSON)
-            vocab_merges.write(vocabulary, folder)  # hours of training must not be lost for want of a dialect
+            _remove(folder, TOKENIZER_JSON, TOKENIZER_CONFIG)
+            try:  # hours of training must not be lost for want of a dialect
+                vocab_merges.write(vocabulary, folder)
+            except FormatError as fault:
+                left_out[vocab_merges.VOCAB] = str(fault)
+                _remove(folder, vocab_merges.VOCAB, vocab_merges.MERGES, vocab_merges.MERGES + ".json")
         try:
             tiktoken_file.write(vocabulary, folder / TIKTOKEN)
         except FormatError as error:
             left_out[TIKTOKEN] = str(error)
             _remove(folder, TIKTOKEN, TIKTOKEN + ".json")
+        if len(left_out) == 3:
+            raise FormatError("; ".join(f"{name}: {reason}" for name, reason in left_out.items()))
         record = tokenizer.training_record
         if record is not None:
             (folder / TRAINING).write_text(record.to_json(), encoding="utf-8", newline="\n")

@@ -2,7 +2,7 @@
 
 What it does: tells count files from other files, settles what they all have to agree on (pattern, special tokens,
 normalizer, cap), counts what has to be counted, and adds everything up with weights that are exact. What it does not:
-count (``counts.py``), read or write count files (``count_files.py``), learn (``training.py``).
+count (``counts.py``), read or write count files (``count_files.py``), learn (``training/``).
 
 Weights. Source *s* has the weight *w* and *b* bytes; all sources have *W* and *B*. Its counts are to be multiplied by
 *f = (w/W) · (B/b)*: then its share of bytes is *w/W*, and all bytes together are as many as before. *f* is rounded to a
@@ -47,7 +47,7 @@ from bbpe.counts import (
 from bbpe.errors import TrainingError
 from bbpe.memory import Budget
 from bbpe.patterns import Pattern, get_pattern
-from bbpe.runs import Run, temporary_folder
+from bbpe.runs import Run, temporary_runs
 
 __all__ = ["Mixture", "weighed"]
 
@@ -117,6 +117,8 @@ class Mixture:
             TrainingError: The sources disagree with one another or with what is asked for; weights that are none, or
                 for what is no source.
         """
+        if source is None:
+            raise TypeError("the source is None; give a path, paths, or an iterable of str or bytes")
         paths, source = _as_paths(source)
         if paths is not None:
             parts = tuple(_part(path, isinstance(source, str)) for path in paths)
@@ -296,7 +298,7 @@ class Mixture:
                     return
             else:
                 place = Path(tempfile.gettempdir() if spill_folder is None else spill_folder)
-                folder = stack.enter_context(temporary_folder(place))
+                folder = stack.enter_context(temporary_runs(place))
             added = _Adding(self._parts, progress)
             counted: list[tuple[Counts, list[Run]]] = []
             for place_of, part in enumerate(self._parts):

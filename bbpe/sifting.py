@@ -1,7 +1,7 @@
 """Learn on top of a base from what is frequent enough: the merge loop behind a sieve.
 
 What it does: encodes pretokens with a base, and gives the merge loop only what may still be merged (``_sieve.pyx`` says
-why that gives the same merges). What it does not: merge, or know options and vocabularies (``training.py``).
+why that gives the same merges). What it does not: merge, or know options and vocabularies (``training``).
 
 How rare the last merge will be is not known before it is learned, so it is guessed: of the pairs before the first merge
 the one in place *2 N* has been rarer than merge *N* in nearly everything that was tried (Chinese and English, 3 to 98
@@ -25,12 +25,14 @@ from bbpe.counts import Counts
 from bbpe.errors import EncodeError
 from bbpe.tokenizer import Tokenizer
 
-__all__ = ["SiftedLearner", "encoded"]
+__all__ = ["SHARED_BYTES", "SiftedLearner", "encoded"]
 
 Encoded = tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]
 
+SHARED_BYTES = 1 << 20
+"""Distinct pretokens of so many bytes are encoded in several threads."""
+
 _BLOCK_BYTES = 1 << 17  # what is encoded at a time: small enough that its copies stay in the cache
-_SHARED_BYTES = 1 << 20  # distinct pretokens of so many bytes are encoded in several threads
 _PAIRS_A_MERGE = 2
 _MOST_PAIRS = 2**62
 
@@ -106,7 +108,7 @@ class SiftedLearner:
 def _sieve(counts: Counts, tokenizer: Tokenizer) -> Sieve:
     """A sieve with all pretokens in it, encoded in as many threads as there are processors."""
     lengths = _lengths(tokenizer)
-    threads = (os.cpu_count() or 1) if len(counts.data) >= _SHARED_BYTES else 1
+    threads = (os.cpu_count() or 1) if len(counts.data) >= SHARED_BYTES else 1
     starts = np.linspace(0, len(counts), threads + 1).astype(np.int64).tolist()
     shares = [PairCounts(lengths, len(counts.data) // 4) for _ in range(threads)]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
 import lzma
 import os
 import resource
@@ -19,8 +20,11 @@ from pathlib import Path
 
 import pytest
 
+from bbpe import Tokenizer, Vocabulary, get_pattern
 from bbpe.cli import run
 from bbpe.corpus import zstd
+from bbpe.counts import count_pretokens
+from bbpe.errors import TrainingError
 
 ROOT = Path(__file__).parent.parent
 TINY = ROOT / "corpora" / "tiny"
@@ -134,6 +138,71 @@ def test_missing_column(command: list[object], refused: Refused, tmp_path: Path)
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(arrow.table({"content": ["one"]}), tmp_path / "a.parquet")
     assert "a.parquet: no column 'text'; this file has 'content'" in refused(*command, tmp_path / "a.parquet")
+
+
+def test_file_names_that_are_no_utf8(tmp_path: Path) -> None:
+    """A mistake of long ago on somebody's disk, not of this command: what is written names the file with an escape."""
+    source = tmp_path / "corpus"
+    source.mkdir()
+    try:
+        (source / os.fsdecode(b"\xff\xfe.txt")).write_bytes((TINY / "train" / "zh.txt").read_bytes())
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    trained, counts, shards = tmp_path / os.fsdecode(b"\xfa"), tmp_path / "counts.tsv", tmp_path / "shards"
+    for arguments in (
+        ["train", source, "--vocab", "300", "-o", trained, "--json", "-q"],
+        ["pretokens", source, "-o", counts, "-q"],
+        ["encode", source, "-t", trained, "-o", shards, "--shard-size", "1000", "-q"],
+    ):
+        done = subprocess.run([*MAIN, *arguments], capture_output=True, env=ENVIRONMENT)
+        assert (done.returncode, done.stderr) == (0, b"")
+    name = os.fsdecode(os.fsencode(source) + b"/\xff\xfe.txt")
+    record = json.loads((trained / "training.json").read_bytes())
+    assert [each["path"] for each in record["sources"]] == [name]
+    assert rb"/\udcff\udcfe.txt" in counts.read_bytes()
+    assert rb"/\udcff\udcfe.txt" in (shards / "manifest.json").read_bytes()
+
+
+def test_a_folder_with_a_pipe_in_it(tmp_path: Path) -> None:
+    """Nobody writes into it; a folder's files are read, and it is none."""
+    (tmp_path / "corpus").mkdir()
+    os.mkfifo(tmp_path / "corpus" / "a.txt")
+    (tmp_path / "corpus" / "b.txt").write_text("text " * 10)
+    assert run(["train", str(tmp_path / "corpus"), "--vocab", "258", "-o", str(tmp_path / "out"), "-q"]) == 0
+
+
+@pytest.mark.parametrize("arguments", [["train", "--vocab", "300"], ["encode", "-t", "x"], ["pretokens"]])
+def test_more_threads_than_a_machine_can_have(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str]
+) -> None:
+    """Each would have tables of its own, and all memory would be gone."""
+    (tmp_path / "a.txt").write_text("text")
+    assert run([*arguments, str(tmp_path / "a.txt"), "-o", str(tmp_path / "out"), "--threads", "9" * 12]) == 2
+    assert "999999999999 is not in the range 1<=x<=1024" in capfd.readouterr().err
+    with pytest.raises(TypeError, match="threads is an integer or None, not '2'"):
+        count_pretokens(["text"], pattern="llama3", threads="2")  # type: ignore[arg-type]
+    with pytest.raises(TrainingError, match="from 1 to 1,024"):
+        count_pretokens(["text"], pattern="llama3", threads=10**12)
+    with pytest.raises(ValueError, match="from 1 to 1,024"):
+        Tokenizer(Vocabulary({i: bytes([i]) for i in range(256)}, pattern=get_pattern("llama3"))).encode_batch(
+            ["a"], threads=10**12
+        )
+
+
+def test_a_name_that_is_empty(capfd: pytest.CaptureFixture[str], folder: Path) -> None:
+    """That of a shell's variable that is not set. As a path it would be the folder at hand, and all of it be read."""
+    for arguments in (["train", "", "--vocab", "300"], ["encode", "", "-t", str(folder)]):
+        assert run(arguments) == 2
+        assert "CORPUS is empty; name a file or folder" in capfd.readouterr().err
+    assert run(["encode", str(TINY / "eval"), "-t", ""]) == 1
+    assert capfd.readouterr().err.startswith("bbpe: error: the name of the tokenizer is empty")
+
+
+def test_names_that_are_too_long(refused: Refused, tmp_path: Path, folder: Path) -> None:
+    name = tmp_path / ("x" * 300)
+    assert refused("decode", name, "-t", folder).startswith(f"{name}: ")
+    assert "cannot be written: File name too long" in refused("train", TINY / "eval", "--vocab", "300", "-o", name)
+    assert "cannot be written: File name too long" in refused("convert", folder, name)
 
 
 # --- options ----------------------------------------------------------------------------------------------------------
@@ -287,6 +356,49 @@ def test_standard_output_that_is_full(tmp_path: Path, folder: Path, what: str) -
     assert done.stderr == b"bbpe: error: standard output: cannot be written: No space left on device\n"
 
 
+@pytest.mark.parametrize(
+    ("closed", "arguments", "status", "said"),
+    [
+        (0, ["train", "-", "--vocab", "300"], 1, "-: cannot be read: Bad file descriptor; check the file"),
+        (0, ["decode", "-t", "TOKENIZER"], 1, "standard input: cannot be read: Bad file descriptor"),
+        (0, ["train", "a.txt", "--vocab", "258"], 0, None),
+        (1, ["train", "a.txt", "--vocab", "258"], 1, "standard output: cannot be written: Bad file descriptor"),
+        (1, ["encode", "a.txt", "-t", "TOKENIZER"], 1, "standard output: cannot be written: Bad file descriptor"),
+        (1, ["--help"], 1, "standard output: cannot be written: Bad file descriptor"),
+        (2, ["train", "a.txt", "--vocab", "258"], 0, None),
+        (2, ["encode", "gone.txt", "-t", "TOKENIZER"], 1, None),
+    ],
+)
+def test_standard_streams_that_are_closed(
+    tmp_path: Path, folder: Path, closed: int, arguments: list[str], status: int, said: str | None
+) -> None:
+    (tmp_path / "a.txt").write_text("text " * 10)
+    words = [str(folder) if word == "TOKENIZER" else word for word in arguments]
+    done = subprocess.run(
+        [*MAIN, *words, *(["-q"] if arguments[0] == "train" else [])],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=ENVIRONMENT,
+        preexec_fn=lambda: os.close(closed),
+    )
+    assert done.returncode == status
+    if said is None:
+        assert done.stderr == b""
+    else:
+        assert done.stderr.decode().startswith(f"bbpe: error: {said}")
+        assert done.stderr.count(b"\n") == 1
+
+
+def test_standard_output_that_cannot_say_a_character(folder: Path) -> None:
+    """A terminal of another encoding: an escape stands in place of what it lacks."""
+    done = subprocess.run(
+        [*MAIN, "inspect", folder], capture_output=True, env={**ENVIRONMENT, "PYTHONIOENCODING": "latin-1"}
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"\u" in done.stdout
+
+
 @pytest.mark.parametrize("what", ["train", "encode", "decode"])
 def test_disk_full(tmp_path: Path, folder: Path, what: str) -> None:
     """A limit on the size of files stands for the disk. What was there before stays whole."""
@@ -320,7 +432,7 @@ def test_disk_full(tmp_path: Path, folder: Path, what: str) -> None:
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
 @pytest.mark.parametrize("what", ["train", "encode"])
 def test_killed_in_the_middle(tmp_path: Path, folder: Path, what: str, name: str) -> None:
-    """The output that was there stays whole; except for SIGKILL nothing else is left either.
+    """The output that was there stays whole; except for SIGKILL nothing else is left either, of so short a run.
 
     A named pipe that is never closed holds the command in the middle of its work: it has read all that was written.
     """
@@ -346,16 +458,14 @@ def test_killed_in_the_middle(tmp_path: Path, folder: Path, what: str, name: str
             writer.write(text)
         time.sleep(0.2)
         process.send_signal(getattr(signal, name))
-        if name == "SIGKILL":
-            process.wait(20)
-    output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=20)  # the pipe is still open, and nothing more comes out of it
     status, said = {
         "SIGINT": (130, b"bbpe: interrupted\n"),
         "SIGTERM": (143, b"bbpe: terminated\n"),
         "SIGKILL": (-signal.SIGKILL, b""),
     }[name]
     assert (process.returncode, output, errors.lstrip(b"\n")) == (status, b"", said)
-    after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and not path.name.startswith(".")}
+    after = {path: path.read_bytes() for path in before}
     assert after == before
     if name != "SIGKILL":
         assert sorted(out.iterdir()) == sorted({path if path.parent == out else path.parent for path in before})

@@ -66,6 +66,7 @@ VARIANTS = {
     "plain": PLAIN,
     "holes in the ids": vocabulary_of(WORDS, first_id=300, step=7),
     "special tokens after a hole": vocabulary_of(WORDS, special={"<|a|>": 1000, "<|中文|>": 70000}),
+    "special tokens of one character": vocabulary_of(WORDS, special={"中": 300, " ": 301, "\n": 302}),
     "special tokens first": vocabulary_of(WORDS, first_id=300, special={"<s>": 256, "</s>": 257}),
     "flags": vocabulary_of(
         WORDS, special_tokens=[SpecialToken("<m>", 300, True, True, True, True, True), SpecialToken("<n>", 301, False)]

@@ -119,6 +119,18 @@ def test_a_folder_holds_the_vocabulary_even_where_tokenizer_json_cannot_say_it(t
     assert io.load(tmp_path / "out").vocabulary == tokenizer.vocabulary
 
 
+def test_a_special_token_that_spells_a_byte_is_saved_where_it_can_be(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(VOCABULARY.replace(special_tokens=[SpecialToken("a", 300)], template=Template()))
+    saved = io.save(tokenizer, tmp_path / "out")
+    assert sorted(contents(tmp_path / "out")) == ["vocab.tiktoken", "vocab.tiktoken.json"]
+    assert sorted(saved.left_out) == ["tokenizer.json", "vocab.json"]
+    assert io.load(tmp_path / "out").encode("that", allowed_special="all") == [256, 300, 116]
+    both = Tokenizer(tokenizer.vocabulary.replace(normalizer="NFC"))
+    with pytest.raises(FormatError, match=r"tokenizer\.json: .* spelled; .* vocab\.tiktoken: .* the normalizer NFC"):
+        io.save(both, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 def test_tokenizer_json_wins_in_a_folder(tmp_path: Path) -> None:
     vocab_merges.write(VOCABULARY, tmp_path)
     tiktoken_file.write(OTHER.vocabulary, tmp_path / "x.tiktoken")

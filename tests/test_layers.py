@@ -19,7 +19,6 @@ LAYERS = [
     ["_pretokenize", "atomic"],
     ["_count", "_encode", "_json_lines", "_merge", "_splits"],
     ["_characters", "_joint", "_sieve"],
-    ["_characters"],
     ["memory", "runs"],
     ["reference"],
     ["_unicode_tables"],

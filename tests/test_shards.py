@@ -19,7 +19,8 @@ import pytest
 
 from bbpe.atomic import take_name
 from bbpe.bulk import IdFormat, cutting, decode_ids, encode_corpus, encoding, index_path
-from bbpe.bulk.shards import MANIFEST, ShardFolder, read_manifest, tokenizer_sha256
+from bbpe.bulk.shards import ShardFolder, read_manifest
+from bbpe.bulk.unfinished import MANIFEST, tokenizer_sha256
 from bbpe.corpus import Progress
 from bbpe.errors import CorpusError, EncodeError, FormatError, OutputError
 from bbpe.io import load, save
@@ -358,7 +359,9 @@ def test_another_job_is_refused(tokenizer: Tokenizer, corpus: Path, tmp_path: Pa
         decode_ids(tokenizer, out, io.BytesIO())
     before = contents(tmp_path / "out.partial" / "shards")
     other = train(TINY / "train", 1100, special_tokens=[END])
-    with pytest.raises(OutputError, match=r"out: its shards in .*out\.partial were begun with another tokenizer"):
+    with pytest.raises(
+        OutputError, match=r"out: what is finished of it in .*out\.partial was begun with another tokenizer"
+    ):
         encode_corpus(other, corpus, out, shard_bytes=1500)
     for options, what in (
         ({"shard_bytes": 1501}, "shard_bytes"),
@@ -370,7 +373,7 @@ def test_another_job_is_refused(tokenizer: Tokenizer, corpus: Path, tmp_path: Pa
         ({"strict": True}, "strict"),
         ({"text_field": "t"}, "text_field"),
     ):
-        with pytest.raises(OutputError, match=f"were begun with another {what} "):
+        with pytest.raises(OutputError, match=f"was begun with another {what} "):
             encode_corpus(tokenizer, corpus, out, **{"shard_bytes": 1500, **options})  # type: ignore[arg-type]
     assert contents(tmp_path / "out.partial" / "shards") == before
     encode_corpus(other, corpus, out, shard_bytes=1500, force=True)
@@ -475,7 +478,7 @@ def test_damage_is_an_error(tokenizer: Tokenizer, corpus: Path, tmp_path: Path, 
     path = tmp_path / "out.partial" / ("shards" if name.startswith("shard") else "") / name
     for damaged in (b"", b"{}", path.read_bytes()[:-10]):
         path.write_bytes(damaged)
-        with pytest.raises(OutputError, match=r"damaged|is not the shard|were begun with another"):
+        with pytest.raises(OutputError, match=r"damaged|is not what was written there|was begun with another"):
             encode_corpus(tokenizer, corpus, tmp_path / "out", shard_bytes=1500)
 
 

@@ -141,7 +141,7 @@ def learners_of(counts: Counts, base: bbpe.Tokenizer) -> object:
 def test_threads_make_no_difference(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(threads)
     weights = {bytes(generator.choice(list(b"abc"), generator.integers(1, 30))): int(n) for n in range(1, 400)}
-    monkeypatch.setattr(sifting, "_SHARED_BYTES", 1)
+    monkeypatch.setattr(sifting, "SHARED_BYTES", 1)
     monkeypatch.setattr(sifting, "_BLOCK_BYTES", 64)
     monkeypatch.setattr(sifting.os, "cpu_count", lambda: threads)
     assert_same(*learners(weights, 50, 2), 50)

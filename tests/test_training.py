@@ -129,6 +129,11 @@ def test_options_that_contradict_the_counts_are_refused(options: dict[str, Any])
         train(counts, 280, **options)
 
 
+def test_no_source_at_all_is_refused() -> None:
+    with pytest.raises(TypeError, match="the source is None; give a path"):
+        train(None, vocab_size=300)  # type: ignore[arg-type]
+
+
 def test_the_order_of_documents_and_threads_have_no_say() -> None:
     texts = TEXT * 50
     random.Random(1).shuffle(texts)
@@ -284,7 +289,7 @@ def test_counts_past_64_bits_are_refused() -> None:
 
 
 def test_more_symbols_than_can_be_numbered_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bbpe.training.MAX_CELLS", 10)
+    monkeypatch.setattr("bbpe.training.learning.MAX_CELLS", 10)
     with pytest.raises(TrainingError, match="max_pretoken_bytes"):
         train(["abcdefghijkl"], 300)
 

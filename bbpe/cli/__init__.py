@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -86,6 +87,7 @@ def group() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit: the entry point of ``bbpe``."""
+    _stand_in_for_closed_streams()
     sys.exit(run())
 
 
@@ -99,7 +101,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     try:
-        with _termination_raised():
+        with _termination_raised(), _every_character_written():
             status = group.main(arguments, prog_name="bbpe", standalone_mode=False)
             sys.stdout.flush()
     except click.Abort:  # what click makes of Ctrl-C
@@ -124,6 +126,33 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if status:
         _let_go_of_stdout()
     return int(status or 0)
+
+
+def _stand_in_for_closed_streams() -> None:
+    """Put something in the place of standard streams that are closed (``bbpe ... >&-``), which are None in Python.
+
+    Reading and writing fail there as they do on a closed stream, and so are reported like any other such failure; what
+    is said on standard error is lost.
+    """
+    for name, flags, mode in (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode, encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def _every_character_written() -> Iterator[None]:
+    """What the encoding of standard output lacks (GBK's, say, or a file name's that is no UTF-8) is written as an escape."""
+    stream = sys.stdout
+    if not isinstance(stream, io.TextIOWrapper):  # a stand-in, as in tests
+        yield
+        return
+    errors = stream.errors
+    stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):  # it is flushed first, which may be what failed
+            stream.reconfigure(errors=errors)
 
 
 class _Terminated(BaseException):

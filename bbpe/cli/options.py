@@ -174,7 +174,10 @@ def reading_options(function: Function) -> Function:
             click.option("--lines", is_flag=True, help="Each line of a text file is a document of its own."),
             click.option("--strict", is_flag=True, help="Refuse broken UTF-8, which is otherwise kept and counted."),
             click.option(
-                "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use.  [default: all processors]"
+                "--threads",
+                type=click.IntRange(1, 1024),
+                metavar="N",
+                help="Threads to use.  [default: all processors]",
             ),
         )
     ):
@@ -204,7 +207,13 @@ def output_options(function: Function) -> Function:
 
 
 def paths(corpus: tuple[str, ...]) -> list[Path]:
-    """The corpus as the library takes it."""
+    """The corpus as the library takes it.
+
+    Raises:
+        click.UsageError: A name is empty: that of a shell's variable that is not set, which must not mean this folder.
+    """
+    if "" in corpus:
+        raise click.UsageError("CORPUS is empty; name a file or folder")
     return [Path(name) for name in corpus]
 
 

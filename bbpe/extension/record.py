@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from bbpe.corpus import Source
+from bbpe.corpus import Source, with_escaped_names
 from bbpe.embeddings import EmbeddingPlan
 from bbpe.errors import BbpeError, FormatError
 from bbpe.extension.options import ExtensionOptions
@@ -239,7 +239,7 @@ class ExtensionReport:
             else:
                 value = as_plain(value)
             record[each.name] = value
-        return laid_out(record) + "\n"
+        return with_escaped_names(laid_out(record)) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> ExtensionReport:

@@ -371,7 +371,7 @@ def ordinary_tokens(
                 raise FormatError(
                     f"{place}[{text!r}]: id {id}, but the special token of this name has {special[text].id}"
                 )
-            if len(text) > 1 and text not in merged:
+            if not (len(text) == 1 and is_spelling(text)) and text not in merged:
                 continue
         try:
             tokens[id] = to_bytes(text)

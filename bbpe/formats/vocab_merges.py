@@ -121,7 +121,11 @@ def _special_by_structure(
         FormatError: One may as well be an ordinary token in the spelling of bytes, with other bytes.
     """
     made = {left + right for left, right in pairs}
-    special = tuple(SpecialToken(text, id) for text, id in texts.items() if len(text) > 1 and text not in made)
+    special = tuple(
+        SpecialToken(text, id)
+        for text, id in texts.items()
+        if not (len(text) == 1 and is_spelling(text)) and text not in made
+    )
     for token in special:
         if not token.content.isascii() and is_spelling(token.content):
             raise FormatError(
