@@ -7,10 +7,13 @@ import numpy.typing as npt
 from bbpe._merge import MergeLearner, Rules
 
 @final
+class Symbols: ...
+
+@final
 class CharacterLearner(MergeLearner):
     def __init__(
         self,
-        symbols: npt.NDArray[np.uint32],
+        symbols: Symbols,
         characters: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32], npt.NDArray[np.int64]],
         offsets: npt.NDArray[np.int64],
         counts: npt.NDArray[np.int64],

@@ -38,6 +38,14 @@ cdef struct bound_t:      # of a mixed pair (see CharacterLearner)
 
 
 @cython.final
+cdef class Symbols:
+    """Symbols in memory that a learner can go on using when it has read them."""
+
+    cdef BigArray[token_id_t] array
+    cdef Py_ssize_t size
+
+
+@cython.final
 cdef class CharacterLearner(MergeLearner):
     """The same merges for text that is mostly characters of several bytes, sooner and in 60 % of the memory.
 
@@ -95,7 +103,7 @@ cdef class CharacterLearner(MergeLearner):
     cdef vector[count_t] gained
     cdef vector[token_id_t] touched
 
-    def __init__(self, symbols, characters, const int64_t[::1] offsets, const count_t[::1] counts, tokens, *,
+    def __init__(self, Symbols symbols, characters, const int64_t[::1] offsets, const count_t[::1] counts, tokens, *,
                  byte_ids, count_t corpus_bytes, taken=(), first_id=256, min_count=2, max_token_bytes=None,
                  rules=None):
         cdef const uint32_t[::1] sizes
@@ -104,8 +112,10 @@ cdef class CharacterLearner(MergeLearner):
         cdef const uint8_t[::1] data
         cdef Py_ssize_t c, offset = 0
         cdef uint64_t cell
-        super().__init__(symbols, offsets, counts, tokens, taken=taken, first_id=first_id, min_count=min_count,
-                         max_token_bytes=max_token_bytes, shortest=1, rules=rules)
+        super().__init__(<token_id_t[:symbols.size]> symbols.array.data(), offsets, counts, tokens, taken=taken,
+                         first_id=first_id, min_count=min_count, max_token_bytes=max_token_bytes, shortest=1,
+                         rules=rules)
+        self.pool.swap((<BigArray[uint32_t]*> &symbols.array)[0])  # they stand in the cells now
         self.unmixed = rules is not None
         data, sizes, weights = characters
         places = np.zeros(len(sizes) + 1, np.int64)
@@ -177,7 +187,7 @@ cdef class CharacterLearner(MergeLearner):
             else:
                 best = records[n].count
         self.in_vain = best == 0
-        self.floor = max(self.min_count, (best if best else best_waiting) >> 2)
+        self.floor = max(self.bar, (best if best else best_waiting) >> 2)
         for u in range(self.waiting.size()):
             self.waiting[u].clear()
         for n in range(self.pairs.numbers()):
@@ -204,6 +214,7 @@ cdef class CharacterLearner(MergeLearner):
         for n in range(inside.pairs.numbers()):
             best = max(best, inside.pairs.data()[n].count)
         self.cut = self.min_count if self.unmixed else max(self.min_count, best >> 12)
+        self.bar = self.cut  # the stage ends where the best count falls below it
         self.row_starts.resize(characters + 1, 0)
         self.column_starts.resize(characters + 1, 0)
         self.count_pairs()
@@ -447,16 +458,18 @@ cdef class CharacterLearner(MergeLearner):
         return MergeLearner.add_symbol(self, length, width)
 
     cdef int become_plain(self, MergeLearner inside) except -1 nogil:
-        """Rewrite the cells as tokens; symbols are the ids of tokens from here on."""
-        cdef BigArray[token_id_t] cells
+        """Rewrite the cells as tokens; symbols are the ids of tokens from here on.
+
+        They are written where the positions of pairs stood, which are found anew, in the memory of the old cells: first
+        touching fresh memory costs more than all that is written to it.
+        """
         cdef const token_id_t* source = self.cells.data()
         cdef token_id_t* target
         cdef vector[group_t] groups
-        cdef uint64_t size = 1, begin = 1, at, i, g, start, p, end
+        cdef uint64_t begin = 1, at, i, g, start, p, end
+        cdef uint64_t pieces, most = 1  # of a character
         cdef token_id_t u
-        cdef vector[uint32_t] pieces
         self.pairs.clear()
-        self.pool.release()
         self.heap = priority_queue[pair[count_t, uint64_t]]()
         vector[token_id_t]().swap(self.row_others)  # clear() would keep the memory
         vector[count_t]().swap(self.row_counts)
@@ -464,24 +477,17 @@ cdef class CharacterLearner(MergeLearner):
         vector[count_t]().swap(self.column_counts)
         self.bounds.clear()
         for u in range(<token_id_t> self.ids.size()):
-            pieces.push_back(1)
             if self.ids[u] == NONE:
                 p = inside.places[u - self.first_symbol]
                 end = p + self.length[u]
-                pieces[u] = 0
+                pieces = 0
                 while p < end:
                     p += inside.width[inside.cells.data()[p]]
-                    pieces[u] += 1
-        i = 1
-        while i < self.used_cells:
-            if source[i] == SEPARATOR:
-                size += 1
-                i += 1
-            else:
-                size += pieces[source[i]]
-                i += self.width[source[i]]
-        cells.resize(size)
-        target = cells.data()
+                    pieces += 1
+                most = max(most, pieces)
+        # Room for as many pieces in every cell is far too much, and costs nothing where nothing is written.
+        self.pool.reserve(self.used_cells * most)
+        target = self.pool.data()
         target[0] = SEPARATOR
         at = 1
         i = 1
@@ -512,7 +518,8 @@ cdef class CharacterLearner(MergeLearner):
                 groups.back().end = at
             begin = at
         self.groups.swap(groups)
-        self.cells.swap(cells)
+        self.cells.swap((<BigArray[token_id_t]*> &self.pool)[0])
+        self.cells.resize(at)
         self.used_cells = at
         self.by_character = False
         self.switched_at = self.learned_left.size()
@@ -633,8 +640,8 @@ cdef object character_learner(symbols, offsets, counts, tokens, byte_ids, option
     found = to_characters(symbols, offsets, counts, byte_ids, options.get("first_id", 256))
     if found is None:
         return None
-    cells, starts, characters, corpus_bytes = found
-    return CharacterLearner(cells, characters, starts, counts, tokens, byte_ids=byte_ids, corpus_bytes=corpus_bytes,
+    symbols, starts, characters, corpus_bytes = found
+    return CharacterLearner(symbols, characters, starts, counts, tokens, byte_ids=byte_ids, corpus_bytes=corpus_bytes,
                             **options)
 
 
@@ -695,8 +702,10 @@ cdef object to_characters(const uint8_t[::1] data, const int64_t[::1] offsets, c
     with nogil:
         for p in range(data.shape[0]):
             total += data[p] & 0xC0 != 0x80
-    cells = np.empty(total, np.uint32)
-    cdef token_id_t[::1] cells_view = cells
+    cdef Symbols symbols = Symbols()
+    symbols.size = <Py_ssize_t> total
+    symbols.array.resize(total)
+    cdef token_id_t* cells = symbols.array.data()
     with nogil:
         short_ones.resize(0x800 + 0x10000, 0)
         for p in range(pretokens):
@@ -707,7 +716,7 @@ cdef object to_characters(const uint8_t[::1] data, const int64_t[::1] offsets, c
             while text < end:
                 length = character_length(text, end)
                 if length == 1:
-                    cells_view[at] = byte_ids[text[0]]
+                    cells[at] = byte_ids[text[0]]
                 elif length == 0:
                     sound = False
                     break
@@ -726,7 +735,7 @@ cdef object to_characters(const uint8_t[::1] data, const int64_t[::1] offsets, c
                         for i in range(length):
                             spelled.push_back(text[i])
                     weights[slot[0] - first_symbol] += counts[p]
-                    cells_view[at] = slot[0]
+                    cells[at] = slot[0]
                 at += 1
                 text += length
             if not sound:
@@ -740,4 +749,4 @@ cdef object to_characters(const uint8_t[::1] data, const int64_t[::1] offsets, c
         spelled_view[p] = spelled[p]
     for p in range(<Py_ssize_t> sizes.size()):
         sizes_view[p] = sizes[p]
-    return cells, starts, (spelled_view, sizes_view, as_array(weights)), corpus_bytes
+    return symbols, starts, (spelled_view, sizes_view, as_array(weights)), corpus_bytes

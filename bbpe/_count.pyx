@@ -11,13 +11,14 @@ Text is always a ``bytes`` object that ends with :data:`PADDING` bytes more than
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.string cimport memchr, memcpy
+from libc.string cimport memchr, memcpy, memset
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 
-from bbpe._pretokenize cimport Automaton, automaton_t, pretoken_end, safe_cut
+from bbpe._pretokenize cimport FLAGS_BEFORE, Automaton, automaton_t, cut_before, mark_until, pretoken_end, safe_cut
 from bbpe._types cimport count_t
 
 import numpy as np
@@ -25,10 +26,15 @@ import numpy as np
 PADDING = 32
 cdef int64_t PADDING_BYTES = PADDING
 
+cdef enum:
+    WINDOW = 1 << 13        # bytes of ASCII whose boundaries are marked at once; the flags stay in the first cache
+    SHORTEST_MARKED = 64    # shorter text before another character is not worth setting out for
+
 cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
     cdef cppclass ByteCounts:
         ByteCounts() except +
         bint push(const uint8_t* at, size_t length) noexcept
+        void add_marked(const uint8_t* text, size_t count, const uint8_t* flags) except +
         void flush() except +
         void discard() noexcept
         void add(const uint8_t* at, size_t length, int64_t count) except +
@@ -74,6 +80,10 @@ cdef extern from "_native/transcode.hpp" namespace "bbpe" nogil:
     uint8_t* write_utf8(const Units& document, uint8_t* out)
 
 cdef extern from "Python.h":
+    PyObject* PyBytes_FromStringAndSize(const char* text, Py_ssize_t size)
+    char* PyBytes_AsString(PyObject* text)
+    int _PyBytes_Resize(PyObject** text, Py_ssize_t size) except -1
+    void Py_DECREF(PyObject* object)
     int PyUnicode_KIND(object text)
     void* PyUnicode_DATA(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
@@ -103,14 +113,14 @@ def utf8_block(list documents not None):
         documents: str or bytes, each.
 
     Returns:
-        ``(data, ends)``: bytes, and where each document ends, int64. Where a str holds a lone surrogate, its place in
-        the list instead.
+        ``(data, ends)``: bytes with padding, and where each document ends, int64. Where a str holds a lone surrogate,
+        its place in the list instead.
     """
     cdef vector[Units] found
     cdef vector[int64_t] ends
     cdef Units one
     cdef size_t i, most = 0
-    cdef bytes room
+    cdef PyObject* room
     cdef uint8_t* begin
     cdef uint8_t* out
     for document in documents:
@@ -124,9 +134,11 @@ def utf8_block(list documents not None):
             one.width = 0
         most += one.most_bytes()
         found.push_back(one)
-    room = PyBytes_FromStringAndSize(NULL, most)
-    begin = out = <uint8_t*>PyBytes_AS_STRING(room)
     ends.resize(found.size())
+    room = PyBytes_FromStringAndSize(NULL, most + PADDING)
+    if room == NULL:
+        raise MemoryError()
+    begin = out = <uint8_t*> PyBytes_AsString(room)
     with nogil:
         for i in range(found.size()):
             out = write_utf8(found[i], out)
@@ -134,8 +146,54 @@ def utf8_block(list documents not None):
                 break
             ends[i] = out - begin
     if out == NULL:
+        Py_DECREF(room)
         return i
-    return PyBytes_FromStringAndSize(<char*> begin, out - begin), _array(ends)
+    memset(out, 0, PADDING)
+    _PyBytes_Resize(&room, out - begin + PADDING)  # in place: it only becomes shorter
+    data = <object> room
+    Py_DECREF(room)  # `data` has its own reference
+    return data, _array(ends)
+
+
+def add_strings(items not None, list batch not None, int64_t size, int64_t enough):
+    """Move the next documents of an iterator to a batch, as long as they are str and shorter than a block.
+
+    Args:
+        items: The iterator.
+        batch: Where they are appended.
+        size: Bytes of the batch, about.
+        enough: Bytes of a block: the batch is full when it has as many.
+
+    Returns:
+        ``(size, other)``: ``size`` then; and None at the end of the items, else a tuple: empty where the batch is full,
+        or with the first item that is no such str and was not appended.
+    """
+    cdef int64_t most
+    for item in items:
+        if type(item) is not str:
+            return size, (item,)
+        # Three bytes a character are the most, but for rare ones that make a block somewhat larger.
+        most = PyUnicode_GET_LENGTH(item) * (1 if PyUnicode_IS_ASCII(item) else 3)
+        if most > enough:
+            return size, (item,)
+        batch.append(item)
+        size += most + 16  # 16: empty documents must fill a block too, some day
+        if size >= enough:
+            return size, ()
+    return size, None
+
+
+cdef inline const uint8_t* ascii_end(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    """The first byte from `at` on that is not ASCII, or `end`. May read seven bytes past it."""
+    cdef uint64_t eight
+    while at < end:
+        memcpy(&eight, at, 8)
+        if eight & 0x8080808080808080ULL:
+            break
+        at += 8
+    while at < end and at[0] < 0x80:
+        at += 1
+    return min(at, end)
 
 
 cdef class SpecialStrings:
@@ -428,6 +486,9 @@ cdef class PretokenCounter:
                 at = next
         else:
             while at < stop:
+                at = self._scan_ascii(machine, at, stop, end)
+                if at == stop:
+                    break
                 next = pretoken_end(machine, at, end)
                 if next - at > self.longest:
                     self._add_pieces(at, next)
@@ -438,6 +499,28 @@ cdef class PretokenCounter:
             with gil:
                 raise AssertionError("a chunk was cut inside a pretoken: a safe cut was not safe")
         return 0
+
+    cdef const uint8_t* _scan_ascii(self, const automaton_t* machine, const uint8_t* at, const uint8_t* stop,
+                                    const uint8_t* end) except NULL nogil:
+        """Count as far as the text from a boundary on is ASCII, for a good piece of it; the boundary reached.
+
+        All boundaries of a window are marked at once, which takes a third of the time of finding them one by one.
+        """
+        cdef uint8_t room[FLAGS_BEFORE + WINDOW + 65]
+        cdef uint8_t* flags = room + FLAGS_BEFORE
+        cdef const uint8_t* cut
+        cdef const uint8_t* limit
+        while at < stop and self.longest >= WINDOW:
+            limit = ascii_end(at, min(stop, at + WINDOW))
+            # At the edge of another character only a look at all of it could tell whether there is a boundary.
+            cut = stop if limit == stop else cut_before(machine, at, limit - 1) if limit > at else NULL
+            if cut == NULL or (cut - at < SHORTEST_MARKED and cut != stop):
+                break
+            mark_until(machine, at, cut, end, at, flags)
+            memset(flags + (cut - at) + 1, 0, 64)
+            self.table.add_marked(at, cut - at, flags)
+            at = cut
+        return at
 
     def count_ends(self, bytes data not None, int64_t start, const uint64_t[::1] pretoken_ends not None):
         """Count pretokens that another engine found.

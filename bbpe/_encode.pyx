@@ -42,13 +42,17 @@ from libcpp.algorithm cimport sort
 from libcpp.utility cimport pair
 from libcpp.vector cimport vector
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
 from cpython.long cimport PyLong_CheckExact, PyLong_FromUnsignedLong
 from cpython.ref cimport Py_INCREF
 
-from bbpe._pretokenize cimport MAX_STAGES, Automaton, automaton_t, mark_boundaries, pretoken_end, text_t
+from bbpe._pretokenize cimport (
+    FLAGS_BEFORE, MAX_STAGES, Automaton, automaton_t, is_boundary, mark_boundaries, pretoken_end, text_t
+)
 from bbpe._types cimport token_id_t
 
 cdef extern from "Python.h":
@@ -68,6 +72,8 @@ cdef extern from "_native/buffer.hpp" namespace "bbpe" nogil:
         void reserve(size_t wanted, size_t kept) except +MemoryError
         void zero(size_t count) except +MemoryError
         void copy(const T* values, size_t count) except +MemoryError
+        void resize(size_t count) except +MemoryError
+        void swap(Buffer& other)
         void release()
     uint64_t load64(const void* address)
     uint32_t load32(const void* address)
@@ -86,11 +92,18 @@ cdef extern from "_native/decode.hpp" namespace "bbpe" nogil:
     bint shape_of(const uint8_t* at, const uint8_t* end, Shape& shape)
     void widen[Unit](const uint8_t* at, const uint8_t* end, Unit* out)
 
+cdef extern from "_native/in_order.hpp" namespace "bbpe" nogil:
+    cdef cppclass InOrder:
+        void start(Buffer[token_id_t]* out)
+        size_t size()
+        void put(size_t chunk, Buffer[token_id_t]& ids, size_t count) except +MemoryError
+
 cdef extern from "_native/units.hpp" namespace "bbpe" nogil:
     unsigned int lowest_set(uint64_t word)
     bint copy_units(const uint16_t* units, size_t count, uint16_t* out)
     void widen_units(const uint8_t* characters, size_t count, uint16_t* out)
     size_t spell(const uint16_t* units, size_t count, uint8_t* out)
+    bint ascii_block(const uint16_t* units, uint8_t* out)
     bint is_surrogate(uint32_t unit)
     uint64_t flag_mask(const uint8_t* flags)
 
@@ -157,6 +170,7 @@ cdef enum:
     SHORT = 15               # bytes of the longest cache key
     SHORT_IDS = 4            # ids in a cache entry; also how far past the ids a copy may write
     QUEUE = 256              # segments cut before they are encoded: time for memory to answer
+    NARROWED = 1 << 12       # ASCII characters between others that are turned into bytes in blocks, before the queue is full
     MIN_BUCKETS = 1 << 13    # of two cache entries, one cache line each: 512 KiB a thread
     MAX_BUCKETS = 1 << 18    # 16 MiB; two for each token, between these
     LONG = 46                # bytes of the longest key of the cache for long segments
@@ -169,6 +183,8 @@ cdef enum:
     SPAN_SPARSITY = 16       # places for each pair: more is more memory to wait for, fewer joins segments in vain
     RELEASE_FROM = 4096      # bytes of text from which giving up the GIL pays
     CHUNK = 1 << 16          # bytes of text that a thread of a batch takes at a time
+    LARGE_RESULT = 1 << 18   # ids from which a result is made in memory that is used again: 1 MiB
+    KEPT_RESULTS = 1 << 23   # ids for which an encoder keeps such memory at most: 32 MiB
     DENSE_IDS = 1 << 26      # ids up to here are looked up directly when decoding
     SPELLED_IDS = 1 << 20    # and up to here their bytes are, in 17 bytes an id
 
@@ -184,6 +200,7 @@ cdef uint64_t PARTED = <uint64_t>1 << 62     # marks a boundary that a token spa
 cdef uint64_t TRIPLE = <uint64_t>1 << 63     # and one with a third character
 cdef uint64_t COUNT_BITS = <uint64_t>3 << 60
 cdef uint64_t IN_LONG_CACHE = <uint64_t>1 << 62
+cdef uint64_t NOWHERE = ~<uint64_t>0
 cdef uint64_t NO_KEY = ~<uint64_t>0          # no key: those have zeros in their two highest bits
 cdef uint64_t LOW_MASK[SHORT + 1]
 cdef uint64_t HIGH_MASK[SHORT + 1]
@@ -221,7 +238,7 @@ cdef struct segment_t:     # a segment on its way from being cut to being encode
     uint64_t place         # of its answer among those of the queue
     uint64_t low           # its key, as in cache_slot; NO_KEY if it is longer than SHORT
     uint64_t high
-    const cache_slot* bucket   # where the answer is, if it is known: two slots
+    cache_slot* bucket     # where the answer is, if it is known: two slots, the one that was asked for last first
 
 cdef struct long_slot:     # a segment of at most LONG bytes that is at most LONG_IDS ids
     uint8_t length         # 0: empty
@@ -596,8 +613,7 @@ cdef token_id_t* encode_unknown(const tables_t* tables, Workspace space, const s
     if not memorable:
         return out + count
     if length <= SHORT:
-        remember(space.cache.data() + (segment.bucket - <const cache_slot*>space.cache.data()), segment.low,
-                 segment.high, out, count)
+        remember(segment.bucket, segment.low, segment.high, out, count)
         if count <= SHORT_IDS:
             return out + count
     if length <= LONG and count <= LONG_IDS:
@@ -639,6 +655,17 @@ cdef inline size_t bucket_of(uint64_t low, uint64_t high, uint64_t bucket_mask) 
     return 2 * (mix64(low ^ <uint64_t>0x9E3779B97F4A7C15, high ^ <uint64_t>0xD6E8FEB86659FD93) & bucket_mask)
 
 
+cdef inline bint is_answer(const cache_slot* slot, const segment_t* segment) noexcept nogil:
+    return slot.low == segment.low and (slot.high ^ segment.high) & ~COUNT_BITS == 0
+
+
+cdef inline void swap_slots(cache_slot* bucket) noexcept nogil:
+    """Bring the second of a bucket to the front, where it is found without a wrong guess the next time."""
+    cdef cache_slot first = bucket[0]
+    bucket[0] = bucket[1]
+    bucket[1] = first
+
+
 cdef inline token_id_t* copy_answers(const cache_slot** answer, const cache_slot** end, token_id_t* out) noexcept nogil:
     """Write the ids that these answers hold: always all four, so that there is no branch on how many."""
     cdef const cache_slot* slot
@@ -661,7 +688,7 @@ cdef inline void ask_for(const tables_t* tables, Workspace space, segment_t* seg
     else:
         segment.low = NO_KEY
         segment.high = NO_KEY
-        segment.bucket = tables.characters
+        segment.bucket = <cache_slot*>tables.characters   # has no such key
 
 
 cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
@@ -679,35 +706,36 @@ cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) 
 cdef int read_answers(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
     """The second half of ``encode_queue``."""
     cdef segment_t* segment = space.queue
-    cdef const cache_slot* slot
+    cdef cache_slot* bucket
     cdef const cache_slot** answers = space.answers
     cdef token_id_t* out = space.out
     cdef uint64_t done = 0
     if <uint64_t>(tail - segment) == space.waiting:
         while segment < tail:
-            slot = segment.bucket
-            if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
-                slot += 1
-                if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
+            bucket = segment.bucket
+            if not is_answer(bucket, segment):
+                if not is_answer(bucket + 1, segment):
                     out = encode_unknown(tables, space, segment, out)
                     segment += 1
                     continue
-            memcpy(out, slot.ids, sizeof(slot.ids))   # always all four: no branch on how many
-            out += (slot.high >> 60) + 1
+                swap_slots(bucket)
+            memcpy(out, bucket.ids, sizeof(bucket.ids))   # always all four: no branch on how many
+            out += (bucket.high >> 60) + 1
             segment += 1
     else:
         while segment < tail:
-            slot = segment.bucket
-            if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
-                slot += 1
-                if slot.low != segment.low or (slot.high ^ segment.high) & ~COUNT_BITS != 0:
-                    # What is not known is remembered where an answer before it may be: so those are written first.
-                    out = copy_answers(answers + done, answers + segment.place, out)
+            bucket = segment.bucket
+            if not is_answer(bucket, segment):
+                # What follows changes the bucket, where answers before this one may be: so those are written first.
+                out = copy_answers(answers + done, answers + segment.place, out)
+                done = segment.place
+                if not is_answer(bucket + 1, segment):
                     out = encode_unknown(tables, space, segment, out)
-                    done = segment.place + 1
+                    done += 1
                     segment += 1
                     continue
-            answers[segment.place] = slot
+                swap_slots(bucket)
+            answers[segment.place] = bucket
             segment += 1
         out = copy_answers(answers + done, answers + space.waiting, out)
     space.waiting = 0
@@ -856,10 +884,10 @@ cdef int mark_pretokens(const tables_t* tables, int stage, const text_t* origin,
 
 cdef const uint8_t* find_pretokens(const tables_t* tables, Workspace space, const text_t* text,
                                    uint64_t count) except NULL nogil:
-    """For each unit of a text, and for its end, in the lowest bit: whether a pretoken begins or ends. Then 64 zeros."""
+    """For each unit of a text, and for its end, the flags of ``_native/steps.hpp``. Then 64 zeros."""
     cdef uint8_t* flags
-    space.flags.reserve(count + 65, 0)
-    flags = space.flags.data()
+    space.flags.reserve(FLAGS_BEFORE + count + 65, 0)
+    flags = space.flags.data() + FLAGS_BEFORE
     memset(flags + count, 0, 65)
     flags[0] = 1
     mark_pretokens(tables, 0, text, text, text + count, flags)
@@ -908,6 +936,8 @@ cdef int encode_units(const tables_t* tables, Workspace space, const uint16_t* u
     cdef uint16_t[64] numbers                # unit of the block -> which segment ends before it
     cdef uint64_t base, cuts, remaining, single, three, at, waiting = 0
     cdef uint64_t was_cut = 0, had_three = 0
+    cdef uint64_t narrowed = 0               # characters in `space.narrowed`
+    cdef uint64_t ascii_from = NOWHERE       # from here on to the end of the block they are there: they end at `narrowed`
     cdef BlockBefore before
     cdef unsigned int k
     before.three = 0
@@ -922,6 +952,11 @@ cdef int encode_units(const tables_t* tables, Workspace space, const uint16_t* u
             single = 0
         was_cut = cuts >> 63
         had_three = three >> 63
+        if three == 0 and narrowed < NARROWED and ascii_block(units + base, space.narrowed + narrowed):
+            ascii_from = min(ascii_from, base)
+            narrowed += 64
+        else:
+            ascii_from = NOWHERE
         if base == 0:
             cuts &= ~<uint64_t>1
         remaining = cuts
@@ -938,8 +973,11 @@ cdef int encode_units(const tables_t* tables, Workspace space, const uint16_t* u
             remaining &= remaining - 1
             tail.place = numbers[k]
             at = starts[tail.place]
-            tail.text = <const uint8_t*>(units + at)
-            tail.length = (base + k - at) << 1 | (flags[at] & flags[base + k] & 1)
+            if at >= ascii_from:
+                tail.text = space.narrowed + (narrowed + at - base - 64)
+            else:
+                tail.text = <const uint8_t*>(units + at)
+            tail.length = (base + k - at) << 1 | (is_boundary(flags + at) & is_boundary(flags + base + k))
             tail += 1
         if waiting > QUEUE - 64:
             starts[0] = starts[waiting]
@@ -948,6 +986,8 @@ cdef int encode_units(const tables_t* tables, Workspace space, const uint16_t* u
             encode_queue(tables, space, tail)
             tail = space.queue
             waiting = 0
+            narrowed = 0
+            ascii_from = NOWHERE
     space.waiting = waiting
     spell_queue(space, tail)
     return encode_queue(tables, space, tail)
@@ -966,6 +1006,9 @@ cdef int spell_queue(Workspace space, const segment_t* tail) except -1 nogil:
     out = space.text.data()
     segment = space.queue
     while segment < tail:
+        if <size_t>(segment.text - space.narrowed) < NARROWED:   # it is ASCII, and there as such
+            segment += 1
+            continue
         units = <const uint16_t*>segment.text
         count = segment.length >> 1
         length = spell(units, count, out)
@@ -1038,8 +1081,10 @@ cdef class Workspace:
     cdef Buffer[uint8_t] text
     cdef Buffer[uint16_t] units
     cdef Buffer[uint8_t] flags
+    cdef uint8_t[NARROWED + PADDING] narrowed
     cdef Buffer[token_id_t] ids
     cdef size_t used               # ids in it
+    cdef bint sound                # no lack of memory left anything half done in it
     cdef token_id_t* out           # where the next id goes
     cdef segment_t[QUEUE] queue
     cdef (const cache_slot*)[QUEUE] answers   # of all that waits; of the segments in the queue not yet
@@ -1054,7 +1099,7 @@ cdef class Workspace:
     cdef Buffer[uint64_t] turns    # merge -> whether anybody does; all 0 between calls
 
     def __cinit__(self, Encoder encoder):
-        self.cache.copy(encoder.cache.data(), 2 * (encoder.tables.bucket_mask + 1))
+        encoder._fill_cache(self.cache)
         self.long_cache.zero(LONG_SLOTS)
         self.used = 0
         self.waiting = 0
@@ -1065,8 +1110,9 @@ cdef class Workspace:
             self.text.release()
         if self.units.capacity() > (1 << 21):
             self.units.release()
+        if self.flags.capacity() > (1 << 22):
             self.flags.release()
-        if self.ids.capacity() > (1 << 22):
+        if self.ids.capacity() > (1 << 20):
             self.ids.release()
         if self.symbols.capacity() > (1 << 20):
             self.symbols.release()
@@ -1138,7 +1184,8 @@ cdef class Encoder:
     cdef Buffer[uint8_t] reached
     cdef uint32_t byte_places[256]          # byte -> its place in the list of tokens + 1; 0: it has no token
     cdef Buffer[cache_slot] characters
-    cdef Buffer[cache_slot] cache           # what a thread's cache is at first
+    cdef vector[uint32_t] reached_places    # places of the tokens that merging reaches, by rank
+    cdef list result_memory                 # memory of results that are gone, for the next ones
     cdef Buffer[uint64_t] spanned_pairs
     cdef Buffer[uint64_t] spanned_triples
     cdef Buffer[uint64_t] spanned_bytes
@@ -1163,6 +1210,7 @@ cdef class Encoder:
     def __init__(self, list tokens, const token_id_t[::1] ids, merges, ranks, bint whole_pretoken, automata,
                  list specials):
         self.spaces = []
+        self.result_memory = []
         self.automata = tuple(automata) if automata is not None else ()
         self.ready_ints = None
         self._store_tokens(tokens, ids, specials)
@@ -1173,7 +1221,7 @@ cdef class Encoder:
         self.tables.whole_pretoken = whole_pretoken
         self._find_spans()
         self._encode_characters()
-        self._fill_cache(order)
+        self._size_cache(order)
         cdef Automaton automaton
         self.tables.stage_count = <int>len(self.automata)
         for stage, automaton in enumerate(self.automata):
@@ -1671,31 +1719,40 @@ cdef class Encoder:
                     own.ids[i] = self.tables.ids[symbols[i]]
         return 0
 
-    cdef int _fill_cache(self, vector[pair[uint64_t, uint32_t]]& order) except -1:
-        """Put the tokens that merging reaches into the cache with which every thread begins.
-
-        The lowest ranks, which text has most of, go in last and so stay.
-        """
-        cdef const uint64_t* starts = self.token_starts.data()
+    cdef int _size_cache(self, vector[pair[uint64_t, uint32_t]]& order) except -1:
+        """How large a thread's cache is, and what it holds at first."""
+        cdef uint64_t buckets = MIN_BUCKETS
         cdef uint32_t place
-        cdef uint64_t length, low, high, buckets = MIN_BUCKETS
         cdef size_t i
         while buckets < min(2 * self.token_count, <uint32_t>MAX_BUCKETS):
             buckets *= 2
         self.tables.bucket_mask = buckets - 1
-        self.cache.zero(2 * buckets)
         self.tables.all_reached = True
+        for place in range(self.token_count):
+            self.tables.all_reached &= self.reached.data()[place]
+        self.reached_places.reserve(order.size())
+        for i in range(order.size()):
+            self.reached_places.push_back(order[i].second)
+        return 0
+
+    cdef int _fill_cache(self, Buffer[cache_slot]& cache) except -1:
+        """A new cache for a thread: it begins with the tokens that merging reaches.
+
+        The lowest ranks, which text has most of, go in last and so stay.
+        """
+        cdef const uint64_t* starts = self.token_starts.data()
+        cdef uint64_t length, low, high, mask = self.tables.bucket_mask
+        cdef uint32_t place
+        cdef size_t i
+        cache.zero(2 * (mask + 1))
         with nogil:
-            for place in range(self.token_count):
-                self.tables.all_reached &= self.reached.data()[place]
-            for i in range(order.size(), 0, -1):
-                place = order[i - 1].second
+            for i in range(self.reached_places.size(), 0, -1):
+                place = self.reached_places[i - 1]
                 length = starts[place + 1] - starts[place]
                 if length <= SHORT:
                     low = low_key(self.token_data.data() + starts[place], length)
                     high = high_key(self.token_data.data() + starts[place], length)
-                    remember(self.cache.data() + bucket_of(low, high, buckets - 1), low, high,
-                             self.token_ids.data() + place, 1)
+                    remember(cache.data() + bucket_of(low, high, mask), low, high, self.token_ids.data() + place, 1)
         return 0
 
     # ---- encoding ----
@@ -1703,15 +1760,19 @@ cdef class Encoder:
     cdef int _give_back(self, Workspace space) except -1:
         """Keep a workspace for the next call, but not more of them than a machine of this size uses at once."""
         space.trim()
-        if len(self.spaces) < MAX_SPACES:
+        if space.sound and len(self.spaces) < MAX_SPACES:
             self.spaces.append(space)
         return 0
 
     cdef Workspace _take(self):
+        """A workspace for one thread, who says at the end whether it is still sound."""
+        cdef Workspace space
         try:
-            return self.spaces.pop()
+            space = self.spaces.pop()
         except IndexError:
-            return Workspace(self)
+            space = Workspace(self)
+        space.sound = False
+        return space
 
     cdef int _encode(self, object text, Workspace space) except -1:
         """The ids of one text into ``space.ids``."""
@@ -1725,6 +1786,7 @@ cdef class Encoder:
                 status = encode_document(&self.tables, space, &document, space.ids.data())
         else:
             status = encode_document(&self.tables, space, &document, space.ids.data())
+        space.sound = True
         if status < 0:
             raise_surrogate(text, -2 - status, None)
         space.used = status
@@ -1778,7 +1840,18 @@ cdef class Encoder:
     def encode_to_numpy(self, text):
         """The ids of a str or bytes, as a new uint32 array."""
         cdef Workspace space = self._take()
+        cdef document_t document
+        cdef Results results
         try:
+            if len(text) >= LARGE_RESULT:    # straight to where they stay
+                document = as_document(text)
+                results = Results(self.result_memory, most_ids(&document))
+                space.ids.swap(results.ids)
+                try:
+                    self._encode(text, space)
+                finally:
+                    space.ids.swap(results.ids)
+                return results.array(space.used)
             self._encode(text, space)
             return id_array(space.ids.data(), space.used)
         finally:
@@ -1812,6 +1885,7 @@ cdef class Encoder:
                     tail = push_pretoken(&self.tables, space, tail, begin + start, begin + ends[i])
                     start = ends[i]
                 encode_queue(&self.tables, space, tail)
+            space.sound = True
             space.used = space.out - space.ids.data()
             if not self.all_bytes:
                 self._refuse_missing(space.ids.data(), space.used, data, None)
@@ -1822,16 +1896,14 @@ cdef class Encoder:
     def encode_batch(self, list texts, int threads):
         """The ids of every text: ``(ids, offsets)``, uint32 and int64; text i is ``ids[offsets[i]:offsets[i + 1]]``."""
         cdef Batch batch = Batch(self, texts)
-        threads = min(threads, <int>batch.results.size())
+        threads = min(threads, batch.chunks())
         if threads <= 1:
-            return batch.alone()
-        with ThreadPoolExecutor(threads) as pool:
-            for done in [pool.submit(batch.work) for _ in range(threads)]:
-                done.result()
-            batch.begin_gathering()
-            for done in [pool.submit(batch.gather) for _ in range(threads)]:
-                done.result()
-        return batch.gathered()
+            batch.work()
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                for done in [pool.submit(batch.work) for _ in range(threads)]:
+                    done.result()
+        return batch.finished()
 
     def as_lists(self, const token_id_t[::1] ids, const int64_t[::1] offsets):
         """Ids and offsets as a list of lists of ints.
@@ -1989,6 +2061,51 @@ cdef Py_ssize_t read_ids(list ids, Buffer[token_id_t]& numbers) except -1:
     return count
 
 
+cdef class Results:
+    """Memory for the ids of a large result. When the last array on it is gone, its encoder has it for the next result.
+
+    The operating system clears memory before it gives it, which can take longer than encoding does.
+    """
+
+    cdef Buffer[token_id_t] ids
+    cdef list home                   # where memory that no array uses waits; None while it does
+
+    def __init__(self, list home, size_t room):
+        cdef Results kept
+        self.home = home
+        try:
+            kept = home.pop()
+            self.ids.swap(kept.ids)
+        except IndexError:
+            pass
+        self.ids.reserve(room, self.ids.capacity())
+
+    cdef object array(self, size_t count):
+        """These first ids, as an array."""
+        if count < LARGE_RESULT:    # it would keep more than it holds
+            return id_array(self.ids.data(), count)
+        self.ids.resize(count)
+        return np.frombuffer(self, dtype=uint32)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.ids.data(), self.ids.capacity() * sizeof(token_id_t), False, flags)
+
+    def __del__(self):
+        cdef Results kept
+        cdef size_t others = 0
+        if self.home is None or self.ids.capacity() < LARGE_RESULT:
+            return
+        for kept in self.home:
+            others += kept.ids.capacity()
+        if others >= KEPT_RESULTS:
+            return
+        if others + self.ids.capacity() > KEPT_RESULTS:
+            self.ids.resize(KEPT_RESULTS - others)
+        kept = Results.__new__(Results)
+        kept.ids.swap(self.ids)
+        self.home.append(kept)
+
+
 cdef class Batch:
     """Texts that several threads encode together: each takes the next chunk of them until none is left."""
 
@@ -1996,15 +2113,14 @@ cdef class Batch:
     cdef list texts
     cdef vector[document_t] documents
     cdef vector[size_t] chunk_starts           # first document of each chunk; one more for the end
-    cdef vector[vector[token_id_t]] results    # ids of each chunk
     cdef vector[int64_t] counts                # ids of each document
-    cdef vector[size_t] id_starts              # where each chunk's ids go
-    cdef object ids
+    cdef Results results
+    cdef InOrder order
     cdef atomic_size next_chunk
     cdef list bad                              # (document, place) of lone surrogates
 
     def __init__(self, Encoder encoder, list texts):
-        cdef size_t i, size = 0
+        cdef size_t i, size = 0, length = 0
         self.encoder = encoder
         self.texts = texts
         self.next_chunk.store(0)
@@ -2014,20 +2130,27 @@ cdef class Batch:
             self.documents.push_back(as_document(text))
         self.chunk_starts.push_back(0)
         for i in range(self.documents.size()):
+            length += self.documents[i].length
             size += self.documents[i].length * max(self.documents[i].kind, 1)
             if size >= CHUNK:
                 self.chunk_starts.push_back(i + 1)
                 size = 0
         if self.chunk_starts.back() != self.documents.size():
             self.chunk_starts.push_back(self.documents.size())
-        self.results.resize(self.chunk_starts.size() - 1)
         self.counts.resize(self.documents.size())
+        # Seldom too little, and what is not written to takes no memory.
+        self.results = Results(encoder.result_memory, length + length // 2)
+        self.order.start(&self.results.ids)
+
+    cdef int chunks(self):
+        return <int>self.chunk_starts.size() - 1
 
     def work(self):
         cdef Workspace space = self.encoder._take()
         try:
             with nogil:
                 self._work(space)
+            space.sound = True
         finally:
             self.encoder._give_back(space)
 
@@ -2053,74 +2176,17 @@ cdef class Batch:
                     return 0
                 self.counts[i] = status
                 space.used += status
-            self.results[chunk].assign(space.ids.data(), space.ids.data() + space.used)
+            self.order.put(chunk, space.ids, space.used)
 
-    cdef tuple alone(self):
-        """Encode all in this thread, straight into the result."""
-        cdef Workspace space = self.encoder._take()
-        cdef size_t i, room = 0, used = 0
-        cdef int64_t status = 0
-        cdef Py_buffer view
-        for i in range(self.documents.size()):
-            room += most_ids(&self.documents[i])
-        ids = new_array(room, dtype=uint32)    # what is not written to takes no memory
-        try:
-            PyObject_GetBuffer(ids, &view, PyBUF_WRITABLE)
-            try:
-                with nogil:
-                    for i in range(self.documents.size()):
-                        status = encode_document(&self.encoder.tables, space, &self.documents[i],
-                                                 <token_id_t*>view.buf + used)
-                        if status < 0:
-                            break
-                        self.counts[i] = status
-                        used += status
-            finally:
-                PyBuffer_Release(&view)
-            if status < 0:
-                raise_surrogate(self.texts[i], -2 - status, i)
-        finally:
-            self.encoder._give_back(space)
-        ids.resize(used, refcheck=False)
-        return self._finished(ids)
-
-    cdef int begin_gathering(self) except -1:
-        """Make room for the ids of all chunks, side by side."""
-        cdef size_t i, total = 0
+    cdef tuple finished(self):
+        """The ids of all texts, and where each text's begin."""
+        cdef size_t i
         if self.bad:
             number, place = min(self.bad)
             raise_surrogate(self.texts[number], place, number)
-        self.id_starts.reserve(self.results.size())
-        for i in range(self.results.size()):
-            self.id_starts.push_back(total)
-            total += self.results[i].size()
-        self.ids = np.empty(total, dtype=np.uint32)
-        self.next_chunk.store(0)
-        return 0
-
-    def gather(self):
-        """Move chunks to their places until none is left."""
-        cdef size_t chunk
-        cdef token_id_t[::1] ids = self.ids
-        if ids.shape[0] == 0:
-            return
-        with nogil:
-            while True:
-                chunk = self.next_chunk.fetch_add(1)
-                if chunk >= self.results.size():
-                    break
-                if self.results[chunk].size():
-                    memcpy(&ids[self.id_starts[chunk]], self.results[chunk].data(),
-                           self.results[chunk].size() * sizeof(token_id_t))
-
-    cdef tuple gathered(self):
-        return self._finished(self.ids)
-
-    cdef tuple _finished(self, ids):
-        """The ids of all texts, and where each text's begin."""
-        cdef size_t i
-        cdef const token_id_t[::1] view = ids
+        ids = self.results.array(self.order.size())
         offsets = np.empty(len(self.texts) + 1, dtype=np.int64)
+        cdef const token_id_t[::1] view = ids
         cdef int64_t[::1] offset = offsets
         offset[0] = 0
         for i in range(self.documents.size()):

@@ -35,7 +35,7 @@ cdef class JointLearner:
     cdef count_t seed_tokens
     cdef count_t min_count
     cdef vector[count_t] learned_count
-    cdef vector[count_t] served           # merges chosen for each text, and for the seeds
+    cdef vector[count_t] choices          # for each merge the place of the text that chose it; behind the last: the seeds
     cdef bint counted
 
     def __init__(self, texts, sides=(), MergeLearner seeds=None, *, count_t seed_tokens=0, count_t min_count=2):
@@ -44,7 +44,6 @@ cdef class JointLearner:
         self.seeds = seeds
         self.seed_tokens = seed_tokens
         self.min_count = min_count
-        self.served.resize(len(self.texts) + 1, 0)
 
     @property
     def seed_merges(self):
@@ -104,7 +103,7 @@ cdef class JointLearner:
             with nogil:
                 learner.apply_pair(<token_id_t> (best.key >> 32), <token_id_t> best.key)
         self.learned_count.push_back(best.count)
-        self.served[chosen] += 1
+        self.choices.push_back(chosen)
         return True
 
     cdef list turns(self):
@@ -170,6 +169,6 @@ cdef class JointLearner:
         return [side.corpus_tokens for side in self.sides]
 
     @property
-    def merges_for(self):
-        """How many merges each text chose, and last the seed tokens."""
-        return [int(number) for number in self.served]
+    def chosen_by(self):
+        """For each merge the place of the text that chose it; where seed tokens did, the number of texts: int64[merges]."""
+        return as_array(self.choices)

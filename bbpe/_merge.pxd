@@ -31,6 +31,11 @@ cdef extern from "_native/keyed_pool.hpp" namespace "bbpe" nogil:
         uint64_t size() noexcept
     void prefetch(const void*) noexcept
 
+cdef extern from "_native/token_set.hpp" namespace "bbpe" nogil:
+    cdef cppclass TokenSet:
+        bint contains(const string&) noexcept
+        void insert(const string&) except +
+
 cdef extern from "_native/text_rules.hpp" namespace "bbpe" nogil:
     cdef cppclass TextRules:
         bint whole_or_piece
@@ -72,6 +77,7 @@ cdef struct neighbour_t:  # what one merge does to the pair of one neighbouring 
     uint32_t positions
     uint32_t number       # of the new pair
     uint64_t cursor       # where its next position goes
+    uint64_t step         # by how much the cursor moves then: 0 for a pair that is not kept
 
 cdef struct candidate_t:  # the best pair
     count_t count
@@ -107,11 +113,15 @@ cdef class MergeLearner:
     cdef vector[uint32_t] width          # in cells, by symbol
     cdef vector[uint32_t] length         # in bytes, by symbol
     cdef vector[string] tokens           # by id
-    cdef unordered_set[string] taken
+    cdef TokenSet taken
     cdef unordered_set[string] kept      # what pairs make that are never dropped for being rare
+    cdef bint keeps                      # something is
     cdef vector[uint8_t] in_kept         # by id, where something is
     cdef token_id_t next_id
     cdef count_t min_count
+    cdef count_t bar                     # pairs that occur less often are not kept for now; at least min_count
+    cdef uint64_t learned_before         # merges when the bar was set
+    cdef count_t left_out                # count of the most frequent one that was not kept when all were counted
     cdef uint32_t max_token_bytes
     cdef TextRules rules                 # what tokens may be made, where `restricted`
     cdef bint restricted
@@ -137,6 +147,9 @@ cdef class MergeLearner:
     cdef void write_pretoken(self, token_id_t* cells, const uint8_t* as_bytes, const token_id_t* as_ids,
                              const token_id_t* byte_map, int64_t offset, uint64_t size) noexcept nogil
     cdef int count_pairs(self) except -1 nogil
+    cdef int count_again(self) except -1 nogil
+    cdef void close_up(self) noexcept nogil
+    cdef void lower_bar(self, uint64_t merges) noexcept nogil
     cdef int count_byte_pairs(self) except -1 nogil
     cdef int count_any_pairs(self) except -1 nogil
     cdef int count_right_of(self, token_id_t left, uint64_t begin, uint32_t positions, uint64_t rest) except -1 nogil
@@ -144,6 +157,8 @@ cdef class MergeLearner:
     cdef uint64_t group_after(self, uint64_t position, uint64_t group) noexcept nogil
     cdef uint32_t add_pair(self, uint64_t key, count_t count, uint32_t live) except 0xFFFFFFFF nogil
     cdef void new_block(self, uint32_t number, uint32_t capacity) noexcept nogil
+    cdef void store(self, const seen_t* seen, uint32_t positions, neighbour_t* beside,
+                    const vector[token_id_t]& neighbours) noexcept nogil
     cdef int drop_pair(self, uint32_t number) except -1 nogil
     cdef int reserve_blocks(self, uint64_t wanted) except -1 nogil
     cdef int fill_heap(self) except -1 nogil

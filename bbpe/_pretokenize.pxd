@@ -37,6 +37,8 @@ cdef extern from "_native/steps.hpp" namespace "bbpe" nogil:
     uint32_t STEP_BOUNDARY
     uint32_t STEP_POSSIBLE
     uint32_t STEP_HELP
+    uint32_t STEP_BEFORE
+    uint8_t is_boundary(const uint8_t* flags)
     void step_one[Unit](const Steps& tables, Cursor[Unit]& cursor, const Unit* origin, uint8_t* flags)
     void step_four[Unit](const Steps& tables, Cursor[Unit]* cursors, const Unit* origin, uint8_t* flags)
 
@@ -50,6 +52,7 @@ cdef enum:
     START = 0x100     # row of the state before the first character
     CLASSES = 0x80    # columns 0-127 are the ASCII characters, then come the classes
     MAX_STAGES = 16
+    FLAGS_BEFORE = 15 # readable bytes before the flags of a text
 
 # Two ranges of ASCII characters, for testing eight bytes in one word (`outside`).
 cdef struct byte_ranges_t:
@@ -346,8 +349,11 @@ cdef inline void help(const automaton_t* machine, Cursor[text_t]* cursor, const 
     """Find where the pretoken ends that the cursor is in, and go on from there."""
     cdef const text_t* start = cursor.at - 1
     cdef const text_t* following
-    while start > cursor.begin and not flags[start - origin] & STEP_BOUNDARY:
+    # Where the cursor is, nothing is written yet.
+    while start > cursor.begin and not (flags[start - origin] & STEP_BOUNDARY
+                                        or (start + 1 < cursor.at and flags[start + 1 - origin] & STEP_BEFORE)):
         start -= 1
+    flags[start - origin] |= STEP_BOUNDARY
     following = pretoken_end(machine, start, end)
     memset(flags + (start - origin) + 1, 0, following - start - 1)
     settle(machine, cursor, following, end, origin, flags)
@@ -389,15 +395,21 @@ cdef inline const text_t* cut_before(const automaton_t* machine, const text_t* l
 
 cdef inline void mark_boundaries(const automaton_t* machine, const text_t* begin, const text_t* end,
                                  const text_t* origin, uint8_t* flags) noexcept nogil:
-    """Write the flags of `begin` to `end`: the lowest bit where a pretoken begins or ends. `flags` begins at `origin`.
+    """Write the flags of `begin` to `end`, for `flag_mask` and `is_boundary`. `flags` begins at `origin`.
 
-    Text in bytes must be ASCII. Four parts of the text, cut where there is always a boundary, go side by side.
+    Of them FLAGS_BEFORE more are readable, whatever they are. Text in bytes must be ASCII. Four parts of the text, cut where there is always a boundary, go side by side.
     """
+    mark_until(machine, begin, end, end, origin, flags)
+
+
+cdef inline void mark_until(const automaton_t* machine, const text_t* begin, const text_t* stop, const text_t* end,
+                            const text_t* origin, uint8_t* flags) noexcept nogil:
+    """The same for a part of a text, `begin` to `stop`, both boundaries: only that part need be ASCII."""
     cdef Cursor[text_t] cursors[4]
     cdef const text_t* cut = begin
-    cdef size_t part = (end - begin) // 4
+    cdef size_t part = (stop - begin) // 4
     cdef int i, running = 4
-    if begin == end:
+    if begin == stop:
         return
     cursors[0].begin = begin
     if part >= 24:
@@ -408,11 +420,11 @@ cdef inline void mark_boundaries(const automaton_t* machine, const text_t* begin
             cursors[i - 1].stop = cut
             cursors[i].begin = cut
     if part < 24 or cut == NULL:
-        cursors[0].stop = end
+        cursors[0].stop = stop
         settle(machine, &cursors[0], begin, end, origin, flags)
         run_alone(machine, &cursors[0], end, origin, flags)
         return
-    cursors[3].stop = end
+    cursors[3].stop = stop
     for i in range(4):
         settle(machine, &cursors[i], cursors[i].begin, end, origin, flags)
         running -= cursors[i].row == DEAD

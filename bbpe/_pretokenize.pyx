@@ -61,6 +61,40 @@ def _unit_range(stays):
     return first * _BLOCK, (stop - first) * _BLOCK - 1
 
 
+def _part_by_last_class(next_state, accept):
+    """The same machine, with states parted where that says at which character the next match begins.
+
+    In a state that is always entered with a possible end of the match before the last character, a match that can go on
+    no further ends there: as white space does whose last character belongs to the word after it. What that character
+    begins depends on its class, so such a state gets a copy for each state that those classes begin with.
+
+    Returns:
+        next_state, accept, and for each state the one that its last character begins the next match with; 0 where the
+        match does not end before the last character, or may end after it.
+    """
+    states, columns = next_state.shape
+    characters = slice(columns - 1)
+    first = next_state[1, characters]
+    late = np.zeros(states, dtype=bool)
+    late[next_state[:, characters]] = True
+    late[next_state[:, characters][~accept[:, characters]]] = False
+    late[0] = False
+    origin = list(range(states))               # of each state of the new machine
+    beginnings = [0] * states
+    copies = []                                # (state, what its last character begins, copy)
+    for state in np.flatnonzero(late).tolist():
+        begun = np.unique(first[(next_state[:, characters] == state).any(axis=0)]).tolist()
+        beginnings[state] = begun[0]
+        for other in begun[1:]:
+            copies.append((state, other, len(origin)))
+            origin.append(state)
+            beginnings.append(other)
+    parted = next_state[origin]
+    for state, begun, copy in copies:
+        parted[:, characters][(next_state[origin][:, characters] == state) & (first == begun)] = copy
+    return parted, accept[origin], np.array(beginnings)
+
+
 @cython.final
 cdef class Automaton:
     """One stage of a pattern, ready to run.
@@ -75,6 +109,7 @@ cdef class Automaton:
     """
 
     def __init__(self, next_state, accept, class_starts, class_ids, safe):
+        next_state, accept, beginnings = _part_by_last_class(next_state, accept)
         states, columns = next_state.shape
         classes = columns - 1
         if states < 2 or classes < 1 or classes > 0x7F - 1 or states >= 1 << 16:
@@ -108,6 +143,10 @@ cdef class Automaton:
             following.astype(np.uint32) << 8 | np.where(ends, <uint32_t>STEP_POSSIBLE, 0),
             np.where(ends & (first != 0), first | <uint32_t>STEP_BOUNDARY, <uint32_t>STEP_HELP),
         )
+        # Or with the row to which the last character before leads, if it began the next pretoken.
+        late = np.where(steps & <uint32_t>STEP_HELP, steps[beginnings] | <uint32_t>STEP_BEFORE, 0)
+        late[(beginnings == 0)[:, None] | (late & <uint32_t>STEP_HELP != 0)] = 0
+        steps = np.where(late, late, steps)
         ranges = np.array([_ranges(row) for row in stays[:, :CLASSES]], dtype=np.uint64)
         # For characters of three bytes; those that are none have column 0 and stay nowhere.
         run_columns = np.zeros((states, 256), dtype=np.uint8)
@@ -213,20 +252,20 @@ cdef class Automaton:
         cdef Py_ssize_t length = len(text)
         cdef bytes padded
         cdef vector[uint8_t] flags
-        flags.resize(length + 1)
+        flags.resize(FLAGS_BEFORE + length + 2)
         if length and text.isascii():
             padded = text.encode("ascii") + bytes(PADDING)
             mark_boundaries(&self.machine, <const uint8_t*>PyBytes_AS_STRING(padded),
                             <const uint8_t*>PyBytes_AS_STRING(padded) + length,
-                            <const uint8_t*>PyBytes_AS_STRING(padded), flags.data())
+                            <const uint8_t*>PyBytes_AS_STRING(padded), flags.data() + FLAGS_BEFORE)
         elif length:
             padded = text.encode("utf-16-le" if sys.byteorder == "little" else "utf-16-be") + bytes(2 * PADDING)
             if len(padded) != 2 * (length + PADDING):
                 raise ValueError("the text has characters from U+10000 on")
             mark_boundaries(&self.machine, <const uint16_t*>PyBytes_AS_STRING(padded),
                             <const uint16_t*>PyBytes_AS_STRING(padded) + length,
-                            <const uint16_t*>PyBytes_AS_STRING(padded), flags.data())
-        return [place for place in range(1, length + 1) if flags[place] & STEP_BOUNDARY]
+                            <const uint16_t*>PyBytes_AS_STRING(padded), flags.data() + FLAGS_BEFORE)
+        return [place for place in range(1, length + 1) if is_boundary(&flags[FLAGS_BEFORE + place])]
 
     def safe_cut(self, data: bytes, stop: int):
         """The last offset in (0, stop] where a boundary is certain, None if there is none; for tests."""

@@ -3,7 +3,8 @@
 What is written lies beside its final name and is renamed at the end; a crash leaves the old output or the new one,
 whole. :func:`atomic_write` does it for a file, :func:`atomic_files` for a file and its sidecar, :func:`atomic_directory`
 for a folder; :func:`take_name` gives a folder its name that was filled over several processes, each of which held the
-lock of :func:`locked`.
+lock of :func:`locked`. What a killed process left beside an output is removed by the next that writes the same one: see
+:func:`temporary_folder`, and :func:`remove_dead` for files.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import ctypes
 import errno
 import importlib
 import os
+import platform
 import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Collection, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,10 +31,15 @@ __all__ = [
     "atomic_files",
     "atomic_write",
     "locked",
+    "output_error",
     "output_errors",
+    "refuse_existing_file",
     "refuse_existing_folder",
+    "remove_dead",
     "remove_temporaries",
+    "sync_folder",
     "take_name",
+    "temporary_folder",
 ]
 
 
@@ -47,21 +55,27 @@ def atomic_write(path: str | os.PathLike[str], *, force: bool = False) -> Iterat
     """
     target = Path(path)
     with output_errors(target):
-        _refuse_existing(target, force)
+        refuse_existing_file(target, force)
         final = Path(os.path.realpath(target))  # a symbolic link stays one
-        temporary = _beside(final)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            _refuse_existing(target, force)
-            os.replace(temporary, final)
-            _sync_folder(final.parent)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        with _locked_new(final.parent, final.name, _new_file) as temporary:
+            try:
+                with open(temporary, "r+b") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                refuse_existing_file(target, force)
+                os.replace(temporary, final)
+                sync_folder(final.parent)
+            finally:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+
+
+def remove_dead(path: str | os.PathLike[str]) -> None:
+    """Remove what killed processes left that were writing ``path`` with :func:`atomic_write`. To be called by whoever
+    writes large files: the folder is listed for it."""
+    final = Path(os.path.realpath(path))
+    _remove_dead(final.parent, final.name)
 
 
 @contextlib.contextmanager
@@ -87,17 +101,13 @@ def atomic_directory(
     with output_errors(target):
         refuse_existing_folder(target, force, replaceable)
         final = Path(os.path.realpath(target))
-        temporary = _beside(final)
-        temporary.mkdir()
-        try:
+        with temporary_folder(final.parent, final.name) as temporary:
             yield temporary
             for folder, _, names in os.walk(temporary):
                 for name in names:
                     _sync_file(Path(folder, name))
-                _sync_folder(Path(folder))
+                sync_folder(Path(folder))
             take_name(temporary, target, force, replaceable)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def take_name(folder: Path, target: Path, force: bool = False, replaceable: Collection[str] | None = None) -> None:
@@ -121,7 +131,7 @@ def take_name(folder: Path, target: Path, force: bool = False, replaceable: Coll
             _exchange(folder, final)
         else:
             os.rename(folder, final)
-        _sync_folder(final.parent)
+        sync_folder(final.parent)
 
 
 def locked(path: Path) -> IO[bytes] | None:
@@ -162,20 +172,102 @@ def atomic_files(path: Path, names: Sequence[str], force: bool) -> Iterator[Path
     """
     with output_errors(path):
         for name in names:
-            _refuse_existing(path.with_name(name), force)
-        temporary = _beside(Path(os.path.realpath(path)))
-        temporary.mkdir()
-        try:
+            refuse_existing_file(path.with_name(name), force)
+        final = Path(os.path.realpath(path))
+        with temporary_folder(final.parent, final.name) as temporary:
             yield temporary
             for name in names:
                 _sync_file(temporary / name)
             for name in names:
-                _refuse_existing(path.with_name(name), force)
+                refuse_existing_file(path.with_name(name), force)
             for name in names:
                 os.replace(temporary / name, os.path.realpath(path.with_name(name)))
-            _sync_folder(temporary.parent)
+            sync_folder(temporary.parent)
+
+
+@contextlib.contextmanager
+def temporary_folder(place: Path, name: str) -> Iterator[Path]:
+    """A new folder ``.NAME.….tmp`` in ``place``, gone when the ``with`` block ends, whatever it is called by then.
+
+    A kill leaves it. Whoever makes the next one of the same name in the same place on the same machine removes it: a
+    lock on the folder, which ends with the process, tells the dead from the living. Where folders cannot be locked
+    (Windows, some network file systems) nobody can tell, and nothing is removed.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    _remove_dead(place, name)
+    with _locked_new(place, name, Path.mkdir) as folder:
+        try:
+            yield folder
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked_new(place: Path, name: str, make: Callable[[Path], object]) -> Iterator[Path]:
+    """A new temporary name, what ``make`` made of it, and a lock on that."""
+    while True:
+        path = place / f"{_begin(name)}{secrets.token_hex(6)}.tmp"
+        make(path)
+        lock = _lock(path)
+        if lock is not None:
+            break  # else another process took it for dead before it was locked, and removes it
+    try:
+        yield path
+    finally:
+        if lock != _UNKNOWN:
+            os.close(lock)
+
+
+def _new_file(path: Path) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+
+
+def _begin(name: str) -> str:
+    """How temporary names begin. The machine is in it: a lock may be known to one of several that share a disk."""
+    return f".{name[:100]}.{zlib.crc32(platform.node().encode()):08x}"
+
+
+def _remove_dead(place: Path, name: str) -> None:
+    with contextlib.suppress(OSError):
+        for left in os.listdir(place):
+            if not (left.startswith(_begin(name)) and left.endswith(".tmp") and len(left) == len(_begin(name)) + 16):
+                continue
+            lock = _lock(place / left)
+            if lock is not None and lock != _UNKNOWN:
+                if stat.S_ISDIR(os.fstat(lock).st_mode):
+                    shutil.rmtree(place / left, ignore_errors=True)
+                else:
+                    os.unlink(place / left)
+                os.close(lock)
+
+
+_UNKNOWN = -1
+
+
+def _lock(path: Path) -> int | None:
+    """A descriptor that locks a file or folder until it is closed; None where another process holds it or the folder is gone;
+    ``_UNKNOWN`` where nobody can tell."""
+    try:
+        fcntl: Any = importlib.import_module("fcntl")
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    except (ImportError, OSError):
+        return _UNKNOWN
+    found: int | None = None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            found = descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError:
+        found = _UNKNOWN
+    if found != descriptor:
+        os.close(descriptor)
+    return found
 
 
 @contextlib.contextmanager
@@ -186,16 +278,28 @@ def output_errors(target: Path) -> Iterator[None]:
     except OutputError:
         raise
     except OSError as error:
-        if error.errno == errno.ENOENT:
-            reason = f"the folder {target.parent} does not exist"
-        elif error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            reason = f"no space left ({error.strerror})"
-        else:
-            reason = error.strerror or str(error)
-        raise OutputError(f"{target}: cannot be written: {reason}; nothing was left there") from error
+        raise output_error(target, error) from error
 
 
-def _refuse_existing(target: Path, force: bool) -> None:
+def output_error(target: Path, error: OSError, left: str | None = None) -> OutputError:
+    """What the system says of an output in our words.
+
+    Args:
+        target: The output.
+        error: What the system said.
+        left: What is left, where that is not nothing.
+    """
+    if error.errno == errno.ENOENT:
+        reason = f"the folder {target.parent} does not exist"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        reason = f"no space left ({error.strerror})"
+    else:
+        reason = error.strerror or str(error)
+    return OutputError(f"{target}: cannot be written: {reason}; {left or 'nothing was left there'}")
+
+
+def refuse_existing_file(target: Path, force: bool) -> None:
+    """Check that a file may take this name; errors as for :func:`atomic_write`."""
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
@@ -237,7 +341,7 @@ def _sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
     """Make renames in a folder last; not every system can, and the files themselves are safe without."""
     if os.name == "nt":
         return

@@ -2,11 +2,12 @@
 
 A folder holds one training: ``training`` says which one, in words that another training is told from; ``counted-P-N``
 are parts of the counts of source P, sorted runs (``runs.py``), and ``counting-P`` how far its count is; ``counts`` is
-their sum once all is counted, and ``merges`` what has been learned. Every file is written beside its name and renamed, a part before the
+their sum once all is counted, and ``merges`` what has been learned. What is counted apart (a second stage, languages to
+be balanced) has a folder ``part-NAME`` of the same kind inside. Every file is written beside its name and renamed, a part before the
 state that speaks of it, so that a process may be killed at any moment: what stands there is whole. A lock, which ends
 with the process, keeps a second one out.
 
-What it does not: decide what to do next. ``counts.py`` and ``training.py`` ask it for what there is and go on from there.
+What it does not: decide what to do next. ``counts.py`` and ``training/`` ask it for what there is and go on from there.
 Merges are kept as NumPy's ``.npz``, which has a check sum for every array. How much memory a process may use changes
 nothing in the folder: one that was killed because it used too much may be begun again with less.
 """
@@ -19,7 +20,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,7 +37,8 @@ from bbpe.runs import Rows, Run, RunFolder, write_run
 __all__ = ["Checkpoint", "MergesKept"]
 
 _FORMAT = "bbpe-resume"
-_FORMAT_VERSION = 2  # 1: counts were .npz
+_FORMAT_VERSION = 3  # 1: counts were .npz; 2: merges did not say which text chose them
+_PART = "part-"
 _TRAINING, _COUNTS, _MERGES, _LOCK = "training.json", "counts.run", "merges.npz", "lock"
 
 
@@ -48,26 +50,34 @@ class MergesKept:
         merges: (left id, right id) in learning order: uint32[n, 2].
         counts: The count that each won with: int64[n].
         tokens: Tokens of the text before the first and after each: int64[n + 1].
+        chosen_by: Which of several texts chose each, the seed tokens after the last of them; 0 where there is one
+            text: int64[n].
     """
 
     merges: npt.NDArray[np.uint32]
     counts: npt.NDArray[np.int64]
     tokens: npt.NDArray[np.int64]
+    chosen_by: npt.NDArray[np.int64]
 
     @classmethod
     def none(cls) -> MergesKept:
         """No merges yet; how many tokens the text has is known when learning begins."""
-        return cls(np.empty((0, 2), np.uint32), np.empty(0, np.int64), np.empty(0, np.int64))
+        nothing = np.empty(0, np.int64)
+        return cls(np.empty((0, 2), np.uint32), nothing, nothing, nothing)
 
     def __len__(self) -> int:
         return len(self.counts)
 
     def first(self, size: int) -> MergesKept:
         """The first merges, at most ``size``."""
-        return MergesKept(self.merges[:size], self.counts[:size], self.tokens[: size + 1])
+        return MergesKept(self.merges[:size], self.counts[:size], self.tokens[: size + 1], self.chosen_by[:size])
 
     def and_then(
-        self, merges: npt.NDArray[np.uint32], counts: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]
+        self,
+        merges: npt.NDArray[np.uint32],
+        counts: npt.NDArray[np.int64],
+        tokens: npt.NDArray[np.int64],
+        chosen_by: npt.NDArray[np.int64] | None = None,
     ) -> MergesKept:
         """These merges and those learned after them, whose numbers of tokens begin with the last of these.
 
@@ -80,6 +90,7 @@ class MergesKept:
             np.concatenate([self.merges, merges]),
             np.concatenate([self.counts, counts]),
             np.concatenate([self.tokens[:-1], tokens]),
+            np.concatenate([self.chosen_by, np.zeros(len(counts), np.int64) if chosen_by is None else chosen_by]),
         )
 
 
@@ -96,6 +107,7 @@ class Checkpoint:
         self.folder = Path(folder)
         self.seconds = seconds
         self._lock: IO[bytes] | None = None
+        self._training: Mapping[str, object] = {}
 
     def __enter__(self) -> Checkpoint:
         with output_errors(self.folder):
@@ -124,6 +136,7 @@ class Checkpoint:
         Raises:
             TrainingError: The folder is of another training.
         """
+        self._training = training
         path = self.folder / _TRAINING
         asked = json.loads(json.dumps(training))
         if path.exists():
@@ -136,6 +149,13 @@ class Checkpoint:
                     )
         else:
             self._write_json(path, asked)
+
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[Checkpoint]:
+        """The folder of a part of the same training."""
+        with Checkpoint(self.folder / f"{_PART}{name}", self.seconds) as part:
+            part.begin(self._training)
+            yield part
 
     # ---- counting ----
 
@@ -178,15 +198,15 @@ class Checkpoint:
         if not path.exists():
             return None
         with _arrays(path) as arrays:
-            kept = MergesKept(arrays["merges"], arrays["counts"], arrays["tokens"])
-        if kept.merges.shape != (len(kept), 2) or len(kept.tokens) != len(kept) + 1:
+            kept = MergesKept(*(arrays[each.name] for each in fields(MergesKept)))
+        if kept.merges.shape != (len(kept), 2) or (len(kept.tokens), len(kept.chosen_by)) != (len(kept) + 1, len(kept)):
             raise _damaged(path)
         return kept
 
     def save_merges(self, kept: MergesKept) -> None:
         """Keep the merges that were learned, instead of those before."""
         with atomic_write(self.folder / _MERGES, force=True) as file:
-            np.savez(file, merges=kept.merges, counts=kept.counts, tokens=kept.tokens)
+            np.savez(file, **{each.name: getattr(kept, each.name) for each in fields(kept)})
 
     # ---- files ----
 
@@ -260,7 +280,7 @@ def _files_of(folder: Path) -> list[str]:
         name
         for name in os.listdir(folder)
         if name in known
-        or name.startswith(("counted-", "counting-"))
+        or name.startswith(("counted-", "counting-", _PART))
         or (name.startswith(".") and name.endswith(".tmp"))
     ]
 
@@ -285,6 +305,7 @@ _NUMBERS = (
     "pretokens",
     "pretokens_cut",
     "power",
+    "min_pretoken_count",
 )
 
 

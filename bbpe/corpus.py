@@ -37,7 +37,7 @@ from typing import IO, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bbpe._count import utf8_block
+from bbpe._count import PADDING, add_strings, utf8_block
 from bbpe._json_lines import take_documents
 from bbpe.errors import CorpusError, MissingExtraError
 
@@ -195,12 +195,14 @@ class Block:
         ends: Where each ends.
         complete: Whether the last document ends here. When not, the next block of the stream continues it, and that
             block's first span begins at its offset 0.
+        padded: ``data`` with ``PADDING`` zero bytes after it, where they stand so in memory: it can be counted as it is.
     """
 
     data: bytes | memoryview
     starts: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
     complete: bool
+    padded: bytes | None = None
 
 
 class Stream:
@@ -388,39 +390,33 @@ class Stream:
     def _of_items(self, items: Iterable[object], strict: bool, block_bytes: int) -> Iterator[Block]:
         """Batch small documents into one block, because a native call for each would cost more than the counting."""
         batch: list[str | bytes] = []
-        size = 0
-        for number, item in enumerate(items):
-            if isinstance(item, str):
-                # Three bytes a character are the most, but for rare ones that make a block somewhat larger.
-                document: str | bytes = item
-                most = len(item) if item.isascii() else 3 * len(item)
-            elif isinstance(item, (bytes, bytearray, memoryview)):
-                document = item if type(item) is bytes else bytes(item)
-                if strict:
-                    _check_utf8(document, f"document {number}")
-                most = len(document)
-            else:
-                raise TypeError(
-                    f"document {number} of the source is {type(item).__name__}; each document must be str or bytes"
-                )
-            if most > block_bytes:  # long: encode and hand on piece by piece, so that no second copy is made
-                if batch:
-                    yield self._block_of(batch, number)
-                    batch, size = [], 0
-                if isinstance(document, str):
-                    yield from self._of_long_str(document, number, block_bytes)
+        size = before = 0  # of the batch; documents before it
+        rest = iter(items)
+        while True:
+            size, other = add_strings(rest, batch, size, block_bytes)
+            long = None
+            if other:
+                number = before + len(batch)
+                document, most = _document(other[0], number, strict)
+                if most > block_bytes:
+                    long = document
                 else:
-                    self.bytes_read += len(document)
-                    view = memoryview(document)
-                    yield from _whole(view[at : at + block_bytes] for at in range(0, len(document), block_bytes))
-                continue
-            batch.append(document)
-            size += most + 16  # 16: empty documents must fill a block too, some day
-            if size >= block_bytes:
-                yield self._block_of(batch, number + 1)
+                    batch.append(document)
+                    size += most + 16
+            if batch and (long is not None or other is None or size >= block_bytes):
+                before += len(batch)
+                yield self._block_of(batch, before)
                 batch, size = [], 0
-        if batch:
-            yield self._block_of(batch, number + 1)
+            if long is not None:  # encode and hand on piece by piece, so that no second copy is made
+                before += 1
+                if isinstance(long, str):
+                    yield from self._of_long_str(long, number, block_bytes)
+                else:
+                    self.bytes_read += len(long)
+                    view = memoryview(long)
+                    yield from _whole(view[at : at + block_bytes] for at in range(0, len(long), block_bytes))
+            if other is None:
+                return
 
     def _block_of(self, documents: list[str | bytes], following: int) -> Block:
         """One block of several whole documents, the last of which stands before document ``following``."""
@@ -431,12 +427,13 @@ class Stream:
             except UnicodeEncodeError as error:
                 raise _lone_surrogate(f"document {following - len(documents) + made}", error) from None
             raise AssertionError(f"document {made} of the block was refused without reason")
-        data, ends = made
+        padded, ends = made
+        data = memoryview(padded)[:-PADDING]
         self.bytes_read += len(data)
         starts = np.empty_like(ends)
         starts[0] = 0
         starts[1:] = ends[:-1]
-        return Block(data, starts, ends, True)
+        return Block(data, starts, ends, True, padded)
 
     def _of_long_str(self, text: str, number: int, block_bytes: int) -> Iterator[Block]:
         def pieces() -> Iterator[bytes]:
@@ -449,6 +446,18 @@ class Stream:
                 yield piece
 
         return _whole(pieces())
+
+
+def _document(item: object, number: int, strict: bool) -> tuple[str | bytes, int]:
+    """An item of an iterable as a document, and how many bytes it has, at most, but for rare characters."""
+    if isinstance(item, str):
+        return item, len(item) if item.isascii() else 3 * len(item)
+    if not isinstance(item, (bytes, bytearray, memoryview)):
+        raise TypeError(f"document {number} of the source is {type(item).__name__}; each document must be str or bytes")
+    document = item if type(item) is bytes else bytes(item)
+    if strict:
+        _check_utf8(document, f"document {number}")
+    return document, len(document)
 
 
 @dataclass(frozen=True, slots=True)

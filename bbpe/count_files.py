@@ -22,7 +22,8 @@ import importlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -32,8 +33,8 @@ import numpy.typing as npt
 
 import bbpe
 from bbpe._count import PretokenCounter
-from bbpe.atomic import atomic_write
-from bbpe.corpus import Sample, Source, with_escaped_names
+from bbpe.atomic import atomic_write, remove_dead
+from bbpe.corpus import Progress, Sample, Source, with_escaped_names
 from bbpe.counts import Counted, Counts, CountsOnDisk, collected, merged_counts, without_pretokens, write_counted
 from bbpe.errors import CorpusError, MissingExtraError, OutputError, TrainingError
 from bbpe.memory import Budget
@@ -80,12 +81,32 @@ class Manifest:
         distinct: How many distinct pretokens there are.
         unicode: The version of the Unicode tables that the pattern was run with.
         bbpe: The version of bbpe that wrote the file.
+        checksums: Of the rows, in the order in which they were written: see :class:`_Checksums`. None: not said.
     """
 
     about: Counts
     distinct: int
     unicode: str
     bbpe: str
+    checksums: tuple[int, int, int] | None = None
+
+
+class _Checksums:
+    """CRC-32 of the bytes of all pretokens, one after another, of their lengths and of their counts (``<i8``)."""
+
+    def __init__(self) -> None:
+        self.sums = (0, 0, 0)
+
+    def add(self, rows: Rows) -> Rows:
+        """Rows that come next, in pieces of any size; they are handed on."""
+        data, offsets, counts = rows
+        numbers = (data, np.diff(offsets).astype("<i8", copy=False), counts.astype("<i8", copy=False))
+        first, second, third = (
+            zlib.crc32(np.ascontiguousarray(each).view(np.uint8).data, sum)
+            for each, sum in zip(numbers, self.sums, strict=True)
+        )
+        self.sums = first, second, third
+        return rows
 
 
 def pattern_sha256(pattern: Pattern) -> str:
@@ -104,7 +125,10 @@ def manifest_json(whole: Counts | CountsOnDisk) -> str:
     if counts.power or counts.weights:
         raise ValueError("weighted counts are made where they are used, and not written")
     pattern = counts.pattern
-    manifest = json.dumps(
+    checksums = _Checksums()
+    for rows in whole.rows():
+        checksums.add(rows)
+    return _signed(
         {
             "format": _FORMAT,
             "format_version": _FORMAT_VERSION,
@@ -119,10 +143,15 @@ def manifest_json(whole: Counts | CountsOnDisk) -> str:
             "sources": [asdict(source) for source in counts.sources],
             "samples": [asdict(sample) for sample in counts.samples],
             "versions": {"bbpe": bbpe.__version__, "unicode": unicode_version()},
-        },
-        ensure_ascii=False,
+            "checksums": checksums.sums,
+        }
     )
-    return with_escaped_names(manifest)
+
+
+def _signed(record: dict[str, Any]) -> str:
+    """A manifest as JSON, with the CRC-32 of the JSON before that was put at its end."""
+    text = with_escaped_names(json.dumps(record, ensure_ascii=False))
+    return f'{text[:-1]}, "crc32": {zlib.crc32(text.encode())}}}'
 
 
 def _parsed_manifest(text: bytes | str, path: str) -> Manifest:
@@ -159,9 +188,16 @@ def _parsed_manifest(text: bytes | str, path: str) -> Manifest:
             **sums,
         )
         versions = record["versions"]
+        checksums = None
+        if "checksums" in record:
+            first, second, third = map(_whole, record["checksums"])
+            checksums = first, second, third
         manifest = Manifest(
-            about, _whole(record["distinct_pretokens"]), _text(versions["unicode"]), _text(versions["bbpe"])
+            about, _whole(record["distinct_pretokens"]), _text(versions["unicode"]), _text(versions["bbpe"]), checksums
         )
+        sum = record.pop("crc32", None)
+        if sum is not None and json.loads(_signed(record))["crc32"] != sum:
+            raise ValueError("it is not what its check sum is of")
     except CorpusError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
@@ -246,10 +282,11 @@ def read_counts(path: str | os.PathLike[str], *, pattern: str | Sequence[str] | 
     name = os.fspath(path)
     manifest, about = _opened_manifest(name, pattern)
     counter = PretokenCounter()
+    checksums = _Checksums()
     for rows in _checked_rows(name):
-        counter.add(*rows)
+        counter.add(*checksums.add(rows))
     result = collected([counter], about)
-    _check_sums(name, manifest, result)
+    _check_sums(name, manifest, result, checksums)
     return result
 
 
@@ -281,15 +318,16 @@ def read_counts_to_disk(
         if budget is not None:
             budget.empty()
 
+    checksums = _Checksums()
     for rows in _checked_rows(name):
-        counter.add(*rows)
+        counter.add(*checksums.add(rows))
         if budget is not None and budget.full(counter):
             write()
     if len(counter) or not runs:
         write()
     sums = {each: sum(run.about[each] for run in runs) for each in _SUMS if each not in ("documents", "pretokens_cut")}
     result = merged_counts(replace(about, **sums), [(run, 1) for run in runs], folder, budget)
-    _check_sums(name, manifest, result)
+    _check_sums(name, manifest, result, checksums)
     return result
 
 
@@ -319,7 +357,7 @@ def _checked_rows(name: str) -> Iterator[Rows]:
             yield data, offsets, counts
 
 
-def _check_sums(name: str, manifest: Manifest | None, result: Counts | CountsOnDisk) -> None:
+def _check_sums(name: str, manifest: Manifest | None, result: Counts | CountsOnDisk, checksums: _Checksums) -> None:
     found = result.about
     if manifest is not None:
         said = manifest.about
@@ -335,6 +373,11 @@ def _check_sums(name: str, manifest: Manifest | None, result: Counts | CountsOnD
                     f"{name}: its manifest says {by_manifest:,} {what}, and there are {by_rows:,}: rows were lost or "
                     "changed; fetch or count it again"
                 )
+        if manifest.checksums not in (None, checksums.sums):
+            raise CorpusError(
+                f"{name}: its rows are not those that its manifest has check sums of: some were changed, or stand in "
+                "another order; fetch or count it again"
+            )
     if not len(result):
         raise CorpusError(f"{name}: no pretokens in it; give a count file that has some")
 
@@ -396,6 +439,7 @@ def _parquet_rows(file: IO[bytes], name: str) -> Iterator[Rows]:
             _check_rows(name, "row", row, offsets, counts)
             yield data, offsets, counts
             row += len(counts)
+        arrow.default_memory_pool().release_unused()  # some 40 MB, which a limit on memory counts
 
 
 def rows_of_arrow(pretokens: Any, counts: Any) -> Rows:
@@ -494,24 +538,32 @@ def _as_rows(pretokens: list[bytes], counts: list[int]) -> Rows:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def write_counts(counts: Counts | CountsOnDisk, path: str | os.PathLike[str], *, force: bool = False) -> None:
+def write_counts(
+    counts: Counts | CountsOnDisk,
+    path: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> None:
     """Write a count file, all or nothing. Equal counts give equal bytes (of Parquet: with one version of pyarrow).
 
     Args:
         counts: What to write; not weighted.
         path: Ends in ``.parquet`` or ``.tsv``.
         force: Replace a file that exists.
+        progress: Called now and then with the pretokens written, in phase ``"writing"``.
 
     Raises:
         MissingExtraError: Parquet is wanted, and pyarrow is not installed.
         OutputError: The name ends in something else, exists, or cannot be written.
     """
     kind = check_output(path, force=force)
+    remove_dead(path)  # it may have the size of all counts
     with atomic_write(path, force=force) as file:
         if kind == ".parquet":
-            _write_parquet(counts, file, os.fspath(path))
+            _write_parquet(counts, file, os.fspath(path), progress)
         else:
-            write_tsv(counts, file)
+            write_tsv(counts, file, progress)
 
 
 def check_output(path: str | os.PathLike[str], *, force: bool = False) -> Literal[".parquet", ".tsv"]:
@@ -534,16 +586,35 @@ def check_output(path: str | os.PathLike[str], *, force: bool = False) -> Litera
     raise OutputError(f"{os.fspath(path)}: a count file is .parquet or .tsv; end its name in one of them")
 
 
-def _write_parquet(counts: Counts | CountsOnDisk, file: IO[bytes], name: str) -> None:
+def _write_parquet(
+    counts: Counts | CountsOnDisk, file: IO[bytes], name: str, progress: Callable[[Progress], None] | None
+) -> None:
     arrow, parquet = _arrow(name)
     schema = arrow.schema(
         [arrow.field("pretoken", arrow.binary(), nullable=False), arrow.field("count", arrow.int64(), nullable=False)],
         metadata={_FORMAT: manifest_json(counts)},
     )
     # No dictionary: no pretoken comes twice. Sorted strings share beginnings, which Zstandard finds.
+    writing = _Writing(len(counts), progress)
     with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=False) as writer:
         for pretokens, numbers in arrow_of_counts(counts, _ROWS, _GROUP_BYTES):
             writer.write_batch(arrow.RecordBatch.from_arrays([pretokens, numbers], schema=schema))
+            writing.wrote(len(numbers))
+
+
+class _Writing:
+    """Says how many pretokens have been written."""
+
+    def __init__(self, total: int, progress: Callable[[Progress], None] | None) -> None:
+        self._done = 0
+        self._total = total
+        self._progress = progress
+        self.wrote(0)
+
+    def wrote(self, more: int) -> None:
+        self._done += more
+        if self._progress is not None:
+            self._progress(Progress("writing", self._done, self._total, "pretokens"))
 
 
 def _groups(pieces: Iterable[Rows], most_rows: int, most_bytes: int) -> Iterator[Rows]:
@@ -585,8 +656,11 @@ _ESCAPED = {b"\t": b"\\t", b"\n": b"\\n", b"\r": b"\\r", b"\\": b"\\\\", b"\0": 
 _TO_ESCAPE = re.compile(rb"[\t\n\r\\\x00]")
 
 
-def write_tsv(counts: Counts | CountsOnDisk, file: IO[bytes]) -> None:
-    """Write counts as TSV into an open file."""
+def write_tsv(
+    counts: Counts | CountsOnDisk, file: IO[bytes], progress: Callable[[Progress], None] | None = None
+) -> None:
+    """Write counts as TSV into an open file; ``progress`` as for :func:`write_counts`."""
+    writing = _Writing(len(counts), progress)
     file.write(_TSV_HEAD + manifest_json(counts).encode() + b"\n")
     for data, offsets, numbers in counts.rows():
         for first in range(0, len(numbers), _LINES):
@@ -601,6 +675,7 @@ def write_tsv(counts: Counts | CountsOnDisk, file: IO[bytes]) -> None:
                     )
                 )
             )
+            writing.wrote(len(edges) - 1)
 
 
 def _escaped(pretoken: bytes) -> bytes:

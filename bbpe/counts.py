@@ -61,7 +61,7 @@ from bbpe.memory import Budget, at_most_resident, megabytes, resident_bytes
 from bbpe.normalizer import normalize
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
 from bbpe.runs import BLOCK_BYTES as RUN_BLOCK_BYTES
-from bbpe.runs import BLOCK_ROWS, Rows, Run, RunFolder, merged_rows, temporary_folder
+from bbpe.runs import BLOCK_ROWS, Rows, Run, RunFolder, merged_rows, temporary_runs
 from bbpe.tokenizer import MAX_THREADS
 
 __all__ = [
@@ -635,7 +635,7 @@ def count_pretokens(
     if memory is None:
         return counting.in_memory()
     budget = Budget(memory, counting.threads)
-    with temporary_folder(Path(tempfile.gettempdir() if spill_folder is None else spill_folder)) as folder:
+    with temporary_runs(Path(tempfile.gettempdir() if spill_folder is None else spill_folder)) as folder:
         about, runs = counting.in_runs(Spill(folder), budget)
         return merged_counts(about, [(run, 1) for run in runs], folder, budget).load(memory=memory)
 
@@ -1273,8 +1273,10 @@ class _Cutter:
             starts[0] = 0  # the document that goes on from before; where none does, `shift` is 0
             self.documents += len(starts) if block.complete else len(starts) - 1
             self.text_bytes += int((block.ends - block.starts).sum())
-            parts.append(_PADDING)
-            data = b"".join(parts)
+            if size == len(block.data) and block.padded is not None:
+                data = block.padded
+            else:
+                data = b"".join([*parts, _PADDING])
             job = self._job
             starts, ends, stop, rest = plan(
                 data, starts, ends, block.complete, job.specials, self._first_stage, job.normalizer is not None

@@ -17,7 +17,9 @@ trip tells it.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -47,6 +49,8 @@ from bbpe.vocabulary import SpecialToken, Template
 
 UNREACHABLE = "\U0010ffff"
 """Ends the spelling of an entry that a library has to be told, but must not find in a text (``formats/pipeline.py``)."""
+
+_BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
 
 Engine = Literal["sentencepiece", "tokenizers", "none"]
 Algorithm = Literal["bpe", "unigram", "wordpiece", "byte-level bpe", "unknown"]
@@ -345,6 +349,10 @@ class EngineTokenizer:
             return b"".join(tokens[id] for run, _ in self._runs(ids) for id in run)
         return self.decode(ids).encode()
 
+    def decoder(self, errors: str = "replace") -> EngineDecoder:
+        """A streaming decoder, for ids that come one at a time."""
+        return EngineDecoder(self, errors)
+
     def token(self, id: int) -> bytes:
         """The bytes that one id stands for."""
         found = self._model.tokens.get(integer_id(id, 0))
@@ -353,6 +361,23 @@ class EngineTokenizer:
         return found
 
     # ---- inside ----
+
+    @property
+    def bytewise(self) -> bool:
+        """Whether the bytes of the tokens, one after the other, are the text."""
+        return self._model.algorithm == "byte-level bpe" or self._model.engine == "none"
+
+    def _byte_pieces(self) -> Mapping[int, bytes]:
+        """The ids of which only several may be a character, and their bytes."""
+        model = self._model
+        if self.bytewise:
+            return model.tokens
+        if not model.byte_fallback:
+            return {}
+        found = {id: model.tokens[id] for id, piece in model.pieces.items() if _BYTE_PIECE.fullmatch(piece)}
+        letter = next((id for id, data in found.items() if data == b"A"), None)
+        # A tokenizer.json may name bytes, and have no decoder for them.
+        return found if letter is not None and self._runner.decode([letter]) == "A" else {}
 
     def _allowed(self, allowed_special: Allowed) -> frozenset[str]:
         return allowed_set(allowed_special, self._special_by_content)
@@ -387,6 +412,84 @@ class EngineTokenizer:
                 run.append(id)
         if run:
             yield run, False
+
+
+class EngineDecoder:
+    """Decodes ids that come one at a time, as ``Tokenizer.decoder`` does: never shows half a character, never loses one.
+
+    Put together, what it shows is what ``EngineTokenizer.decode`` gives for all of the ids, with the spaces that the
+    library puts between pieces or leaves out before the first one. They differ where bytes are no valid UTF-8: a library
+    may give up a whole run of byte pieces for one of them, and here every whole character is shown as soon as it is one.
+
+    Args:
+        tokenizer: Whose ids.
+        errors: What to make of bytes that are no valid UTF-8, as in ``bytes.decode``.
+
+    Raises:
+        LookupError: There is no such way to treat errors.
+    """
+
+    __slots__ = ("_base", "_bytes", "_context", "_incremental", "_tokenizer")
+
+    def __init__(self, tokenizer: EngineTokenizer, errors: str = "replace") -> None:
+        codecs.lookup_error(errors)
+        self._tokenizer = tokenizer
+        self._incremental = codecs.getincrementaldecoder("utf-8")(errors)
+        self._bytes = tokenizer._byte_pieces()
+        # Ids from the last one on that has a text when it stands alone. What a piece adds depends on what is before it
+        # only in whether it is the first, and in how its neighbour ends: so these are enough to ask the library.
+        self._context: list[int] = []
+        self._base = ""  # their text
+
+    def add(self, ids: int | Sequence[int] | npt.NDArray[Any]) -> str:
+        """Take the next id or ids; give the text that is now complete.
+
+        Raises:
+            EncodeError: An id that is not in the vocabulary. None of the ids given with it is taken.
+            UnicodeDecodeError: Invalid bytes, where ``errors`` is ``"strict"``; the decoder starts anew behind them.
+        """
+        batch = [ids] if isinstance(ids, (int, np.integer)) else ids
+        tokenizer = self._tokenizer
+        shown = []
+        for run, special in list(tokenizer._runs(batch)):
+            if special:
+                shown += [self._decoded(b"", True), tokenizer._special_by_id[run[0]].content]
+                self._context, self._base = [], ""
+                continue
+            for id in run:
+                data = self._bytes.get(id)
+                if data is not None:
+                    shown.append(self._decoded(data, False))
+                    self._follows(id)
+                else:
+                    shown += [self._decoded(b"", True), self._follows(id)]
+        return "".join(shown)
+
+    def finish(self) -> str:
+        """Give what is held back of an unfinished character, as ``errors`` says, and start anew."""
+        self._context, self._base = [], ""
+        try:
+            return self._decoded(b"", True)
+        finally:
+            self._incremental.reset()
+
+    def _decoded(self, data: bytes, final: bool) -> str:
+        try:
+            return self._incremental.decode(data, final)
+        except UnicodeDecodeError:
+            self._incremental.reset()
+            raise
+
+    def _follows(self, id: int) -> str:
+        """What a piece adds to the text before it."""
+        if self._tokenizer.bytewise:  # and nothing depends on neighbours
+            return ""
+        decode = self._tokenizer._runner.decode
+        text = decode([*self._context, id])
+        added = text[len(self._base) :]
+        alone = decode([id])
+        self._context, self._base = ([id], alone) if alone else ([*self._context, id], text)
+        return added
 
 
 def _sound(text: str, errors: str, number: int | None = None) -> str:

@@ -23,7 +23,16 @@ import numpy.typing as npt
 from bbpe._count import release_free_memory
 from bbpe.errors import TrainingError
 
-__all__ = ["Budget", "Table", "at_most_resident", "megabytes", "merging_bytes", "resident_bytes"]
+__all__ = [
+    "Budget",
+    "Table",
+    "at_most_resident",
+    "megabytes",
+    "merging_bytes",
+    "merging_bytes_of_all_pairs",
+    "merging_bytes_of_tokens",
+    "resident_bytes",
+]
 
 _STATM = Path("/proc/self/statm")
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -72,8 +81,9 @@ def merging_bytes(
     """What learning merges takes at its peak, on top of what the process has before the counts are loaded: int64.
 
     The largest of three moments. While the counts are laid out, they and the cells are there at once. While merges are
-    learned, cells and positions are, and some of what each pair needs: this was fitted to measurements, of whole
-    processes, and is from 3 % too little to 26 % too much (benchmarks/memory.md). And when all are learned and that is freed, the vocabulary is made.
+    learned, cells and positions are, and some of what each pair needs: this was fitted to measurements of whole
+    processes. And when all are learned and that is freed, the vocabulary is made. benchmarks/memory.md has how far it is
+    off, also on text that it was not fitted to: a few percent too little at worst, mostly 5 to 30 % too much.
 
     Args:
         distinct: Distinct pretokens; a number, or an array as the others may be.
@@ -85,12 +95,31 @@ def merging_bytes(
     distinct, size, characters, merges = (np.asarray(each, np.float64) for each in (distinct, size, characters, merges))
     if by_character:
         laid_out = size + 28 * distinct + 8 * characters
-        learning = 5.9 * size + 100 * merges + 17e6
+        learning = 6.2 * size + 100 * merges + 18e6
     else:
         laid_out = 5 * size + 20 * distinct
-        learning = 13 * size + 30 * distinct + 100 * merges + 9e6
+        learning = 13 * size + 30 * distinct + 100 * merges + 12e6
     most = np.maximum(np.maximum(laid_out, learning), 600 * merges + 2e6)
     return np.asarray(np.ceil(most), np.int64)
+
+
+def merging_bytes_of_all_pairs(
+    distinct: npt.ArrayLike, size: npt.ArrayLike, merges: npt.ArrayLike
+) -> npt.NDArray[np.int64]:
+    """The same where every pair is kept, however rare: texts that learn together, all their pretokens and bytes."""
+    distinct, size, merges = (np.asarray(each, np.float64) for each in (distinct, size, merges))
+    return np.asarray(np.ceil(13 * size + 30 * distinct + 100 * merges + 45e6), np.int64)
+
+
+def merging_bytes_of_tokens(
+    distinct: npt.ArrayLike, size: npt.ArrayLike, tokens: npt.ArrayLike, merges: npt.ArrayLike, entries: npt.ArrayLike
+) -> npt.NDArray[np.int64]:
+    """The same where learning begins with the ``tokens`` that pretokens have in a base of so many entries, and not with
+    their bytes. The pretokens are there until they are encoded, and so is what encodes them."""
+    distinct, size, tokens, merges, entries = (
+        np.asarray(each, np.float64) for each in (distinct, size, tokens, merges, entries)
+    )
+    return np.asarray(np.ceil(size + 24 * distinct + 18 * tokens + 700 * merges + 1500 * entries + 40e6), np.int64)
 
 
 class Table(Protocol):

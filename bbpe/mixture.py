@@ -2,7 +2,7 @@
 
 What it does: tells count files from other files, settles what they all have to agree on (pattern, special tokens,
 normalizer, cap), counts what has to be counted, and adds everything up with weights that are exact. What it does not:
-count (``counts.py``), read or write count files (``count_files.py``), learn (``training.py``).
+count (``counts.py``), read or write count files (``count_files.py``), learn (``training/``).
 
 Weights. Source *s* has the weight *w* and *b* bytes; all sources have *W* and *B*. Its counts are to be multiplied by
 *f = (w/W) · (B/b)*: then its share of bytes is *w/W*, and all bytes together are as many as before. *f* is rounded to a
@@ -27,6 +27,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import bbpe
 from bbpe.checkpoints import Checkpoint
 from bbpe.corpus import Progress, SourceLike, find_files
 from bbpe.count_files import is_count_file, read_counts, read_counts_to_disk, read_manifest
@@ -44,12 +45,13 @@ from bbpe.counts import (
     sums_of,
     without_pretokens,
 )
-from bbpe.errors import TrainingError
+from bbpe.errors import CorpusError, TrainingError
 from bbpe.memory import Budget
 from bbpe.patterns import Pattern, get_pattern
-from bbpe.runs import Run, temporary_folder
+from bbpe.runs import Run, temporary_runs
+from bbpe.unicode import unicode_version
 
-__all__ = ["Mixture", "weighed"]
+__all__ = ["Mixture", "files_by_sight", "weighed"]
 
 _MOST_BITS = 62  # of the sum of all bytes in units: one bit less than a signed 64-bit integer
 _MOST_POWER = 32
@@ -298,7 +300,7 @@ class Mixture:
                     return
             else:
                 place = Path(tempfile.gettempdir() if spill_folder is None else spill_folder)
-                folder = stack.enter_context(temporary_folder(place))
+                folder = stack.enter_context(temporary_runs(place))
             added = _Adding(self._parts, progress)
             counted: list[tuple[Counts, list[Run]]] = []
             for place_of, part in enumerate(self._parts):
@@ -333,6 +335,35 @@ class Mixture:
             else:
                 yield checkpoint.save_counts(whole, added_rows(all_runs, folder, budget, progress))
 
+    @contextlib.contextmanager
+    def count_resumably(
+        self, folder: str | os.PathLike[str], seconds: float = 30.0, **options: Any
+    ) -> Iterator[CountsOnDisk]:
+        """Count as :meth:`count_on_disk` does, in a folder from which the same call goes on when its process died.
+
+        Args:
+            folder: It may be removed afterwards.
+            seconds: How long to work between two times that something is kept.
+            options: As for :meth:`count_on_disk`.
+
+        Raises:
+            TrainingError: The folder is of another count, or the sources are no files; as there, and so are the others.
+        """
+        deciding = ("sample", "sample_seed", "text_field", "lines", "strict")
+        identity = {
+            **self._made_with(),
+            **{name: options[name] for name in deciding if name in options},
+            "pattern": [self.pattern.name, *self.pattern.stages],
+            "corpus": files_by_sight(self.files),
+            "task": "count",
+            "bbpe": bbpe.__version__,
+            "unicode": unicode_version(),
+        }
+        with Checkpoint(folder, seconds) as checkpoint:
+            checkpoint.begin(identity)
+            with self.count_on_disk(**options, checkpoint=checkpoint) as counted:
+                yield counted
+
     def _made_with(self) -> dict[str, Any]:
         return {
             "pattern": self.pattern,
@@ -354,6 +385,26 @@ class Mixture:
                     f"{part.count_files[0]}: a sample is one of documents, and a count file has none; draw the "
                     "sample when counting (bbpe pretokens --sample)"
                 )
+
+
+def files_by_sight(files: Sequence[str] | None) -> list[list[object]]:
+    """Path, size and time of change of each file: by what what is read is known again before it is read.
+
+    Raises:
+        CorpusError: A file cannot be read.
+        TrainingError: What is read is no files.
+    """
+    if files is None or "-" in files:
+        raise TrainingError("only what is read from files can be resumed; name files")
+    seen: list[list[object]] = []
+    for file in files:
+        try:
+            status = os.stat(file)
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror}; check the file and its permissions"
+            raise CorpusError(f"{file}: {reason}") from error
+        seen.append([file, status.st_size, status.st_mtime_ns])
+    return seen
 
 
 class _Adding:

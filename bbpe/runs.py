@@ -18,7 +18,6 @@ import errno
 import json
 import os
 import secrets
-import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,9 +29,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bbpe._count import merge_sorted
+from bbpe.atomic import temporary_folder
 from bbpe.errors import OutputError, TrainingError
 
-__all__ = ["BLOCK_BYTES", "BLOCK_ROWS", "Rows", "Run", "RunFolder", "merged_rows", "temporary_folder", "write_run"]
+__all__ = ["BLOCK_BYTES", "BLOCK_ROWS", "Rows", "Run", "RunFolder", "merged_rows", "temporary_runs", "write_run"]
 
 Rows: TypeAlias = "tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]"
 """Pretokens one after another, n + 1 offsets, n counts: as in :class:`bbpe.counts.Counts`."""
@@ -314,8 +314,9 @@ class RunFolder:
 
 
 @contextlib.contextmanager
-def temporary_folder(place: Path) -> Iterator[RunFolder]:
-    """A folder for runs that is gone when the ``with`` block ends, however it ends; a kill leaves a ``.tmp``.
+def temporary_runs(place: Path) -> Iterator[RunFolder]:
+    """A folder for runs that is gone when the ``with`` block ends, however it ends; what a kill leaves goes with the
+    next one that is made in the same place.
 
     Args:
         place: Where to make it: the folder that the output will stand in, which mostly has room for the runs as well.
@@ -323,13 +324,10 @@ def temporary_folder(place: Path) -> Iterator[RunFolder]:
     Raises:
         OutputError: It cannot be made.
     """
-    folder = place / f".bbpe-runs.{secrets.token_hex(6)}.tmp"
-    try:
+    with contextlib.ExitStack() as stack:
         with spilling(place):
-            folder.mkdir()
+            folder = stack.enter_context(temporary_folder(place, "bbpe-runs"))
         yield RunFolder(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 What it does: gives files, or the documents of a DataFrame, to a cluster's workers, which count them with the same code
 as everywhere (``counts.py``); Spark adds the partial counts up and puts them in order; the driver takes them in order,
-piece by piece. What it does not: learn merges, which needs one machine (``training.py``), or read what only Spark can
+piece by piece. What it does not: learn merges, which needs one machine (``training/``), or read what only Spark can
 read: such text comes as a DataFrame.
 
 How it stays exact. A worker's rows are partial counts (:data:`PARTIAL_COUNTS`): a pretoken and its count, or, where the

@@ -78,14 +78,38 @@ class Tokenizer:
             raise TypeError(
                 f"vocabulary is a Vocabulary, not {type(vocabulary).__name__}; bbpe.load reads files and names"
             )
+        self._set_vocabulary(vocabulary, training_record)
+        self._encoder = build_encoder(vocabulary, self._pretokenizer)
+
+    @classmethod
+    def of_training(cls, vocabulary: Vocabulary, record: TrainingRecord) -> Tokenizer:
+        """A tokenizer for a vocabulary that was just trained.
+
+        It is sound, and often only to be saved: the native encoder, which takes 20 ms for 32,000 tokens, is built when
+        it is needed first.
+        """
+        made = object.__new__(cls)
+        made._set_vocabulary(vocabulary, record)
+        return made
+
+    def _set_vocabulary(self, vocabulary: Vocabulary, training_record: TrainingRecord | None) -> None:
+        """All but the encoder."""
         self._vocabulary = vocabulary
         self._training_record = training_record
         self._special_by_content = {special.content: special for special in vocabulary.special_tokens}
         self._pretokenizer = Pretokenizer(vocabulary.pattern)
-        self._encoder = build_encoder(vocabulary, self._pretokenizer)
         # Nothing between the text and the native encoder, unless a call asks for more, or a normalizer changes a text.
         self._native = self._pretokenizer.automata is not None
         self._direct = self._native and vocabulary.normalizer is None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Encoder:
+            """The encoder, where it was left out; from then on it is an attribute like any other."""
+            if name != "_encoder":
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            self._encoder = build_encoder(self._vocabulary, self._pretokenizer)
+            return self._encoder
 
     # ---- what it is ----
 
@@ -308,6 +332,22 @@ class Tokenizer:
     def tokens(self, text: str, *, allowed_special: Allowed = (), errors: str = "strict") -> list[bytes]:
         """The tokens of a text, as bytes."""
         return [self.token(id) for id in self.encode(text, allowed_special=allowed_special, errors=errors)]
+
+    def pretokens(self, text: str, *, allowed_special: Allowed = ()) -> list[bytes]:
+        """What the pattern cuts a text into, once it is normalized; a special token is one, without white space.
+
+        Joined they are the tokens of the text joined, and none of those is of two.
+        """
+        _require_str(text)
+        if surrogate := _SURROGATE.search(text):
+            raise _surrogate_error(text, surrogate.start())
+        found: list[bytes] = []
+        for piece in self._pieces(text, self._allowed(allowed_special)):
+            if piece.special is not None:
+                found.append(piece.special.content.encode())
+            else:
+                found += self._pretokenizer.split(self._normalized(piece.text))
+        return found
 
     # ---- decoding ----
 

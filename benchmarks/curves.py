@@ -13,7 +13,7 @@ from html import escape
 
 from benchmarks.results import Cell
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c564b", "#999999")
 WIDTH, HEIGHT, MARGIN = 440, 320, 56
 
 
@@ -124,16 +124,26 @@ def _panel(left: int, top: int, title: str, chosen: Sequence[Curve], colour: dic
         f'<text x="{x(size):.1f}" y="{top + HEIGHT - 20}" text-anchor="middle">{size:g}</text>'
         for size in sorted(set(sizes))
     ]
+    said = _apart({curve: y(curve.points[-1][1]) + 4 for curve in chosen if curve.exponent is not None})
     for curve in chosen:
         line = " ".join(f"{x(size):.1f},{y(cost):.1f}" for size, cost in curve.points)
-        end = curve.points[-1]
-        said = "" if curve.exponent is None else f"{curve.exponent:.2f}"
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour[curve.library]}" stroke-width="2"/>')
         parts += [
             f'<circle cx="{x(size):.1f}" cy="{y(cost):.1f}" r="3" fill="{colour[curve.library]}"/>'
             for size, cost in curve.points
         ]
-        parts.append(
-            f'<text x="{x(end[0]) + 6:.1f}" y="{y(end[1]) + 4:.1f}" fill="{colour[curve.library]}">{said}</text>'
-        )
+        if curve in said:
+            right = x(curve.points[-1][0]) + 6
+            parts.append(
+                f'<text x="{right:.1f}" y="{said[curve]:.1f}" fill="{colour[curve.library]}">{curve.exponent:.2f}</text>'
+            )
     return "\n".join(parts)
+
+
+def _apart(places: dict[Curve, float]) -> dict[Curve, float]:
+    """The heights of labels, lower ones moved down until none covers another."""
+    moved: dict[Curve, float] = {}
+    last = -math.inf
+    for curve, place in sorted(places.items(), key=lambda each: each[1]):
+        last = moved[curve] = max(place, last + 12)
+    return moved

@@ -179,6 +179,10 @@ shared machine: CPU seconds, not wall time.
 `protect` has {protected} strings ({examples}); `seed-tokens` are the 3,755 characters of GB 2312's level 1;
 `superwords` begin at so many entries, with SuperBPE's own second pattern.
 
+Sources: `utf8-safe` is the integrity of characters of Land and Arnett 2025 (arXiv:2505.24689); `balance` the parity-aware BPE
+of Foroutan et al. 2025 (arXiv:2508.04796); `superwords` SuperBPE, Liu et al. 2025 (arXiv:2503.13423); `protect` and
+`seed-tokens` are wanted in huggingface/tokenizers#1380 and #1862. What each means exactly: `bbpe/reference.py`, point 15.
+
 ## Tokens per character on held-out text
 
 Fewer is better; in parentheses against plain BPE of the same training text. *zh ÷ en* is tokens of Chinese ÷ tokens of

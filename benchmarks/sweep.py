@@ -261,7 +261,7 @@ def _one_and_two(name: str, task: str, library: str, options: tuple[str, ...]) -
 
 TRAINERS = (
     ("llama3", "gpt2", ("bbpe", "tokenizers", "sentencepiece")),
-    ("llama3", "value", ("bbpe", "rustbpe", "ffbpe")),
+    ("llama3", "value", ("bbpe", "rustbpe", "ffbpe", "bpeasy")),
     ("gpt2", "gpt2", ("bbpe", "gigatoken", "gigabpe")),
 )
 """Pattern, order of the bytes, and libraries that can be told both, or have them: with the same tie rule, the same merges."""

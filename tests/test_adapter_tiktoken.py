@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import random
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -60,11 +61,12 @@ def pair(request: pytest.FixtureRequest) -> tuple[tiktoken.Encoding, TiktokenEnc
 
 
 def outcome(call: Callable[[], Any]) -> Any:
-    """What a call gives or raises; the words too where programs may look at them."""
+    """What a call gives or raises; the words too where programs may look at them, without the position that we add."""
     try:
         value = call()
     except (ValueError, KeyError) as error:
-        return type(error), None if isinstance(error, UnicodeError) else str(error)
+        words = re.sub(r" at position [0-9]+( \(list [0-9]+\))?", "", str(error))
+        return type(error), None if isinstance(error, UnicodeError) else words
     except Exception as error:
         return type(error)
     if isinstance(value, np.ndarray):
@@ -279,3 +281,50 @@ def test_another_librarys_tokenizer_is_refused(bbpe_home: Path) -> None:
     with pytest.raises(FormatError, match="run by sentencepiece"):
         as_tiktoken("llama2")
     assert as_tiktoken("gpt2").name == "gpt2"
+
+
+def test_an_id_that_is_none_names_itself_and_its_position() -> None:
+    enc = as_tiktoken(bbpe.train(TINY / "train", 600), "mine")
+    for call, where in (
+        (enc.decode, ""),
+        (enc.decode_bytes, ""),
+        (enc.decode_tokens_bytes, ""),
+        (lambda ids: enc.decode_batch([[65], ids]), "(list 1)"),
+        (lambda ids: enc.decode_bytes_batch([[65], ids]), "(list 1)"),
+    ):
+        for wrong, kind, words in (
+            ([65, 70_000], KeyError, "70000 at position 1"),
+            ([65, -1], OverflowError, "-1 at position 1"),
+            ([65, 66, 2**70], OverflowError, "1180591620717411303424 at position 2"),
+            (np.array([65, -1]), OverflowError, "-1 at position 1"),
+            (np.array([65, 2**32 + 65]), OverflowError, "4294967361 at position 1"),
+            ([65, 1.0], TypeError, "position 1 is 1.0"),
+            ([65, True], TypeError, "position 1 is True"),
+            ([65, "66"], TypeError, "position 1 is '66'"),
+            ("AB", TypeError, "not str"),
+            ({65: 1}, TypeError, "not dict"),
+        ):
+            with pytest.raises(kind) as raised:  # type: ignore[call-overload]
+                call(wrong)  # type: ignore[arg-type]
+            assert words in str(raised.value)
+            assert where in str(raised.value)
+    for call in (enc.decode, enc.decode_bytes):
+        for array, words in ((np.array([65.0]), "float64"), (np.array([True]), "bool"), (np.array([[65]]), "shape")):
+            with pytest.raises((TypeError, ValueError), match=words):
+                call(array)  # type: ignore[arg-type]
+
+
+def test_a_special_token_that_is_not_allowed_says_the_three_ways_out() -> None:
+    enc = as_tiktoken(bbpe.train(TINY / "train", 600, special_tokens=["<|end|>"]))
+    for call in (
+        enc.encode,
+        enc.encode_to_numpy,
+        enc.encode_with_unstable,
+        lambda text: enc.encode_batch(["fine", text]),
+    ):
+        with pytest.raises(ValueError, match=r"disallowed special token '<\|end\|>'") as raised:
+            call("a<|end|>b")  # type: ignore[operator]
+        lines = str(raised.value).splitlines()
+        assert "encoded as a special token, pass it to `allowed_special`" in lines[1]
+        assert "encoded as normal text, disable the check for this token" in lines[2]
+        assert "disable this check for all special tokens, pass `disallowed_special=()`" in lines[3]

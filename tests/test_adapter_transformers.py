@@ -68,8 +68,10 @@ def outcome(call: Callable[[Any], Any], tokenizer: Any) -> Any:
         warnings.simplefilter("ignore")
         try:
             return plain(call(tokenizer))
-        except Exception:  # tokenizers raises bare ones
-            return "raised"
+        except BaseException as error:  # tokenizers raises bare ones, and panics
+            if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+                return "raised"
+            raise
 
 
 def plain(value: Any) -> Any:
@@ -351,6 +353,222 @@ def test_without_a_mask_token_the_collator_says_so(folders: dict[str, Path]) -> 
         transformers.DataCollatorForLanguageModeling(as_transformers(folders["plain"]))
 
 
+# --- rows and what can be asked of them -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("side", "limit", "stride"), [("right", 4, 0), ("left", 5, 1), ("right", 9, 3)])
+def test_what_truncation_cuts_off_makes_rows(pair: Pair, side: str, limit: int, stride: int) -> None:
+    """As for questions and answers: a text in windows that overlap, each with the number of its sample."""
+    pair.both(lambda tok: setattr(tok, "truncation_side", side))
+    shared = {"return_overflowing_tokens": True, "max_length": limit, "stride": stride, **EVERYTHING}
+    for options in ({"truncation": True}, {"truncation": "only_second", "padding": "max_length"}, {"padding": True}):
+        pair.same(lambda tok, options=options: tok(TEXTS, **options, **shared))
+        pair.same(lambda tok, options=options: tok(TEXTS[7], **options, **shared))
+        if limit > 4:  # room for the template of a pair
+            pair.same(lambda tok, options=options: tok(TEXTS, TEXTS[::-1], **options, **shared))
+        for text in TEXTS[1:]:  # only_second: not all are long enough
+            pair.same(lambda tok, options=options, text=text: tok(TEXTS[0], text, **options, **shared))
+    rows = pair.ours(TEXTS[7], truncation=True, **shared)
+    assert len(rows.input_ids) > 5
+    assert set(rows.overflow_to_sample_mapping) == {0}
+
+
+def asked(tok: Any, *arguments: Any, **options: Any) -> Any:
+    """Everything that can be asked of the rows of a call, but the spelling of tokens that take white space."""
+    batch = tok(*arguments, **options)
+    found: list[Any] = [dict(batch), batch.n_sequences, batch.is_fast]
+    for number, row in enumerate(batch.encodings):
+        tokens = range(len(row.ids))
+        sequences = sorted(set(batch.sequence_ids(number)) - {None})
+        found.append([batch.word_ids(number), batch.sequence_ids(number)])
+        found.append([row.ids, row.type_ids, row.offsets, row.attention_mask, row.special_tokens_mask, len(row)])
+        for ask in (batch.token_to_chars, batch.token_to_word, batch.token_to_sequence):
+            found += [ask(number, token) for token in tokens]
+        for ask in (batch.char_to_token, batch.char_to_word, batch.word_to_tokens):
+            found += [ask(number, place, sequence) for place in range(25) for sequence in sequences]
+        words = {(word, at) for word, at in zip(batch.word_ids(number), batch.sequence_ids(number), strict=True)}
+        found.append([batch.word_to_chars(number, word, at) for word, at in sorted(words - {(None, None)})])
+    return found
+
+
+WORDS = [["hello", "world", " and"], ["中文", "字符", "a<|end|>b"], [], ["", "x", " <mask> y"], ["the", "quick", "fox"]]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"padding": True, "padding_side": "left", "truncation": True, "max_length": 9, "stride": 1}, EVERYTHING],
+    ids=str,
+)
+def test_words_and_the_ways_between_characters_words_and_tokens(pair: Pair, options: dict[str, Any]) -> None:
+    pair.same(lambda tok: asked(tok, TEXTS, **options))
+    pair.same(lambda tok: asked(tok, TEXTS, TEXTS[::-1], **options))
+    pair.same(lambda tok: asked(tok, TEXTS[1], TEXTS[4], **options))
+    for words in (WORDS, WORDS[0], list(zip(WORDS, WORDS[::-1], strict=True))):
+        pair.same(lambda tok, words=words: asked(tok, words, is_split_into_words=True, **options))
+    pair.same(lambda tok: asked(tok, WORDS, WORDS[::-1], is_split_into_words=True, **options))
+    pair.same(lambda tok: asked(tok, WORDS[0], WORDS[1], is_split_into_words=True, **options))
+    assert not isinstance(outcome(lambda tok: asked(tok, TEXTS, TEXTS[::-1], **options), pair.ours), str)
+
+
+def test_what_are_no_words(pair: Pair) -> None:
+    for wrong in ("a", 5, [5], [["a", 5]], ["a", ["b"]], None, [["a"], 5]):
+        pair.same(lambda tok, wrong=wrong: tok(wrong, is_split_into_words=True))
+
+
+def test_targets(pair: Pair) -> None:
+    for options in ({}, {"max_target_length": 3}, {"max_length": 5, "max_target_length": 4, "truncation": True}):
+        pair.same(lambda tok, options=options: tok(TEXTS, text_target=TEXTS[::-1], **options))
+        pair.same(lambda tok, options=options: tok(text_target=TEXTS[::-1], **options))
+        pair.same(lambda tok, options=options: tok(TEXTS[0], text_target=TEXTS[1], **options))
+
+
+def test_preprocessing_for_questions_and_answers(pair: Pair) -> None:
+    """The loop of transformers' own example: the answer's characters to its first and last token, in every window."""
+    question, context = "hello world", "the quick brown fox jumps over 中文字符 and so on and on " * 2
+    answer = context.index("中文字符"), context.index("中文字符") + 4
+
+    def positions(tok: Any) -> Any:
+        rows = tok(
+            [question],
+            [context],
+            truncation="only_second",
+            max_length=20,
+            stride=5,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+            padding="max_length",
+        )
+        found = []
+        for number, offsets in enumerate(rows["offset_mapping"]):
+            sequence = rows.sequence_ids(number)
+            first = sequence.index(1)
+            last = len(sequence) - 1 - sequence[::-1].index(1)
+            inside = offsets[first][0] <= answer[0] and offsets[last][1] >= answer[1]
+            found.append(
+                (rows.char_to_token(number, answer[0], 1), rows.char_to_token(number, answer[1] - 1, 1), inside)
+            )
+        return found
+
+    pair.same(positions)
+    assert any(inside for *_, inside in positions(pair.ours))
+
+
+# --- chats ------------------------------------------------------------------------------------------------------------
+
+CHAT = """{%- if tools %}{{ '<|begin|>tools ' + tools | tojson(indent=1) }}
+{% endif %}
+{%- for message in messages %}
+    {%- if message.role not in ['system', 'user', 'assistant'] %}
+        {{- raise_exception('no role ' + message.role) }}
+    {%- endif %}
+    {{- '<|begin|>' + message['role'] + ':' }}
+    {%- if message.role == 'assistant' %}
+        {%- if message.reasoning_content is defined %}{{ '(' + message.reasoning_content + ')' }}{% endif %}
+        {%- generation %}{{ message['content'] }}{{ eos_token }}{% endgeneration %}
+    {%- else %}
+        {{- message['content'] | trim }}{{ eos_token }}
+    {%- endif %}
+    {%- if loop.index > 4 %}{% break %}{% endif %}
+{%- endfor %}
+{%- if documents %}{{ documents[0].title }}{% endif %}
+{%- if add_generation_prompt %}{{ '<|begin|>assistant:' + (mood or '') }}{% endif %}"""
+TALK = [
+    {"role": "system", "content": "Be <b>brief</b> & kind.", "name": None},
+    {"role": "user", "content": "  床前明月光? "},
+    {"role": "assistant", "content": "疑是地上霜。", "thinking": "Li Bai"},
+    {"role": "user", "content": "and then"},
+    {"role": "assistant", "content": "举头望明月 low lower"},
+]
+TOOL = {"type": "function", "function": {"name": "moon", "parameters": {"type": "object", "properties": {"数": {}}}}}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"tokenize": False},
+        {"tokenize": False, "add_generation_prompt": True, "mood": "gladly "},
+        {"tokenize": False, "tools": [TOOL], "documents": [{"title": "T", "text": "t"}]},
+        {"tokenize": False, "continue_final_message": True},
+        {"tokenize": False, "continue_final_message": "reasoning_content"},
+        {"continue_final_message": True, "add_generation_prompt": True},
+        {"return_dict": False},
+        {"return_assistant_tokens_mask": True},
+        {"return_assistant_tokens_mask": True, "max_length": 30, "truncation": True},
+        {"return_assistant_tokens_mask": True, "padding": True, "return_tensors": "np"},
+        {"return_assistant_tokens_mask": True, "return_dict": False},
+        {"padding": "max_length", "max_length": 120, "tokenizer_kwargs": {"return_offsets_mapping": True}},
+        {"chat_template": "{{ messages[0].content }}{{ bos_token }}", "tokenize": False},
+        {"chat_template": "{% for", "tokenize": False},
+        {"chat_template": "{{ messages.__class__.__mro__ }}", "tokenize": False},
+        {"chat_template": "{{ messages.append(1) }}", "tokenize": False},
+    ],
+    ids=str,
+)
+def test_chats(pair: Pair, options: dict[str, Any]) -> None:
+    pair.both(lambda tok: setattr(tok, "chat_template", CHAT))
+    last_of_assistant = options.get("continue_final_message") == "reasoning_content"
+    talks = [TALK[:3], TALK] if not last_of_assistant else [TALK[:3], TALK[:3]]
+    for talk in (*talks, talks):
+        pair.same(lambda tok, talk=talk: tok.apply_chat_template(copy.deepcopy(talk), **options))
+    pair.same(lambda tok: tok.apply_chat_template([], **options))
+    pair.same(lambda tok: tok.apply_chat_template([{"role": "owl", "content": "hoot"}], **options))
+    pair.same(lambda tok: tok.apply_chat_template(["hello"], **options))
+
+
+def test_named_templates_and_what_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+    tok = as_transformers(folders["plain"], **NAMED)
+    with pytest.raises(ValueError, match=r"no chat template; pass chat_template='\.\.\.'"):
+        tok.apply_chat_template(TALK)
+    tok.chat_template = {"tool_use": "tools!", "rag": "{{ messages[0].content }}"}
+    with pytest.raises(ValueError, match="name one of 'rag', 'tool_use'"):
+        tok.apply_chat_template(TALK, tokenize=False)
+    assert tok.apply_chat_template(TALK, tokenize=False, tools=[TOOL]) == "tools!"
+    assert tok.apply_chat_template(TALK, tokenize=False, chat_template="rag") == "Be <b>brief</b> & kind."
+    with pytest.raises(TypeError, match="tool 0 is function; give its JSON schema"):
+        tok.apply_chat_template(TALK, tools=[test_chats])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match=r"message 0: array\(\[1\]\) is no JSON"):
+        tok.apply_chat_template([{"role": "user", "content": np.array([1])}], chat_template="rag")
+    with pytest.raises(TypeError, match="takes no 'sanitize_control_tokens'"):
+        tok.apply_chat_template(TALK, chat_template="rag", sanitize_control_tokens=True)
+
+
+# --- saved ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_folder_is_loaded_by_both(pair: Pair, tmp_path: Path) -> None:
+    """With the checkpoint of a model in it, whose files stay; written again over itself."""
+    from transformers import AutoTokenizer
+
+    for chat in (CHAT, {"default": CHAT, "rag": "{{ messages[0].content }}"}):
+        tok = copy.copy(pair.ours)
+        tok.chat_template, tok.padding_side, tok.model_max_length = chat, "left", 40
+        tok.add_special_tokens({"extra_special_tokens": ["<new>"]})
+        (tmp_path / "model.safetensors").write_bytes(b"weights")
+        written = tok.save_pretrained(tmp_path)
+        assert all(Path(path).exists() for path in written)
+        theirs, ours = AutoTokenizer.from_pretrained(tmp_path), as_transformers(tmp_path)
+        both = Pair(theirs, ours)
+        for same in (tok, theirs):
+            mixed = Pair(same, ours)
+            mixed.same(
+                lambda each: each([*TEXTS, "a<new>b"], TEXTS[:1] * 10, padding=True, truncation=True, **EVERYTHING)
+            )
+            mixed.same(lambda each: (len(each), each.special_tokens_map, each.padding_side, each.model_max_length))
+            mixed.same(lambda each: each.apply_chat_template(TALK))
+        if isinstance(chat, str):  # of several, AutoTokenizer reads the default from a local folder
+            both.same(lambda each: each.chat_template)
+        assert ours.chat_template == chat
+        (tmp_path / "chat_template.jinja").unlink()
+    assert (tmp_path / "model.safetensors").read_bytes() == b"weights"
+    unchanged = as_transformers(bbpe.load(Path(written[0])), **NAMED)
+    unchanged.save_pretrained(tmp_path / "deep" / "folder")
+    assert plain(as_transformers(tmp_path / "deep" / "folder")(TEXTS)) == plain(unchanged(TEXTS))
+    around = as_transformers(tmp_path, **NAMED, add_bos_token=True)
+    around.save_pretrained(tmp_path / "around")
+    assert as_transformers(tmp_path / "around")("a")["input_ids"] == around("a")["input_ids"]
+
+
 # --- published vocabularies -------------------------------------------------------------------------------------------
 
 
@@ -438,8 +656,20 @@ def test_copies(folders: dict[str, Path]) -> None:
 
 def test_what_is_not_there_says_so(folders: dict[str, Path]) -> None:
     tok = as_transformers(folders["plain"], **NAMED)
-    with pytest.raises(TypeError):
-        tok("a", is_split_into_words=True)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'return_tensor'"):
+        tok("a", return_tensor="np")  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="a list of words or of such lists, not str"):
+        tok("a", is_split_into_words=True)
+    with pytest.raises(ValueError, match=r"stride is 5; a row has room for 4 tokens"):
+        tok("a", truncation=True, max_length=4, stride=5)
+    with pytest.raises(ValueError, match=r"stride is 2; it has to be less than the 2 tokens"):
+        tok("one two three four", truncation=True, max_length=2, stride=2, return_overflowing_tokens=True)
+    with pytest.raises(ValueError, match="either `text` or `text_target`"):
+        tok()
+    with pytest.raises(TypeError, match="save_pretrained takes no push_to_hub=True"):
+        tok.save_pretrained("x", push_to_hub=True)
+    with pytest.raises(KeyError, match="rows by number"):
+        tok.pad({"input_ids": [[1]]})[0]
     with pytest.raises(EncodeError, match="lone surrogate"):
         tok("\ud800")
     with pytest.raises(TypeError, match="text 1 is neither"):
@@ -472,3 +702,41 @@ def test_what_is_not_there_says_so(folders: dict[str, Path]) -> None:
 def test_another_librarys_tokenizer_is_refused(bbpe_home: Path) -> None:
     with pytest.raises(FormatError, match="run by sentencepiece"):
         as_transformers("llama2")
+
+
+def test_what_is_no_id_is_refused_with_its_position(folders: dict[str, Path]) -> None:
+    """transformers makes ints of them; an id that is in no vocabulary is passed over, as there."""
+    tok = as_transformers(folders["plain"])
+    for call, where in (
+        (tok.decode, ""),
+        (tok.batch_decode, ""),
+        (tok.convert_ids_to_tokens, ""),
+        (lambda ids: tok.batch_decode([[65], ids]), "list 1: "),
+    ):
+        for wrong, kind, words in (
+            ([65, -1], OverflowError, "id -1 at position 1"),
+            ([65, 2**70], OverflowError, "id 1180591620717411303424 at position 1"),
+            (np.array([65, 2**32 + 65]), OverflowError, "id 4294967361 at position 1"),
+            ([65, 1.0], TypeError, "position 1 is 1.0"),
+            ([65, True], TypeError, "position 1 is True"),
+            ([65, None], TypeError, "position 1 is None"),
+            ([65, "66"], TypeError, "position 1 is '66'"),
+        ):
+            with pytest.raises(kind) as raised:  # type: ignore[call-overload]
+                call(wrong)
+            assert words in str(raised.value)
+            assert where in str(raised.value)
+        for wrong, words in (
+            (np.array([65.0]), "float64"),
+            (np.array([True]), "bool"),
+            (np.array(["65"]), "<U2"),
+            (np.ma.array([65, 66], mask=[False, True]), "masked"),
+        ):
+            with pytest.raises(TypeError, match=words):
+                call(wrong)
+        assert "A" in str(call([65, 999_999]))
+    for wrong in ("AB", b"AB", {65: 1}, {65}, None, 1.5):
+        for call in (tok.decode, tok.convert_ids_to_tokens):
+            with pytest.raises(TypeError, match="ids are a sequence of integers, not"):
+                call(wrong)
+    assert tok.decode(np.array([65, 66], ">i2")) == tok.decode(np.array(65)) + "B" == "AB"

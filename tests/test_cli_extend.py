@@ -82,6 +82,59 @@ def test_a_word_list_and_a_deny_list(base: str, tmp_path: Path, capsys: pytest.C
     assert len(bbpe.load(out).encode("中文分词")) == 1
 
 
+def test_count_files_stand_for_their_text(base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counted, half = tmp_path / "zh.tsv", tmp_path / "half.tsv"
+    text = (Path(ZH)).read_text(encoding="utf-8")
+    (tmp_path / "rest.txt").write_text(text[len(text) // 2 :], encoding="utf-8")
+    (tmp_path / "first.txt").write_text(text[: len(text) // 2], encoding="utf-8")
+    assert run(["pretokens", ZH, "--like", base, "-o", str(counted)]) == 0
+    assert run(["pretokens", str(tmp_path / "first.txt"), "--like", base, "-o", str(half)]) == 0
+    added = []
+    for number, corpus in enumerate(([Path(ZH)], [counted], [half, tmp_path / "rest.txt"])):
+        out = tmp_path / f"out{number}"
+        assert run(["extend", base, *map(str, corpus), "--add", "60", "-o", str(out)]) == 0
+        report = ExtensionReport.from_json((out / "extension.json").read_text(encoding="utf-8"))
+        added.append([token.token or token.hex for token in report.added])
+        read_again = number == 0
+        assert (report.corpora[0].documents_changed is not None) == read_again
+        assert ("distinct pretokens" in report.guarantees["coarser"]) != read_again
+        assert bool(report.warnings) != read_again
+    assert added[0] == added[1]
+    assert len(set(added[0]) & set(added[2])) > 50  # the text was cut in two, in the middle of a word perhaps
+    assert "only the distinct pretokens were checked" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("counting", "options", "message"),
+    [
+        (["--pattern", "gpt2"], ["--add", "5"], "was counted with pattern 'gpt2'.*bbpe pretokens --like BASE"),
+        (["--pattern", "llama3"], ["--add", "5"], "special_tokens .*bbpe pretokens --like BASE"),
+        (["--like", "BASE"], ["--words", "WORDS"], "count files hold no text"),
+        (None, ["--add", "5"], "a list of words is given with words"),
+    ],
+)
+def test_count_files_that_do_not_fit(
+    base: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    counting: list[str] | None,
+    options: list[str],
+    message: str,
+) -> None:
+    words, counted = tmp_path / "words.tsv", tmp_path / "zh.tsv"
+    words.write_text("中文\t3\n", encoding="utf-8")
+    given = {"BASE": base, "WORDS": str(words)}
+    if counting is None:
+        counted = words
+    else:
+        counting = [given.get(each, each) for each in counting]
+        assert run(["pretokens", ZH, *counting, "-o", str(counted)]) == 0
+    options = [given.get(each, each) for each in options]
+    assert run(["extend", base, str(counted), *options, "-o", str(tmp_path / "out")]) == 1
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
 def test_tokens_of_another_vocabulary(base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     donor, out = tmp_path / "donor", tmp_path / "out"
     bbpe.save(bbpe.train(ZH, 500), donor)
@@ -111,6 +164,33 @@ def test_mistakes_are_named_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
     assert run(["extend", str(tmp_path / "none"), ZH, "--add", "5", "-o", str(tmp_path / "out")]) == 1
     assert run(["extend", base, ZH, "--add", "5"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--guard", "nowhere.txt"], "nowhere.txt: no such file"),
+        (["--model", "MODEL", "--init", "median"], "--init: unknown method 'median'; there are mean, "),
+        (["--model", "MODEL", "--init-output", "median"], "--init-output: unknown method 'median'"),
+        (["--model", "MODEL", "-o", "THERE"], "exists already"),
+    ],
+)
+def test_mistakes_are_told_before_the_learning(
+    base: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    write_model(base, tmp_path / "model", 800)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "notes.txt").write_text("mine", "utf-8")
+    given = {"MODEL": str(tmp_path / "model"), "THERE": str(tmp_path / "there")}
+    monkeypatch.setattr("bbpe.extension.extending._Extending.count", lambda *_: pytest.fail("it began to learn"))
+    out = ["-o", str(tmp_path / "out")] if "-o" not in arguments else []
+    assert run(["extend", base, ZH, "--add", "5", *(given.get(each, each) for each in arguments), *out]) == 1
+    assert message in capsys.readouterr().err
 
 
 def write_model(base: str, folder: Path, rows: int) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from bbpe.cli import progress as cli_progress
 from bbpe.cli import run
 from bbpe.cli.options import byte_size
 from bbpe.corpus import Progress
-from bbpe.count_files import read_counts
+from bbpe.count_files import read_counts, write_counts
 from bbpe.counts import LONG_PRETOKEN_BYTES, Counts, count_pretokens
 from bbpe.patterns import get_pattern
 from bbpe.training import LongPretokenWarning, TrainingOptions, learn, train, warn_of_long_pretokens
@@ -131,7 +132,7 @@ def test_weights_and_samples_of_train(tmp_path: Path) -> None:
         (["train", "zh.txt", "--vocab", "300", "--weight", "zh.txt"], 2, "write PATH=0.7"),
         (["train", "zh.txt", "--vocab", "300", "--weight", "en.txt=1"], 1, "a weight for en.txt, which is no source"),
         (["train", "zh.txt", "--vocab", "300", "--weight", "zh.txt=1", "--weight", "zh.txt=2"], 2, "twice"),
-        (["train", "-", "--vocab", "300", "--resume", "kept"], 1, "only a training on files can be resumed"),
+        (["train", "-", "--vocab", "300", "--resume", "kept"], 1, "only what is read from files can be resumed"),
     ],
 )
 def test_mistakes(
@@ -232,6 +233,66 @@ def test_progress_as_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert (last["merging"]["done"], last["merging"]["total"], last["merging"]["unit"]) == (344, 344, "merges")
     for line in lines:
         assert set(line) == {"phase", "done", "total", "unit", "seconds", "rate", "seconds_left"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phases"),
+    [
+        (["pretokens", "zh.txt", "-o", "a.parquet", "--sample", "50kB"], ["sampling", "counting", "writing"]),
+        (["pretokens", "zh.txt", "b.tsv", "-o", "a.tsv"], ["counting", "adding", "writing"]),
+        (
+            ["train", "zh.txt", "b.tsv", "--weight", "zh.txt=2", "--weight", "b.tsv=1", "--memory", "1TB"],
+            ["counting", "adding", "adding up", "merging"],
+        ),
+        (
+            ["train", "zh.txt", "en.txt", "--superwords", "400", "--resume", "kept", "--save-every", "0"],
+            ["counting", "adding up", "merging"] * 2,
+        ),
+        (
+            ["train", "zh.txt", "en.txt", "--balance", "zh.txt=zh.txt", "--balance", "en.txt=zh.txt"],
+            ["counting", "counting", "merging"],
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value[0], str) and len(value) > 3 else "",
+)
+def test_every_phase_as_json_lines(
+    arguments: list[str],
+    phases: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Well-formed, done only grows, and a phase ends with all of it done."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("zh.txt", "en.txt"):
+        Path(name).write_bytes((TINY / name).read_bytes())
+    write_counts(count_pretokens(Path("en.txt")), "b.tsv")
+    monkeypatch.setattr("bbpe.counts.BLOCK_BYTES", 5000)
+    monkeypatch.setattr("bbpe.corpus.REPORT_SECONDS", 0)
+    monkeypatch.setattr(cli_progress, "JSON_SECONDS", 0)
+    training = ["--vocab", "600", "-o", "out"] if arguments[0] == "train" else []
+    assert run([*arguments, *training, "--lines", "--threads", "1", "--progress", "json", "-q"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    lines = [line for line in lines if "event" not in line]
+    blocks: list[list[dict[str, Any]]] = []
+    for line in lines:
+        before = blocks[-1][-1] if blocks else None
+        # A phase that follows itself, as for another language, begins again.
+        if before is None or line["phase"] != before["phase"] or line["done"] < before["done"]:
+            blocks.append([])
+        blocks[-1].append(line)
+    assert list(dict.fromkeys(block[0]["phase"] for block in blocks)) == list(dict.fromkeys(phases))
+    assert [block[0]["phase"] for block in blocks if block[-1]["phase"] != "adding"] == [
+        phase for phase in phases if phase != "adding"
+    ]
+    for block in blocks:
+        last = block[-1]
+        if last["phase"] != "adding":  # files, among which others are counted
+            assert last["done"] == last["total"]
+            assert last["seconds_left"] in (0, None)
+        assert {line["unit"] for line in block} == {last["unit"]}
+        assert sorted(line["seconds"] for line in block) == [line["seconds"] for line in block]
+        assert all(line["seconds_left"] is None or line["seconds_left"] >= 0 for line in block)
 
 
 def test_rate_and_time_left(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

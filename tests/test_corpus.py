@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bbpe._count import utf8_block
+from bbpe._count import PADDING, utf8_block
 from bbpe.corpus import Corpus, Source, open_corpus
 from bbpe.errors import CorpusError, MissingExtraError
 
@@ -520,7 +520,7 @@ def test_a_block_is_its_documents_in_utf_8(documents: list[str | bytes]) -> None
     assert not isinstance(made, int)
     data, ends = made
     encoded = [document.encode() if isinstance(document, str) else document for document in documents]
-    assert data == b"".join(encoded)
+    assert data == b"".join(encoded) + bytes(PADDING)
     assert ends.tolist() == list(accumulate(map(len, encoded)))
 
 

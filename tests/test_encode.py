@@ -549,6 +549,20 @@ def test_documents_of_every_length_in_units_of_each_size(unit: str) -> None:
     assert_as_the_reference(vocabulary, [(unit * 60).encode()[:length] for length in range(1, 120)])
 
 
+@pytest.mark.parametrize("other", ["—", "é", "中", "中文"])
+def test_ascii_between_other_characters_at_every_place_of_a_block(trained: reference.Vocabulary, other: str) -> None:
+    """64 characters that are all ASCII are encoded from a copy in bytes, which a full queue ends."""
+    tokenizer = tokenizer_of(trained, get_pattern("cl100k"))
+    words = "the cat sat on a mat, 12 times\n    and counted" * 40
+    for place in range(0, 200, 7):
+        for length in (0, 1, 63, 64, 65, 127, 128, 129, 200, 1100):
+            text = words[:place] + other + words[place : place + length] + other + words[:300]
+            assert tokenizer.encode(text) == tokenizer.encode_bytes(text.encode()), (place, length)
+    for length in (4000, 4095, 4096, 4097, 4160, 9000):  # one segment, longer than all that is copied
+        text = f"{other}a b {'x' * length} c d{other} {'y z ' * length}{other}"
+        assert tokenizer.encode(text) == tokenizer.encode_bytes(text.encode()), length
+
+
 def test_equal_beginnings_and_zero_bytes_are_told_apart() -> None:
     # Cache keys are padded with zeros: a text and the same with NUL behind it differ in length only.
     vocabulary = merge_list(b"a\0", b"a\0\0", b"\0\0")

@@ -76,6 +76,30 @@ def test_counts_past_32_bits(pretokens: dict[bytes, int]) -> None:
     assert_equal(run(learner_of(pretokens), 12), reference.learn_merges(pretokens, num_merges=12))
 
 
+powers_of_two = st.integers(0, 40).map(lambda power: 1 << power)
+
+
+@given(
+    st.dictionaries(st.text("ab", min_size=1, max_size=9).map(str.encode), powers_of_two, max_size=12)
+    | st.dictionaries(st.text("a中丰é", min_size=1, max_size=6).map(str.encode), powers_of_two, max_size=12),
+    st.integers(1, 3),
+    caps,
+    st.sampled_from([1, MANY]),
+    st.booleans(),
+)
+@example({b"ab": 1 << 40, b"bc": 1 << 20, b"cd": 1 << 10, b"de": 2, b"f": 1}, 1, None, MANY, False)
+@settings(max_examples=300)
+def test_pairs_that_are_left_out_for_being_rare_are_counted_again_when_the_frequent_are_merged(
+    pretokens: dict[bytes, int], min_count: int, max_token_bytes: int | None, work: int, characters: bool
+) -> None:
+    """Counts over twelve orders of magnitude: few pairs are kept at first, and the rest is counted some times."""
+    options = {"min_count": min_count, "max_token_bytes": max_token_bytes, "taken": [b"ab"]}
+    learned = reference.learn_merges(
+        pretokens, num_merges=30, min_count=min_count, max_token_bytes=max_token_bytes, special_tokens=["ab"]
+    )
+    assert_equal(run(by_character(pretokens, characters, **options), 30, work), learned)
+
+
 @given(st.dictionaries(documents().filter(bool), st.integers(1, 3), max_size=8))
 @settings(max_examples=60)
 def test_text_of_every_kind_and_bytes_that_are_no_text(pretokens: dict[bytes, int]) -> None:

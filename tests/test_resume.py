@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import collections
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +19,9 @@ import pytest
 
 from bbpe import counts as counting
 from bbpe.checkpoints import Checkpoint, MergesKept
+from bbpe.cli import run as run_command
 from bbpe.corpus import Progress
+from bbpe.count_files import write_counts
 from bbpe.counts import count_pretokens
 from bbpe.errors import BbpeError, CorpusError, TrainingError
 from bbpe.training import train
@@ -55,8 +59,8 @@ def test_killed_between_any_two_reports(seed: int, tmp_path: Path, monkeypatch: 
     """Progress is reported between chunks and between steps of merging: after each of them the process may end."""
     monkeypatch.setattr(counting, "BLOCK_BYTES", 5000)
     monkeypatch.setattr("bbpe.corpus.REPORT_SECONDS", 0)
-    monkeypatch.setattr("bbpe.training._REPORT_SECONDS", 0)
-    monkeypatch.setattr("bbpe.training._STEP", 2000)
+    monkeypatch.setattr("bbpe.training.learning._REPORT_SECONDS", 0)
+    monkeypatch.setattr("bbpe.training.learning._STEP", 2000)
     rng = random.Random(seed)
     options: dict[str, Any] = {"weights": {str(TINY): "1"}} if seed % 3 == 1 else {}
     options |= {"sample": 60_000, "lines": True} if seed % 3 == 2 else {}
@@ -80,6 +84,150 @@ def test_killed_between_any_two_reports(seed: int, tmp_path: Path, monkeypatch: 
     assert died >= 1
     assert tok.vocabulary == wanted.vocabulary
     assert record_of(tok) == record_of(wanted)
+
+
+SEEDS = ["人工智能", "机器学习", " tokenizer", "zzz"]
+PARALLEL = {"zh.txt": "zh-side.txt", "en.txt": "en-side.txt"}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "seeds": {"seed_tokens": SEEDS},
+    "superwords": {"superwords": 450, "special_tokens": ["<s>"], "max_token_bytes": 20},
+    "superwords, seeds, utf8-safe": {"superwords": 400, "seed_tokens": ["的一", " of the"], "utf8_safe": True},
+    "superwords, sample, weights": {
+        "superwords": 400,
+        "sample": 60_000,
+        "lines": True,
+        "weights": {"zh.txt": "2", "en.txt": "1"},
+    },
+    "protect, seeds, NFC": {"protect": ["的", "C++"], "seed_tokens": ["的", "C++"], "normalizer": "NFC"},
+    "balance": {"balance": PARALLEL},
+    "balance, seeds, utf8-safe": {"balance": PARALLEL, "seed_tokens": SEEDS, "utf8_safe": True},
+    "weights, rare": {"weights": {"zh.txt": "1.5", "en.txt": "1"}, "min_pretoken_count": 2},
+}
+
+
+@pytest.fixture
+def languages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Two sources, and beside them a parallel text."""
+    (tmp_path / "corpus").mkdir()
+    monkeypatch.chdir(tmp_path / "corpus")
+    for name in ("zh", "en"):
+        data = (TINY / f"{name}.txt").read_bytes()
+        Path(f"{name}.txt").write_bytes(data)
+        Path(f"{name}-side.txt").write_bytes(b"\n".join(data.split(b"\n")[:40]))
+    return [Path("zh.txt"), Path("en.txt")]
+
+
+@pytest.mark.parametrize("memory", [None, 10**12], ids=["", "memory"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_option_killed_between_reports(
+    variant: str, memory: int | None, languages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "BLOCK_BYTES", 8000)
+    monkeypatch.setattr("bbpe.corpus.REPORT_SECONDS", 0)
+    monkeypatch.setattr("bbpe.training.learning._REPORT_SECONDS", 0)
+    monkeypatch.setattr("bbpe.training.learning._STEP", 1000)
+    options = VARIANTS[variant]
+    wanted = train(languages, 600, threads=1, **options)
+    kept: dict[str, Any] = {"resume": tmp_path / "kept", "resume_seconds": 0, "memory": memory, **options}
+    rng = random.Random(variant)
+    died = collections.Counter[str]()
+
+    def die(progress: Progress) -> None:
+        # A sample is drawn in one life, and has as many reports as all the rest.
+        if rng.random() < (0.008 if progress.phase == "sampling" else 0.1):
+            died[progress.phase] += 1
+            raise Died
+
+    while True:
+        try:
+            tok = train(languages, 600, threads=1, progress=die, **kept)
+            break
+        except Died:
+            assert sum(died.values()) < 200, "no progress from one death to the next"
+    assert died["merging"] >= 1
+    assert tok.vocabulary == wanted.vocabulary
+    assert record_of(tok) == record_of(wanted)
+    assert record_of(train(languages, 600, **kept)) == record_of(wanted)  # everything is there
+    if "seed_tokens" in options:
+        with pytest.raises(TrainingError, match="begun with another vocab_size"):
+            train(languages, 500, **kept)
+    else:
+        for size in (500, 620):
+            assert record_of(train(languages, size, **kept)) == record_of(train(languages, size, **options))
+
+
+@pytest.mark.parametrize("memory", [[], ["--memory", "1TB"]], ids=["", "memory"])
+@pytest.mark.parametrize(
+    "options", [[], ["--sample", "60kB", "--seed", "3"], ["--min-pretoken-count", "2", "--special", "的"]], ids=str
+)
+def test_counting_alone_is_resumed(
+    options: list[str], memory: list[str], languages: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "BLOCK_BYTES", 5000)
+    monkeypatch.setattr("bbpe.corpus.REPORT_SECONDS", 0)
+    write_counts(count_pretokens(Path("zh.txt"), special_tokens=["的"] if "的" in options else []), "zh.tsv")
+    corpus = ["zh.txt" if "--sample" in options else "zh.tsv", "en.txt", "--lines", "--threads", "1", *options]
+    assert run_command(["pretokens", *corpus, "-o", "whole.tsv", "-q"]) == 0
+    rng = random.Random(str(options))
+    died = 0
+
+    def report(self: object, progress: Progress) -> None:
+        nonlocal died
+        if rng.random() < (0.005 if progress.phase == "sampling" else 0.15):
+            died += 1
+            raise Died
+
+    command = ["pretokens", *corpus, *memory, "-o", "out.tsv", "--resume", "kept", "--save-every", "0"]
+    with monkeypatch.context() as patched:
+        patched.setattr("bbpe.cli.progress._Lines.__call__", report)
+        while not Path("out.tsv").exists():
+            with contextlib.suppress(Died):
+                assert run_command(command) == 0
+    assert died
+    assert Path("out.tsv").read_bytes() == Path("whole.tsv").read_bytes()
+    assert run_command([*command, "--force", "-q"]) == 0  # everything is there
+    assert Path("out.tsv").read_bytes() == Path("whole.tsv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (["--pattern", "gpt2"], "pattern"),
+        (["--lines"], "lines"),
+        (["--sample", "1kB"], "sample"),
+        (["--max-pretoken-bytes", "9"], "max_pretoken_bytes"),
+    ],
+    ids=str,
+)
+def test_a_folder_of_another_count(
+    options: list[str], what: str, languages: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["pretokens", "zh.txt", "--resume", "kept", "-o"]
+    assert run_command([*command, "a.tsv"]) == 0
+    assert run_command([*command, "b.tsv", *options]) == 1
+    assert f"kept: was begun with another {what} " in capsys.readouterr().err
+    assert run_command(["train", "zh.txt", "--vocab", "300", "--resume", "kept", "-o", "out"]) == 1
+    assert "kept: was begun with another" in capsys.readouterr().err
+    assert run_command(["pretokens", "zh.txt", "--resume", "kept", "--spark", "local[1]", "-o", "c.tsv"]) == 2
+
+
+def test_a_parallel_text_that_changed(languages: list[Path], tmp_path: Path) -> None:
+    train(languages, 300, balance=PARALLEL, resume=tmp_path / "kept")
+    side = Path("zh-side.txt")
+    side.write_text(side.read_text("utf-8").replace("。", "！", 1), "utf-8")
+    with pytest.raises(TrainingError, match="begun with another parallel_text"):
+        train(languages, 320, balance=PARALLEL, resume=tmp_path / "kept")
+
+
+def test_what_a_count_file_left_out_is_known_after_resuming(tmp_path: Path) -> None:
+    counts = count_pretokens(TINY).without_rare(2)
+    write_counts(counts, tmp_path / "counts.tsv")
+    wanted = train(tmp_path / "counts.tsv", 400)
+    for _ in range(2):
+        tok = train(tmp_path / "counts.tsv", 400, resume=tmp_path / "kept")
+        assert record_of(tok) == record_of(wanted)
+    assert '"min_pretoken_count": 2' in record_of(tok)
 
 
 def test_learning_goes_on_after_any_number_of_merges(tmp_path: Path) -> None:
@@ -209,31 +357,50 @@ def test_two_at_once(tmp_path: Path) -> None:
 # --- killed -----------------------------------------------------------------------------------------------------------
 
 
+COMMAND = [sys.executable, "-c", "from bbpe.cli import main; main()"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+KILLED: dict[str, list[str]] = {
+    "text": ["zh.txt", "en.txt"],
+    "memory": ["zh.txt", "en.txt", "--memory", "150MB", "--threads", "1"],
+    "count file, weights, memory": [
+        *("zh.tsv", "en.txt", "--weight", "zh.tsv=2", "--weight", "en.txt=1", "--memory", "200MB", "--threads", "1"),
+    ],
+    "sample, seeds": ["zh.txt", "en.txt", "--sample", "1MB", "--lines", "--seed-tokens", "seeds.txt"],
+    "superwords, memory": ["zh.txt", "en.txt", "--superwords", "1500", "--memory", "300MB"],
+    "balance": ["zh.txt", "en.txt", "--balance", "zh.txt=zh-side.txt", "--balance", "en.txt=en-side.txt"],
+}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("seed", range(2))
-def test_kill_9_at_random_moments(seed: int, tmp_path: Path) -> None:
-    """The command line, killed three times at random moments; ``scripts/kill_training.py`` does it twenty times."""
-    corpus = tmp_path / "corpus"
-    corpus.mkdir()
-    for path in TINY.iterdir():
-        (corpus / path.name).write_bytes(path.read_bytes() * 40)
-    command = [sys.executable, "-c", "from bbpe.cli import main; main()", "train", "corpus", "--vocab", "2000", "-q"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([*command, "-o", "whole"], check=True, cwd=tmp_path, env=environment, capture_output=True)
-    rng = random.Random(seed)
-    resumed = [*command, "-o", "out", "--resume", "kept", "--save-every", "0"]
-    for _ in range(3):
-        process = subprocess.Popen(
-            resumed, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+@pytest.mark.parametrize("variant", KILLED)
+def test_kill_9_at_random_moments(variant: str, languages: list[Path], tmp_path: Path) -> None:
+    """The command line, killed four times at random moments; ``scripts/kill_training.py`` does it twenty times."""
+    for path in languages:
+        path.write_bytes(path.read_bytes() * 30)
+    Path("seeds.txt").write_text("\n".join(SEEDS), "utf-8")
+    write_counts(count_pretokens(Path("zh.txt")), "zh.tsv")
+    there = sorted(os.listdir())
+    train_command = [*COMMAND, "train", *KILLED[variant], "--vocab", "2000", "-q"]
+
+    def run(*options: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*train_command, *options], env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        time.sleep(rng.uniform(0.1, 1.0))
+
+    begun = time.monotonic()
+    whole = run("-o", str(tmp_path / "whole"))
+    assert whole.communicate()[1] == b""
+    seconds = time.monotonic() - begun
+    rng = random.Random(variant)
+    for _ in range(4):
+        process = run("-o", "out", "--resume", "kept", "--save-every", "0")
+        time.sleep(rng.uniform(0.2, 1.0) * seconds)
         process.send_signal(signal.SIGKILL)
-        process.wait()
-        if (tmp_path / "out").exists():
-            break
-    if not (tmp_path / "out").exists():
-        done = subprocess.run(resumed, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        process.communicate()
+        if Path("out").exists():
+            shutil.rmtree("out")
+    done = run("-o", "out", "--resume", "kept", "--save-every", "0")
+    assert done.communicate()[1] == b""
+    assert sorted(os.listdir()) == sorted([*there, "kept", "out"])  # nothing is left of those that were killed
     for path in (tmp_path / "whole").iterdir():
-        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes(), path.name
-    assert json.loads((tmp_path / "out" / "training.json").read_text())["merges"] == 1744
+        assert Path("out", path.name).read_bytes() == path.read_bytes(), path.name

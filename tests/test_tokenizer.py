@@ -6,6 +6,7 @@ What ids come out is compared with ``reference.py``; that the native core comput
 from __future__ import annotations
 
 import copy
+import gc
 import multiprocessing
 import os
 import pickle
@@ -16,6 +17,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -186,6 +188,49 @@ def test_lists_hold_ints_and_keep_them_alive() -> None:
     assert big.encode("abab") == [3_000_000_000] * 2
 
 
+def test_large_arrays_use_memory_again_but_share_none() -> None:
+    """From a megabyte of ids on, a result takes the memory of one that is gone."""
+    text = "你好 ab" * 150_000
+    other = "a b好" * 200_000
+    tok = tokenizer_of(SPEC)
+    ids, others = tok.encode_to_numpy(text), tok.encode_to_numpy(other)
+    expected, expected_others = ids.copy(), others.copy()
+    assert ids.size > 2**18
+    assert not np.shares_memory(ids, others)
+    assert ids.flags.writeable
+    part = ids[7:]
+    del ids  # the part still uses the memory
+    again, _ = tok.encode_batch_to_numpy([other, text])
+    assert np.array_equal(part, expected[7:])
+    assert not np.shares_memory(part, again)
+    assert np.array_equal(again, np.concatenate([expected_others, expected]))
+    del part
+    with pytest.raises(EncodeError, match="surrogate"):
+        tok.encode_to_numpy(text + "\ud800")  # what raises gives the memory back as well
+    reused = tok.encode_to_numpy(text)
+    del tok
+    gc.collect()
+    reused[:] += 1  # the memory outlives its tokenizer
+    assert np.array_equal(reused, expected + 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="how much memory is resident is asked of Linux")
+def test_the_memory_kept_for_large_arrays_is_bounded() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+    tok = tokenizer_of(SPEC)
+    texts = ["a b好" * 10_000] * 1200
+    tok.encode("好")
+    before = resident()
+    arrays = [tok.encode_batch_to_numpy(texts, threads=threads)[0] for threads in (1, 2)]
+    held = sum(array.nbytes for array in arrays) // 2**20
+    assert held > 150
+    assert resident() - before > held - 10
+    del arrays
+    assert resident() - before < 32 + 30
+
+
 # ---- batches and threads ------------------------------------------------------------------------------
 
 
@@ -234,6 +279,19 @@ def test_a_batch_of_bytes_is_each_of_them_alone(tok: Tokenizer, spec: reference.
 def test_threads_is_a_positive_integer(threads: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="threads"):
         TOK.encode_batch(["a"], threads=threads)
+
+
+def test_chunks_that_are_done_before_their_turn_wait_for_it() -> None:
+    """The first chunk takes longest; then uneven ones, so that several wait and are placed together."""
+    draw = random.Random(5)
+    batch = ["".join(draw.choices("ab 你好好学习", k=400_000))]
+    batch += ["".join(draw.choices("ab 你好好学习", k=draw.choice((1, 30, 40_000, 200_000)))) for _ in range(40)]
+    ids, offsets = TOK.encode_batch_to_numpy(batch, threads=1)
+    assert [ids[start:end].tolist() for start, end in pairwise(offsets)] == [TOK.encode(text) for text in batch]
+    for threads in (2, 4, 8, 8, 8):
+        again, offsets_again = TOK.encode_batch_to_numpy(batch, threads=threads)
+        assert np.array_equal(again, ids)
+        assert np.array_equal(offsets_again, offsets)
 
 
 def test_more_threads_than_there_is_work_cost_nothing() -> None:

@@ -289,7 +289,7 @@ def test_counts_past_64_bits_are_refused() -> None:
 
 
 def test_more_symbols_than_can_be_numbered_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bbpe.training.MAX_CELLS", 10)
+    monkeypatch.setattr("bbpe.training.learning.MAX_CELLS", 10)
     with pytest.raises(TrainingError, match="max_pretoken_bytes"):
         train(["abcdefghijkl"], 300)
 

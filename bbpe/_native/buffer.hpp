@@ -36,13 +36,30 @@ inline void* allocate(size_t bytes) {
   return memory;
 }
 
+// The same for memory that was got otherwise. It says so of every page that has a byte of it: mappings that are advised
+// in part cannot be moved as a whole, and growing would copy.
+inline void prefer_huge_pages(void* memory, size_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr uintptr_t page = uintptr_t{1} << 12;
+  uintptr_t begin = reinterpret_cast<uintptr_t>(memory) & ~(page - 1);
+  uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + bytes + page - 1) & ~(page - 1);
+  if (bytes >= size_t{1} << 22) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#else
+  (void)memory, (void)bytes;
+#endif
+}
+
 // An array of plain values. Growing keeps the first `kept` values and leaves the rest unset.
 template <class T>
 class Buffer {
  public:
   Buffer() = default;
   Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    swap(other);
+    return *this;
+  }
   ~Buffer() { std::free(data_); }
 
   T* data() { return data_; }
@@ -52,16 +69,22 @@ class Buffer {
     if (wanted <= capacity_) return;
     size_t grown = capacity_ + capacity_ / 2;
     if (grown < wanted) grown = wanted;
-    if (grown > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
-    if (kept == 0) {  // nothing to keep: do not copy
-      std::free(data_);
-      data_ = nullptr;
-      capacity_ = 0;
-    }
-    void* fresh = std::realloc(static_cast<void*>(data_), grown * sizeof(T));
+    if (kept == 0) release();  // nothing to keep: do not copy
+    resize(grown);
+  }
+
+  void resize(size_t count) {  // exactly so many, of which those that were there before are kept
+    if (count > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
+    void* fresh = std::realloc(static_cast<void*>(data_), (count ? count : 1) * sizeof(T));
     if (!fresh) throw std::bad_alloc();
+    if (count > capacity_) prefer_huge_pages(fresh, count * sizeof(T));
     data_ = static_cast<T*>(fresh);
-    capacity_ = grown;
+    capacity_ = count;
+  }
+
+  void swap(Buffer& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(capacity_, other.capacity_);
   }
 
   void zero(size_t count) {  // a fresh array of `count` zero values

@@ -1,7 +1,8 @@
 // How often each distinct byte string occurs: a hash table made for hundreds of millions of additions.
 //
-// A string of up to 15 bytes lives whole in its slot, two words with its length in the top byte: one cache line answers
-// for it. A longer one lives in an arena with its count, and its slot holds 32 bits of its hash and where it lies.
+// A string of up to 8 bytes is one word, and lives in its slot with its count: nine in ten pretokens of English. One of
+// up to 15 bytes lives whole in its slot, too, two words with its length in the top byte: one cache line answers for it.
+// A longer one lives in an arena with its count, and its slot holds 32 bits of its hash and where it lies.
 // The table is split into partitions by hash, so that growth doubles one small part at a time, each at a fill of its own:
 // memory stays close to what the strings need, and grows smoothly with them.
 // Additions are queued and done some dozens at a time: the slots are prefetched while the caller looks for more.
@@ -17,6 +18,8 @@
 #include <new>
 #include <utility>
 #include <vector>
+
+#include "units.hpp"  // flag_mask, lowest_set
 
 #if defined(_MSC_VER)
 #include <intrin.h>
@@ -72,65 +75,91 @@ inline uint64_t fold_multiply(uint64_t a, uint64_t b) {
 class ByteCounts {
 public:
     static constexpr int partitions = 32;
+    static constexpr size_t word_bytes = 8;    // longest string kept as one word; one that ends in a zero byte is not
     static constexpr size_t short_bytes = 15;  // longest string kept in its slot
 
     // One distinct string on its way to being sorted: eight of its bytes as an integer, and where it lives.
     struct Item {
         uint64_t prefix;
-        uintptr_t where;  // a Short with the low bit set, or a Record
+        uintptr_t where;  // a Short with bit 0 set, a Word with bit 1 set, or a Record
     };
 
     ByteCounts() : parts_(new Partition[partitions]) {
-        for (int i = 0; i < partitions; i++) {
-            parts_[i].which = static_cast<size_t>(i);
-            parts_[i].set_limits();
-        }
+        for (int i = 0; i < partitions; i++) parts_[i].set_limits(static_cast<size_t>(i));
     }
 
     // Queue one more occurrence of the string at `at`, which must stay there, with 16 readable bytes after it, until
     // flush(). Returns whether flush() must be called before the next push().
     bool push(const uint8_t* at, size_t length) noexcept {
+        if (is_word(at, length)) {
+            PendingWord& pending = word_queue_[words_queued_++];
+            pending.bytes = load_word(at, length);
+            pending.hash = hash_word(pending.bytes);
+            parts_[pending.hash >> 59].words.prefetch_slot(pending.hash);
+            return words_queued_ == queue_size;
+        }
         if (length <= short_bytes) {
-            PendingShort& pending = short_queue_[short_queued_++];
+            PendingShort& pending = short_queue_[shorts_queued_++];
             load_key(at, length, pending.low, pending.high);
             pending.hash = hash_key(pending.low, pending.high);
-            const Partition& part = parts_[pending.hash >> 59];
-            prefetch(part.shorts.get() + (pending.hash & part.short_mask));
-            return short_queued_ == queue_size;
+            parts_[pending.hash >> 59].shorts.prefetch_slot(pending.hash);
+            return shorts_queued_ == queue_size;
         }
-        PendingLong& pending = long_queue_[long_queued_++];
+        PendingLong& pending = long_queue_[longs_queued_++];
         pending.at = at;
         pending.length = length;
         pending.hash = hash_bytes(at, length);
-        const Partition& part = parts_[pending.hash >> 59];
-        prefetch(part.longs.get() + (static_cast<uint32_t>(pending.hash) & part.long_mask));
-        return long_queued_ == queue_size;
+        parts_[pending.hash >> 59].longs.prefetch_slot(static_cast<uint32_t>(pending.hash));
+        return longs_queued_ == queue_size;
+    }
+
+    // One more occurrence of each of the strings that a text, its first `count` bytes, is cut into: before each byte that
+    // `flag_mask` finds. It finds those at `text` and at `text + count`, and 64 zeros follow; 16 bytes after the text are readable. Throws std::bad_alloc.
+    void add_marked(const uint8_t* text, size_t count, const uint8_t* flags) {
+        const uint8_t* begin = text;
+        for (size_t base = 0; base <= count; base += 64) {
+            uint64_t cuts = flag_mask(flags + base);
+            if (base == 0) cuts &= ~uint64_t{1};
+            for (; cuts; cuts &= cuts - 1) {
+                const uint8_t* const end = text + base + lowest_set(cuts);
+                if (push(begin, static_cast<size_t>(end - begin))) flush();
+                begin = end;
+            }
+        }
     }
 
     // Do all that was queued. Throws std::bad_alloc.
     void flush() {
-        for (size_t i = 0; i < short_queued_; i++) {
+        for (size_t i = 0; i < words_queued_; i++) {
+            const PendingWord& pending = word_queue_[i];
+            parts_[pending.hash >> 59].add_word(pending.bytes, pending.hash, 1);
+        }
+        words_queued_ = 0;
+        for (size_t i = 0; i < shorts_queued_; i++) {
             const PendingShort& pending = short_queue_[i];
             parts_[pending.hash >> 59].add_short(pending.low, pending.high, pending.hash, 1);
         }
-        short_queued_ = 0;
-        for (size_t i = 0; i < long_queued_; i++) {  // the slots have arrived; now ask for what they point to
+        shorts_queued_ = 0;
+        for (size_t i = 0; i < longs_queued_; i++) {  // the slots have arrived; now ask for what they point to
             const PendingLong& pending = long_queue_[i];
             parts_[pending.hash >> 59].prefetch_long(static_cast<uint32_t>(pending.hash));
         }
-        for (size_t i = 0; i < long_queued_; i++) {
+        for (size_t i = 0; i < longs_queued_; i++) {
             const PendingLong& pending = long_queue_[i];
             parts_[pending.hash >> 59].add_long(pending.at, pending.length, static_cast<uint32_t>(pending.hash), 1);
         }
-        long_queued_ = 0;
+        longs_queued_ = 0;
     }
 
     // Forget what was queued, because its text is going away.
-    void discard() noexcept { short_queued_ = long_queued_ = 0; }
+    void discard() noexcept { words_queued_ = shorts_queued_ = longs_queued_ = 0; }
 
     // Add `count` occurrences at once. 16 bytes after the string must be readable. Throws std::bad_alloc.
     void add(const uint8_t* at, size_t length, int64_t count) {
-        if (length <= short_bytes) {
+        if (is_word(at, length)) {
+            const uint64_t bytes = load_word(at, length), hash = hash_word(bytes);
+            parts_[hash >> 59].add_word(bytes, hash, count);
+        } else if (length <= short_bytes) {
             uint64_t low, high;
             load_key(at, length, low, high);
             const uint64_t hash = hash_key(low, high);
@@ -143,7 +172,7 @@ public:
 
     size_t size() const noexcept {
         size_t total = 0;
-        for (int i = 0; i < partitions; i++) total += parts_[i].short_used + parts_[i].long_used;
+        for (int i = 0; i < partitions; i++) total += parts_[i].used();
         return total;
     }
 
@@ -166,8 +195,8 @@ public:
     int64_t sorting() const noexcept {
         int64_t total = 0;
         for (int i = 0; i < partitions; i++) {
-            total += static_cast<int64_t>((parts_[i].short_used + parts_[i].long_used) * (sizeof(Item) + 2));
-            total -= static_cast<int64_t>((parts_[i].long_mask + 1) * sizeof(Long) / 4 * 3);
+            total += static_cast<int64_t>(parts_[i].used() * (sizeof(Item) + 2));
+            total -= static_cast<int64_t>(parts_[i].longs.bytes() / 4 * 3);
         }
         return total;
     }
@@ -176,13 +205,14 @@ public:
     // their bytes, and those that begin a character.
     void sample_hashes(std::vector<uint64_t>& hashes, int64_t& bytes, int64_t& characters) const {
         const Partition& part = parts_[0];
-        hashes.reserve(hashes.size() + part.short_used + part.long_used);
+        hashes.reserve(hashes.size() + part.used());
         part.each([&](const Item& item) {
             uint8_t buffer[16];
             const uint8_t* at = ByteCounts::bytes(item, buffer);
             const size_t size = length(item);
-            const Short* entry = item.where & 1 ? as_short(item) : nullptr;
-            hashes.push_back(entry ? hash_key(entry->low, entry->high) : hash_bytes(at, size));
+            hashes.push_back(item.where & 2   ? as_word(item)->hash()
+                             : item.where & 1 ? as_short(item)->hash()
+                                              : hash_bytes(at, size));
             bytes += static_cast<int64_t>(size);
             for (size_t i = 0; i < size; i++) characters += (at[i] & 0xC0) != 0x80;
         });
@@ -197,24 +227,27 @@ public:
     // Nothing may be added to the partition afterwards; the slots of its long strings are freed.
     void distribute(int which, const std::vector<uint64_t>& pivots, std::vector<std::vector<Item>>& buckets) {
         Partition& part = parts_[which];
-        const size_t expected = (part.short_used + part.long_used) / buckets.size();
+        const size_t expected = part.used() / buckets.size();
         for (auto& bucket : buckets) bucket.reserve(expected + expected / 8 + 1);
         part.each([&](const Item& item) {
             size_t bucket = 0;  // a few dozen comparisons without a branch: a search would mispredict each of its own
             for (const uint64_t pivot : pivots) bucket += item.prefix >= pivot;
             buckets[bucket].push_back(item);
         });
-        part.longs.reset();
+        part.longs.slots.reset();
     }
 
     static size_t length(const Item& item) noexcept {
+        if (item.where & 2) return word_length(as_word(item)->bytes);
         return item.where & 1 ? as_short(item)->high >> 56 : as_record(item)->length;
     }
     static int64_t& count(const Item& item) noexcept {
+        if (item.where & 2) return as_word(item)->count;
         return item.where & 1 ? as_short(item)->count : as_record(item)->count;
     }
     // Eight bytes from `depth` on as an integer that orders as they do (first byte highest), zeros after the end.
     static uint64_t prefix(const Item& item, size_t depth) noexcept {
+        if (item.where & 2) return depth == 0 ? swap_bytes(as_word(item)->bytes) : 0;
         if (item.where & 1) {
             const Short* entry = as_short(item);
             if (depth == 0) return swap_bytes(entry->low);
@@ -248,18 +281,31 @@ private:
     static constexpr uint32_t chunk_bits = 13;  // 8-byte units in a chunk, as a power of two
     static constexpr uint64_t seed = 0x9E3779B97F4A7C15ull, key1 = 0xA0761D6478BD642Full, key2 = 0xE7037ED1A0B428DBull;
 
+    struct Word {
+        uint64_t bytes;  // zeros after them; 0 in a free slot
+        int64_t count;
+        bool is_free() const noexcept { return bytes == 0; }
+        uint64_t hash() const noexcept { return hash_word(bytes); }
+    };
     struct Short {
         uint64_t low, high;  // the bytes, zeros after them; the top byte of `high` is the length, 0 in a free slot
         int64_t count;
+        bool is_free() const noexcept { return high == 0; }
+        uint64_t hash() const noexcept { return hash_key(low, high); }
     };
     struct Long {
-        uint32_t hash, unit;  // unit 0: a free slot
+        uint32_t low_hash, unit;  // unit 0: a free slot
+        bool is_free() const noexcept { return unit == 0; }
+        uint64_t hash() const noexcept { return low_hash; }
     };
     struct Record {
         int64_t count;
         uint32_t length;
         const uint8_t* bytes() const noexcept { return reinterpret_cast<const uint8_t*>(this) + 12; }
         uint8_t* bytes() noexcept { return reinterpret_cast<uint8_t*>(this) + 12; }
+    };
+    struct PendingWord {
+        uint64_t bytes, hash;
     };
     struct PendingShort {
         uint64_t low, high, hash;
@@ -270,17 +316,31 @@ private:
         uint64_t hash;
     };
 
+    static Word* as_word(const Item& item) noexcept { return reinterpret_cast<Word*>(item.where & ~uintptr_t{2}); }
     static Short* as_short(const Item& item) noexcept { return reinterpret_cast<Short*>(item.where & ~uintptr_t{1}); }
     static Record* as_record(const Item& item) noexcept { return reinterpret_cast<Record*>(item.where); }
 
     // Where the bytes are; those of a short string are put into `buffer`, 16 bytes.
     static const uint8_t* bytes(const Item& item, uint8_t* buffer) noexcept {
+        if (item.where & 2) {
+            store64(buffer, as_word(item)->bytes);
+            return buffer;
+        }
         if (!(item.where & 1)) return as_record(item)->bytes();
         store64(buffer, as_short(item)->low);
         store64(buffer + 8, as_short(item)->high);
         return buffer;
     }
 
+    static bool is_word(const uint8_t* at, size_t length) noexcept {
+        return length <= word_bytes && at[length - 1] != 0;
+    }
+    static uint64_t load_word(const uint8_t* at, size_t length) noexcept {
+        return load64(at) & ~uint64_t{0} >> (64 - 8 * length);
+    }
+    static size_t word_length(uint64_t bytes) noexcept {
+        return 8 - lowest_set(swap_bytes(bytes)) / 8;
+    }
     static void load_key(const uint8_t* at, size_t length, uint64_t& low, uint64_t& high) noexcept {
         low = load64(at);
         high = load64(at + 8);
@@ -292,6 +352,7 @@ private:
         }
         high |= static_cast<uint64_t>(length) << 56;
     }
+    static uint64_t hash_word(uint64_t bytes) noexcept { return fold_multiply(bytes, key1); }
     static uint64_t hash_key(uint64_t low, uint64_t high) noexcept { return fold_multiply(low ^ key1, high ^ key2); }
     static uint64_t hash_bytes(const uint8_t* at, size_t length) noexcept {  // length > 15
         uint64_t hash = seed ^ length;
@@ -300,73 +361,115 @@ private:
         return fold_multiply(fold_multiply(load64(last) ^ key2, load64(last + 8) ^ hash), key1 ^ length);
     }
 
+    // Open addressing with linear probing. `Slot` says what is free, and the hash of what is not.
+    template <class Slot>
+    struct Table {
+        std::unique_ptr<Slot[]> slots{new Slot[64]()};
+        size_t mask = 63;
+        size_t used = 0;
+        size_t limit = 0;  // of used slots: one more, and there will be twice as many
+
+        size_t bytes() const noexcept { return (mask + 1) * sizeof(Slot); }
+        size_t growth(size_t more) const noexcept { return used + more > limit ? bytes() : 0; }
+        void prefetch_slot(uint64_t hash) const noexcept { prefetch(slots.get() + (hash & mask)); }
+
+        // To be called when a free slot was filled.
+        void filled(size_t percent) {
+            used++;
+            if (used > limit) grow(percent);
+        }
+
+        void set_limit(size_t percent) noexcept { limit = (mask + 1) * percent / 100; }
+
+        void grow(size_t percent) {
+            const size_t wider = mask * 2 + 1;
+            std::unique_ptr<Slot[]> grown(new Slot[wider + 1]());
+            for (size_t i = 0; i <= mask; i++) {
+                if (slots[i].is_free()) continue;
+                size_t at = slots[i].hash() & wider;
+                while (!grown[at].is_free()) at = (at + 1) & wider;
+                grown[at] = slots[i];
+            }
+            slots = std::move(grown);
+            mask = wider;
+            set_limit(percent);
+        }
+    };
+
     struct Partition {
-        std::unique_ptr<Short[]> shorts;
-        std::unique_ptr<Long[]> longs;
-        size_t short_mask = 63, long_mask = 63;
-        size_t short_used = 0, long_used = 0;
-        size_t short_limit = 0, long_limit = 0;  // of used slots: one more, and there will be twice as many
-        size_t which = 0;                        // this partition's number
+        Table<Word> words;
+        Table<Short> shorts;
+        Table<Long> longs;
+        size_t percent = 0;  // of its slots that may be used
         std::vector<std::unique_ptr<uint8_t[]>> chunks;
         size_t current = 0;              // index of the chunk being filled
         size_t filled = chunk_bytes;     // bytes used of it
         size_t chunk_total = 0;          // bytes of all chunks
 
-        size_t slot_bytes() const noexcept {
-            return (short_mask + 1) * sizeof(Short) + (long_mask + 1) * sizeof(Long);
-        }
+        size_t used() const noexcept { return words.used + shorts.used + longs.used; }
+        size_t slot_bytes() const noexcept { return words.bytes() + shorts.bytes() + longs.bytes(); }
         // Full at 58 % to 82 %, 70 % on average. If all partitions were full at the same fill all would grow within the
         // same megabyte of text, for their sizes hardly differ, and the table's memory would double.
-        void set_limits() noexcept {
-            const size_t percent = 58 + 24 * which / (partitions - 1);
-            short_limit = (short_mask + 1) * percent / 100;
-            long_limit = (long_mask + 1) * percent / 100;
+        void set_limits(size_t which) noexcept {
+            percent = 58 + 24 * which / (partitions - 1);
+            words.set_limit(percent);
+            shorts.set_limit(percent);
+            longs.set_limit(percent);
         }
         size_t growth(size_t more) const noexcept {
-            const bool shorts_grow = short_used + more > short_limit;
-            const bool longs_grow = long_used + more > long_limit;
-            return shorts_grow * (short_mask + 1) * sizeof(Short) + longs_grow * (long_mask + 1) * sizeof(Long);
+            return words.growth(more) + shorts.growth(more) + longs.growth(more);
         }
-
-        Partition() : shorts(new Short[64]()), longs(new Long[64]()) {}
 
         Record* record(uint32_t unit) const noexcept {
             const size_t offset = size_t{unit & ((1u << chunk_bits) - 1)} * 8;
             return reinterpret_cast<Record*>(chunks[unit >> chunk_bits].get() + offset);
         }
 
+        void add_word(uint64_t bytes, uint64_t hash, int64_t count) {
+            for (size_t at = hash & words.mask;; at = (at + 1) & words.mask) {
+                Word& slot = words.slots[at];
+                if (slot.bytes == bytes) {
+                    slot.count += count;
+                    return;
+                }
+                if (slot.is_free()) {
+                    slot = Word{bytes, count};
+                    words.filled(percent);
+                    return;
+                }
+            }
+        }
+
         void add_short(uint64_t low, uint64_t high, uint64_t hash, int64_t count) {
-            for (size_t at = hash & short_mask;; at = (at + 1) & short_mask) {
-                Short& slot = shorts[at];
+            for (size_t at = hash & shorts.mask;; at = (at + 1) & shorts.mask) {
+                Short& slot = shorts.slots[at];
                 if (slot.low == low && slot.high == high) {
                     slot.count += count;
                     return;
                 }
-                if (slot.high == 0) {
+                if (slot.is_free()) {
                     slot = Short{low, high, count};
-                    short_used++;
-                    if (short_used > short_limit) grow_shorts();
+                    shorts.filled(percent);
                     return;
                 }
             }
         }
 
         void prefetch_long(uint32_t hash) const noexcept {
-            const Long& slot = longs[hash & long_mask];
-            if (slot.unit && slot.hash == hash) prefetch(record(slot.unit));
+            const Long& slot = longs.slots[hash & longs.mask];
+            if (slot.unit && slot.low_hash == hash) prefetch(record(slot.unit));
         }
 
         void add_long(const uint8_t* bytes, size_t length, uint32_t hash, int64_t count) {
-            for (size_t at = hash & long_mask;; at = (at + 1) & long_mask) {
-                Long& slot = longs[at];
-                if (slot.unit == 0) {
+            for (size_t at = hash & longs.mask;; at = (at + 1) & longs.mask) {
+                Long& slot = longs.slots[at];
+                if (slot.is_free()) {
                     const uint32_t unit = store(bytes, length, count);
                     slot = Long{hash, unit};
-                    long_used++;
-                    if (long_used > long_limit) grow_longs();
+                    longs.filled(percent);
                     return;
                 }
-                if (slot.hash == hash) {
+                if (slot.low_hash == hash) {
                     Record* found = record(slot.unit);
                     if (found->length == length && std::memcmp(found->bytes(), bytes, length) == 0) {
                         found->count += count;
@@ -407,55 +510,30 @@ private:
             return chunks.size() - 1;
         }
 
-        void grow_shorts() {
-            const size_t mask = short_mask * 2 + 1;
-            std::unique_ptr<Short[]> grown(new Short[mask + 1]());
-            for (size_t i = 0; i <= short_mask; i++) {
-                if (shorts[i].high == 0) continue;
-                size_t at = hash_key(shorts[i].low, shorts[i].high) & mask;
-                while (grown[at].high) at = (at + 1) & mask;
-                grown[at] = shorts[i];
-            }
-            shorts = std::move(grown);
-            short_mask = mask;
-            set_limits();
-        }
-
-        void grow_longs() {
-            const size_t mask = long_mask * 2 + 1;
-            std::unique_ptr<Long[]> grown(new Long[mask + 1]());
-            for (size_t i = 0; i <= long_mask; i++) {
-                if (longs[i].unit == 0) continue;
-                size_t at = longs[i].hash & mask;
-                while (grown[at].unit) at = (at + 1) & mask;
-                grown[at] = longs[i];
-            }
-            longs = std::move(grown);
-            long_mask = mask;
-            set_limits();
-        }
-
         template <class Visit>
         void each(Visit visit) const {
-            for (size_t i = 0; i <= short_mask; i++) {
-                if (shorts[i].high == 0) continue;
-                Item item{0, reinterpret_cast<uintptr_t>(&shorts[i]) | 1};
+            const auto show = [&](uintptr_t where) {
+                Item item{0, where};
                 item.prefix = prefix(item, 0);
                 visit(item);
+            };
+            for (size_t i = 0; i <= words.mask; i++) {
+                if (!words.slots[i].is_free()) show(reinterpret_cast<uintptr_t>(&words.slots[i]) | 2);
             }
-            if (!longs) return;
-            for (size_t i = 0; i <= long_mask; i++) {
-                if (i + 8 <= long_mask && longs[i + 8].unit) prefetch(record(longs[i + 8].unit));
-                if (longs[i].unit == 0) continue;
-                Item item{0, reinterpret_cast<uintptr_t>(record(longs[i].unit))};
-                item.prefix = prefix(item, 0);
-                visit(item);
+            for (size_t i = 0; i <= shorts.mask; i++) {
+                if (!shorts.slots[i].is_free()) show(reinterpret_cast<uintptr_t>(&shorts.slots[i]) | 1);
+            }
+            if (!longs.slots) return;
+            for (size_t i = 0; i <= longs.mask; i++) {
+                if (i + 8 <= longs.mask && !longs.slots[i + 8].is_free()) prefetch(record(longs.slots[i + 8].unit));
+                if (!longs.slots[i].is_free()) show(reinterpret_cast<uintptr_t>(record(longs.slots[i].unit)));
             }
         }
     };
 
     std::unique_ptr<Partition[]> parts_;
-    size_t short_queued_ = 0, long_queued_ = 0;
+    size_t words_queued_ = 0, shorts_queued_ = 0, longs_queued_ = 0;
+    PendingWord word_queue_[queue_size];
     PendingShort short_queue_[queue_size];
     PendingLong long_queue_[queue_size];
 };
@@ -649,7 +727,7 @@ private:
     }
 
     static void prefetch_item(const Item& item) noexcept {
-        prefetch(reinterpret_cast<const void*>(item.where & ~uintptr_t{1}));
+        prefetch(reinterpret_cast<const void*>(item.where & ~uintptr_t{3}));
     }
 
     std::vector<ByteCounts*> tables_;

@@ -5,13 +5,36 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "units.hpp"
+
 namespace bbpe {
 
-// A step is the row of the next state, and these. The lower two are what is written down for the character.
+// A step is the row of the next state, and these, which but for the third are what is written down for the character.
 constexpr uint32_t STEP_BOUNDARY = 1;   // a match ended before it, and the next one begins
 constexpr uint32_t STEP_POSSIBLE = 2;   // a match may end before it, but may go on
 constexpr uint32_t STEP_HELP = 4;       // the match ended earlier, where it last could, or none begins here
+constexpr uint32_t STEP_BEFORE = 8;     // a match ended one character earlier: the last character began the next one
 constexpr uint32_t STEP_ROW = 0xFFFFFF00;
+
+// Whether a pretoken begins or ends at a place of the flags.
+inline uint8_t is_boundary(const uint8_t* flags) noexcept {
+    return (flags[0] | flags[1] >> 3) & STEP_BOUNDARY;
+}
+
+// The last flag at a place or before it that is not 0: there is one. Reads 15 before the place.
+inline const uint8_t* last_flag(const uint8_t* flags) noexcept {
+#if defined(BBPE_SSE2)
+    while (true) {
+        const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i*>(flags - 15));
+        const int zeros = _mm_movemask_epi8(_mm_cmpeq_epi8(sixteen, _mm_setzero_si128()));
+        if (zeros != 0xFFFF) return flags - 15 + highest_set(static_cast<unsigned>(zeros ^ 0xFFFF));
+        flags -= 16;
+    }
+#else
+    while (*flags == 0) flags--;
+    return flags;
+#endif
+}
 
 // The tables of one automaton.
 struct Steps {
@@ -43,12 +66,11 @@ struct Lane {
 
     // The match ended before: go back to where it last could, and begin the next one there. False where it could nowhere.
     bool go_back(const Steps& tables, size_t index) noexcept {
-        const uint8_t* written = flags + index - 1;
-        while (*written == 0) written--;
-        if (*written & STEP_BOUNDARY) return false;
+        const uint8_t* written = last_flag(flags + index - 1);
+        if (!(*written & STEP_POSSIBLE)) return false;
         const size_t back = static_cast<size_t>(flags + index - 1 - written);
         const uint32_t first = tables.firsts[tables.column(text[index - 1 - back])] & STEP_ROW;
-        flags[index - 1 - back] = STEP_BOUNDARY;
+        flags[index - 1 - back] ^= STEP_POSSIBLE | STEP_BOUNDARY;
         if (first == 0) return false;
         text -= back;
         flags -= back;

@@ -30,6 +30,17 @@ inline unsigned lowest_set(uint64_t word) noexcept {
 #endif
 }
 
+// And of the highest.
+inline unsigned highest_set(unsigned word) noexcept {
+#if defined(_MSC_VER)
+    unsigned long index;
+    _BitScanReverse(&index, word);
+    return static_cast<unsigned>(index);
+#else
+    return 31u - static_cast<unsigned>(__builtin_clz(word));
+#endif
+}
+
 inline bool is_surrogate(uint32_t code) noexcept { return (code & 0xFFFFF800u) == 0xD800; }
 
 // The last and the first byte in UTF-8 of a character below U+10000.
@@ -74,7 +85,8 @@ inline uint64_t bit_mask(const uint8_t* bytes) noexcept {
     return mask;
 }
 
-inline uint64_t flag_mask(const uint8_t* flags) noexcept { return bit_mask<0>(flags); }
+// Where pretokens begin or end (steps.hpp says what the flags are). Reads one more.
+inline uint64_t flag_mask(const uint8_t* flags) noexcept { return bit_mask<0>(flags) | bit_mask<3>(flags + 1); }
 
 // Whether the low byte, or the high byte, of each is not 0.
 template <bool High>
@@ -192,6 +204,28 @@ inline size_t ascii_units(const uint16_t* units, size_t count, uint8_t* out) noe
 #endif
     }
     return done;
+}
+
+// Writes 64 units as bytes; whether all of them are ASCII, else what it wrote means nothing.
+inline bool ascii_block(const uint16_t* units, uint8_t* out) noexcept {
+#if defined(BBPE_SSE2)
+    __m128i any = _mm_setzero_si128();
+    for (int i = 0; i < 64; i += 16) {
+        const __m128i first = _mm_loadu_si128(reinterpret_cast<const __m128i*>(units + i));
+        const __m128i second = _mm_loadu_si128(reinterpret_cast<const __m128i*>(units + i + 8));
+        any = _mm_or_si128(any, _mm_or_si128(first, second));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm_packus_epi16(first, second));
+    }
+    const __m128i beyond = _mm_and_si128(any, _mm_set1_epi16(static_cast<short>(0xFF80)));
+    return _mm_movemask_epi8(_mm_cmpeq_epi16(beyond, _mm_setzero_si128())) == 0xFFFF;
+#else
+    uint16_t any = 0;
+    for (int i = 0; i < 64; i++) {
+        any |= units[i];
+        out[i] = static_cast<uint8_t>(units[i]);
+    }
+    return any < 0x80;
+#endif
 }
 
 inline size_t three_byte_units_plain(const uint16_t* units, size_t count, uint8_t* out) noexcept {

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from bbpe.errors import FormatError
 from bbpe.vocabulary import Template
 
-__all__ = ["PostProcessor", "Segment", "truncated"]
+__all__ = ["PostProcessor", "Segment", "spans", "truncated"]
 
 
 class Segment(NamedTuple):
@@ -39,8 +39,8 @@ class PostProcessor:
         single: What comes out for one text.
         pair: What comes out for two.
         trim_offsets: Whether offsets leave out the spaces at a token's edges.
-        keep_first_space: Whether one space of the first token is left in nevertheless (``add_prefix_space`` of the
-            processor).
+        keep_first_space: Whether the space of the first token, if it is one, is left in nevertheless
+            (``add_prefix_space`` of the processor).
         second_type_id: The type of a second text's tokens where the template is not put around.
     """
 
@@ -113,8 +113,8 @@ class PostProcessor:
             leading = len(token) - len(token.lstrip(b" "))
             trailing = len(token) - len(token.rstrip(b" "))
             if leading:
-                if self.keep_first_space and (index == 0 or start == 0):
-                    leading -= 1
+                if leading == 1 and self.keep_first_space and (index == 0 or start == 0):
+                    leading = 0
                 start = min(start + leading, end)
             if trailing and end >= trailing:
                 end = max(end - trailing, start)
@@ -171,3 +171,31 @@ def truncated(sizes: tuple[int, ...], limit: int, strategy: str) -> tuple[int, .
     kept = [*sizes]
     kept[chosen] -= excess
     return tuple(kept)
+
+
+def spans(size: int, kept: int, stride: int, side: str, overflow: bool = True) -> list[tuple[int, int]]:
+    """Which of a text's tokens form a row: those that stay, then those that were cut off, as ``tokenizers`` has them.
+
+    Args:
+        size: Tokens of the text.
+        kept: How many there may be in a row.
+        stride: How many of them are of the row before.
+        side: The side on which is cut off: ``right`` or ``left``.
+        overflow: Whether those are wanted that were cut off.
+
+    >>> spans(10, 4, 1, "right"), spans(10, 4, 1, "left")
+    ([(0, 4), (3, 7), (6, 10)], [(6, 10), (3, 7), (0, 4)])
+    """
+    if kept >= size:
+        return [(0, size)]
+    if kept == 0:
+        return [(0, 0), (0, size)] if overflow else [(0, 0)]
+    if stride >= kept:
+        raise ValueError(f"stride is {stride}; it has to be less than the {kept} tokens that are left of a text")
+    found = []
+    for begin in range(0, size, kept - stride):
+        end = min(begin + kept, size)
+        found.append((begin, end) if side == "right" else (size - end, size - begin))
+        if end == size or not overflow:
+            break
+    return found

@@ -25,9 +25,9 @@ import numpy.typing as npt
 from bbpe.adapters.special_search import first_of
 from bbpe.adapters.tiktoken_unstable import completions
 from bbpe.engines import EngineTokenizer
-from bbpe.errors import EncodeError, FormatError, MissingByteError
+from bbpe.errors import EncodeError, FormatError, MissingByteError, shown
 from bbpe.io import load
-from bbpe.tokenizer import Allowed, Tokenizer
+from bbpe.tokenizer import Allowed, Tokenizer, id_list, integer_id
 
 __all__ = ["TiktokenEncoding", "as_tiktoken"]
 
@@ -209,8 +209,8 @@ class TiktokenEncoding:
         try:
             return self._tokenizer.decode_bytes(ids)
         except EncodeError:
-            for id in ids:
-                self._check_id(id, "Invalid token for decoding: ")
+            for position, id in enumerate(ids):
+                self._check_id(id, "Invalid token for decoding: ", position)
             raise
 
     def decode(self, tokens: Sequence[int], errors: str = "replace") -> str:
@@ -226,12 +226,18 @@ class TiktokenEncoding:
         try:
             return self._tokenizer.token(token)
         except EncodeError:
-            self._check_id(token, "")
+            self._check_id(token, "", None)
             raise
 
     def decode_tokens_bytes(self, tokens: Sequence[int]) -> list[bytes]:
         """The bytes of each id."""
-        return [self.decode_single_token_bytes(token) for token in tokens]
+        ids = list(tokens) if isinstance(tokens, (bytes, bytearray)) else id_list(tokens)
+        found = []
+        for position, given in enumerate(ids):
+            id = given if type(given) is int else integer_id(given, position)
+            self._check_id(id, "", position)
+            found.append(self._tokenizer.token(id))
+        return found
 
     def decode_with_offsets(self, tokens: Sequence[int]) -> tuple[str, list[int]]:
         """The text of some ids, and the character at which each begins: the first that holds bytes of the token.
@@ -252,12 +258,12 @@ class TiktokenEncoding:
     ) -> list[str]:
         """The text of every list of ids. ``num_threads`` is for tiktoken's callers: one core is enough."""
         _check_threads(num_threads)
-        return [self.decode(tokens, errors) for tokens in batch]
+        return [data.decode("utf-8", errors=errors) for data in self._each(batch)]
 
     def decode_bytes_batch(self, batch: Sequence[Sequence[int]], *, num_threads: int = 8) -> list[bytes]:
         """The bytes of every list of ids. ``num_threads`` is for tiktoken's callers: one core is enough."""
         _check_threads(num_threads)
-        return [self.decode_bytes(tokens) for tokens in batch]
+        return self._each(batch)
 
     # ---- what it is ----
 
@@ -329,13 +335,24 @@ class TiktokenEncoding:
             repaired = [_without_lone_surrogates(each) for each in texts]
             return self._tokenizer.encode_batch(repaired, threads=threads, allowed_special=allowed)
 
-    def _check_id(self, id: Any, words: str) -> None:
-        """Raise what tiktoken raises for an id that is none; nothing for one that there is."""
+    def _each(self, batch: Sequence[Sequence[int]]) -> list[bytes]:
+        """The bytes of every list; what is wrong with one is said with its number."""
+        found = []
+        for number, tokens in enumerate(batch):
+            try:
+                found.append(self.decode_bytes(tokens))
+            except (KeyError, OverflowError, TypeError) as error:
+                raise type(error)(f"{error.args[0]} (list {number})") from None
+        return found
+
+    def _check_id(self, id: Any, words: str, position: int | None) -> None:
+        """Raise what tiktoken raises for an id that is none, with its position; nothing for one that there is."""
+        where = "" if position is None else f" at position {position}"
         if not 0 <= id < 2**32:
-            raise OverflowError(f"{id} is no id: out of range")
+            raise OverflowError(f"{shown(int(id))}{where} is no id: out of range")
         vocabulary = self._tokenizer.vocabulary
         if id not in vocabulary.tokens and id not in self._special_token_values:
-            raise KeyError(f"{words}{id}")
+            raise KeyError(f"{words}{id}{where}")
 
 
 _CHARACTER_STARTS = bytes([*range(0x80), *range(0xC0, 0x100)])

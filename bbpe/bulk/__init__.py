@@ -17,8 +17,8 @@ The four formats of ids:
 Beside an ``npy`` or ``bin`` file stands its index, ``<file>.index.npy``: int64 of shape (documents + 1,), so that
 document i is ``ids[index[i]:index[i + 1]]``.
 
-A large corpus is written in *shards*, a folder of such files with a manifest (``shards.py``); after a kill, the same
-call goes on behind the last whole shard.
+A file (``single_file.py``) or, of a large corpus, a folder of such files in *shards* (``shards.py``) takes its name when
+it is whole; after a kill the same call goes on with what is finished of it (``unfinished.py``).
 
 Where to read next: :func:`encode_corpus` in ``encoding.py``, :func:`decode_ids` in ``decoding.py``.
 """
@@ -26,6 +26,7 @@ Where to read next: :func:`encode_corpus` in ``encoding.py``, :func:`decode_ids`
 from bbpe.bulk.decoding import DecodedIds, DecodeErrors, decode_ids
 from bbpe.bulk.encoding import EncodedCorpus, encode_corpus
 from bbpe.bulk.id_files import IdFormat, IdType, id_format, index_path
+from bbpe.bulk.unfinished import unfinished_folder
 
 __all__ = [
     "DecodeErrors",
@@ -37,4 +38,5 @@ __all__ = [
     "encode_corpus",
     "id_format",
     "index_path",
+    "unfinished_folder",
 ]

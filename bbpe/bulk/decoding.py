@@ -22,7 +22,8 @@ import numpy.typing as npt
 from bbpe.atomic import atomic_write
 from bbpe.bulk.encoding import own_encoder
 from bbpe.bulk.id_files import FORMATS, IdFormat, IdType, checked_dtype, id_format, index_path, special_id
-from bbpe.bulk.shards import read_manifest, tokenizer_sha256
+from bbpe.bulk.shards import read_manifest
+from bbpe.bulk.unfinished import tokenizer_sha256, unfinished_folder
 from bbpe.corpus import BLOCK_BYTES, REPORT_SECONDS, Progress
 from bbpe.engines import EngineTokenizer
 from bbpe.errors import CorpusError, EncodeError, FormatError
@@ -93,7 +94,7 @@ def decode_ids(
         if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):
             runs = _read_shards(tokenizer, Path(source), last, progress)
         elif isinstance(source, (str, os.PathLike)):
-            if not os.path.exists(source) and os.path.isdir(f"{os.fspath(source)}.partial"):
+            if not os.path.exists(source) and unfinished_folder(source) is not None:
                 raise CorpusError(
                     f"{os.fspath(source)}: its encoding is not finished; give the same encode command again"
                 )

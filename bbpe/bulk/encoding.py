@@ -1,7 +1,7 @@
 """A corpus to ids: batches of documents, encoded by several threads, written in order.
 
 What it does: :func:`encode_corpus`, from the options to the files. What it does not: know where a document may be cut
-(``cutting.py``), what files look like (``id_files.py``), or what shards keep for another process (``shards.py``).
+(``cutting.py``), what files look like (``id_files.py``), or what is kept for another process (``unfinished.py``).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, TypeAlias
 
 import numpy as np
 
@@ -24,19 +24,21 @@ from bbpe.bulk.id_files import (
     FORMATS,
     SUFFIXES,
     Encoded,
-    IdFile,
     IdFormat,
     IdType,
+    IdWriter,
     Lines,
     Numbers,
     checked_dtype,
     id_format,
     special_id,
 )
-from bbpe.bulk.shards import Place, ShardFolder, after
-from bbpe.corpus import BLOCK_BYTES, Corpus, Progress, Reporter, SourceLike, open_corpus
+from bbpe.bulk.shards import ShardFolder
+from bbpe.bulk.single_file import SingleFile
+from bbpe.bulk.unfinished import Place, Unfinished, after
+from bbpe.corpus import BLOCK_BYTES, Block, Corpus, Progress, Reporter, SourceLike, Stream, open_corpus
 from bbpe.engines import EngineTokenizer
-from bbpe.errors import EncodeError, FormatError
+from bbpe.errors import EncodeError, FormatError, OutputError
 from bbpe.tokenizer import MAX_THREADS, Allowed, Tokenizer
 
 __all__ = ["EncodedCorpus", "encode_corpus", "own_encoder"]
@@ -60,6 +62,7 @@ class EncodedCorpus:
             a stream.
         shards: How many shards there are; 0 where shards were not asked for.
         shards_kept: How many of them an earlier process had finished.
+        ids_kept: How many of the ids an earlier process had written.
     """
 
     documents: int
@@ -71,6 +74,7 @@ class EncodedCorpus:
     files: tuple[Path, ...]
     shards: int = 0
     shards_kept: int = 0
+    ids_kept: int = 0
 
 
 def encode_corpus(
@@ -92,6 +96,10 @@ def encode_corpus(
 ) -> EncodedCorpus:
     """Write the ids of all documents of a corpus.
 
+    Until all is written, ``<output>.partial`` stands beside a path, and after a kill the same call goes on with what is
+    finished there: all but the last seconds of a file, all whole shards of a folder. (Not with an iterable, which does
+    not say whether it is the same again.) The result is that of one run, byte for byte.
+
     Memory: some 30 MB a thread beside the tokenizer, whatever the size of the corpus or of a document; but the largest
     document where it cannot be cut, which is so with a pattern that has no automaton.
 
@@ -106,22 +114,20 @@ def encode_corpus(
         end_of_text: A special token whose id is written after each document.
         shard_bytes: Write a folder of shards, each ended by the document that brings it to so many bytes of ids. (In
             ``npy`` and ``bin`` a document so large that the shard would have twice as many goes on in the next one.)
-            After a kill the same call goes on behind the last whole shard; see ``bulk/shards.py``.
         threads: How many encode; as many as there are processors when None. The output is the same with any.
         text_field: The field of JSON lines, or the column of Parquet, that holds the text.
         lines: Whether each line of a text file is a document.
         strict: Whether invalid UTF-8 is an error; otherwise its bytes are encoded and counted.
-        force: Replace an output that exists; the old one stays whole until the new one is. With ``shard_bytes`` also:
-            begin anew where an unfinished run could be gone on with.
+        force: Replace an output that exists; the old one stays whole until the new one is. Also: begin anew where
+            another job (tokenizer, options, corpus) was not finished under this name.
         progress: Called at most ten times a second, in the calling thread, with the bytes read from disk.
 
     Raises:
-        CorpusError: Something cannot be read, or there is no text in it; or it changed since a run was begun that is
-            to be gone on with.
+        CorpusError: Something cannot be read, or there is no text in it.
         EncodeError: A special token that the vocabulary has not, or a byte for which it has no token.
         FormatError: The format is unknown, or ids do not fit in ``dtype``.
-        OutputError: The output exists or cannot be written, or an unfinished one was begun with another tokenizer,
-            corpus or options. (A stream raises what it raises.)
+        OutputError: The output exists, is part of the corpus or cannot be written; or an unfinished one was begun with
+            another tokenizer, corpus or options, or of files that changed since. (A stream raises what it raises.)
     """
     tokenizer = own_encoder(tokenizer)
     chosen = _checked_format(format, output, shard_bytes)
@@ -134,17 +140,27 @@ def encode_corpus(
     job = _Encoding(tokenizer, corpus, allowed_special, last, render)
     report = Reporter(corpus, "encoding", progress)
     name = None if kind is None else kind.name
+    again = Reporter(corpus, "reading again", progress)
+
+    def results(
+        begin: Place | None, folder: Path = Path()
+    ) -> contextlib.closing[Generator[tuple[_Batch, Encoded], None, None]]:
+        def rest(stream: Stream) -> Iterator[Block]:
+            assert begin is not None
+            return after(stream, begin, folder, again.now_and_then)
+
+        batches = _batches(corpus, job, begin, rest)
+        return contextlib.closing(_in_order(batches, job.encode, threads, report))
+
     try:
-        if shard_bytes is None:
-            with IdFile(output, chosen, kind, force) as file:
-                with contextlib.closing(_in_order(_batches(corpus, job), job.encode, threads, report)) as results:
-                    for _, texts in results:
-                        file.write(texts)
-                if not file.sums["bytes"]:
-                    raise corpus.empty_error()
-                file.close()
-            return EncodedCorpus(**file.sums, dtype=name, files=file.files)
-        assert isinstance(output, (str, os.PathLike))
+        if not isinstance(output, (str, os.PathLike)):
+            writer = IdWriter(output, chosen, kind)
+            with results(None) as encoded:
+                for _, texts in encoded:
+                    writer.write(texts)
+            if not writer.sums["bytes"]:
+                raise corpus.empty_error()
+            return EncodedCorpus(**writer.sums, dtype=name, files=())
         options = {
             "format": chosen,
             "dtype": name,
@@ -155,17 +171,28 @@ def encode_corpus(
             "strict": strict,
             "shard_bytes": shard_bytes,
         }
-        with ShardFolder(Path(output), tokenizer, corpus, options, chosen, kind, render, force) as folder:
-            batches = _batches(corpus, job, folder.place)
-            with contextlib.closing(_in_order(batches, job.encode, threads, report)) as results:
-                for batch, texts in results:
-                    folder.write(texts, batch.place_after)
-            sums = folder.sums
+        target = Path(output)
+        for file_read in corpus.files:
+            if file_read != "-" and target.exists() and os.path.exists(file_read) and target.samefile(file_read):
+                raise OutputError(f"{target}: is part of the corpus, which force (--force) does not replace")
+        unfinished = Unfinished(target, tokenizer, corpus, options, force)
+        file: SingleFile | ShardFolder
+        if shard_bytes is None:
+            file = SingleFile(target, unfinished, corpus, chosen, kind, force)
+        else:
+            file = ShardFolder(target, unfinished, corpus, shard_bytes, chosen, kind, render, force)
+        with file:
+            with results(file.place, unfinished.folder) as encoded:
+                for batch, texts in encoded:
+                    file.write(texts, batch.place_after)
+            sums = file.sums
             if not sums["bytes"]:
                 raise corpus.empty_error()
-            folder.close()
-        shards = {"shards": folder.shards, "shards_kept": folder.shards_kept}
-        return EncodedCorpus(**sums, dtype=name, files=folder.files, **shards)
+            file.close()
+        found = EncodedCorpus(**sums, dtype=name, files=file.files, ids_kept=file.ids_kept)
+        if isinstance(file, SingleFile):
+            return found
+        return replace(found, shards=file.shards, shards_kept=file.shards_kept)
     finally:
         corpus.close()
 
@@ -239,24 +266,27 @@ class _Encoding:
         raise AssertionError("a batch cannot be encoded, but each of its parts can")
 
 
-def _batches(corpus: Corpus, job: _Encoding, begin: Place | None = None) -> Iterator[_Batch]:
+def _batches(
+    corpus: Corpus, job: _Encoding, begin: Place | None, rest: Callable[[Stream], Iterable[Block]]
+) -> Iterator[_Batch]:
     """The documents of a corpus in batches of about ``BLOCK_BYTES``.
 
     Args:
         corpus: What to read.
         job: What knows where documents may be cut.
         begin: Where to go on; from the start when None.
+        rest: What stands behind that in its stream.
     """
     batch = _Batch()
     size = 0
     for index, stream in enumerate(corpus.streams):
         number = offset = 0
-        blocks: Iterable[Any] = stream
+        blocks: Iterable[Block] = stream
         if begin is not None and index <= begin.stream:
             if index < begin.stream:
                 continue
             number, offset = begin.documents, begin.offset
-            blocks = after(stream, begin)
+            blocks = rest(stream) if begin.bytes_read else stream  # which came after all was read
             batch = _Batch(begins=not offset)
         for texts in texts_of(blocks, job.cutter, offset):
             parts = texts.parts

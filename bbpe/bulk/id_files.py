@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
 
@@ -29,8 +29,10 @@ __all__ = [
     "IdFile",
     "IdFormat",
     "IdType",
+    "IdWriter",
     "Lines",
     "Numbers",
+    "Written",
     "checked_dtype",
     "id_format",
     "index_path",
@@ -50,7 +52,7 @@ SUFFIXES: dict[str, IdFormat] = {
     ".txt": "ids",
 }
 SUMS = ("documents", "ids", "bytes", "characters", "invalid_bytes")
-"""What is added up over all that is written; see :class:`IdFile`."""
+"""What is added up over all that is written; see :class:`IdWriter`."""
 
 _NPY_HEADER_BYTES = 128  # room for a length of any 64-bit size, and a multiple of 64 as the format asks
 
@@ -85,7 +87,7 @@ class Encoded:
         offsets: Where the ids of each text begin, and where the last ends, counted in ids: int64 of shape (texts + 1,).
         final: Whether each text is the last of its document: bool of shape (texts,).
         texts: The texts.
-        sums: What is added up: see :class:`IdFile`.
+        sums: What is added up: see :class:`IdWriter`.
     """
 
     payload: bytes | memoryview
@@ -121,51 +123,69 @@ class Encoded:
         return Encoded.of(payload, offsets, self.final[chosen], self.texts[chosen])
 
 
-class IdFile:
-    """Writes what was encoded, batch after batch, to a file and its index or to a stream; keeps the sums.
-
-    Files take their names together when :meth:`close` is called, or not at all when the ``with`` block is left by an
-    exception.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How much has been written of a file of ids.
 
     Attributes:
-        files: The files: the ids, and their index where there is one. Empty for a stream.
+        sums: As ``IdWriter.sums``.
+        payload_bytes: Bytes of ids, without a header.
+        inside: Whether the last document goes on.
+        index_bytes: Bytes of the index, without its header; 0 where there is none.
+    """
+
+    sums: dict[str, int]
+    payload_bytes: int
+    inside: bool
+    index_bytes: int
+
+    def record(self) -> dict[str, Any]:
+        """For JSON: the arguments."""
+        return asdict(self)
+
+    def file_sizes(self, format: IdFormat) -> tuple[int, int]:
+        """Bytes of the two files."""
+        header = _NPY_HEADER_BYTES if format == "npy" else 0
+        return header + self.payload_bytes, _NPY_HEADER_BYTES + self.index_bytes
+
+
+class IdWriter:
+    """Writes what was encoded, batch after batch, to a binary file and its index; keeps the sums.
+
+    Args:
+        out: Where ids go; a stream, or for ``npy`` a file.
+        format: Of the ids.
+        dtype: Of their numbers; None for the text formats.
+        index: Where the index goes, if there is one.
+        begun: What the files hold already; they stand at its end.
+
+    Attributes:
         sums: Of what was written: ``documents`` that ended in it, ``ids``, and ``bytes``, ``characters`` and
             ``invalid_bytes`` of text.
         payload_bytes: Bytes of ids in the file, without a header.
+        inside: Whether the last document goes on.
     """
 
     def __init__(
         self,
-        output: str | os.PathLike[str] | IO[bytes],
+        out: IO[bytes],
         format: IdFormat,
         dtype: np.dtype[Any] | None,
-        force: bool,
+        index: IO[bytes] | None = None,
+        begun: Written | None = None,
     ) -> None:
-        self.files: tuple[Path, ...] = ()
-        self.sums = dict.fromkeys(SUMS, 0)
-        self.payload_bytes = 0
-        self._inside = False  # a document that has begun
+        self.sums = dict.fromkeys(SUMS, 0) if begun is None else dict(begun.sums)
+        self.payload_bytes = 0 if begun is None else begun.payload_bytes
+        self.inside = begun is not None and begun.inside
+        self._out = out
+        self._array: _NpyFile | None = None
         self._index: _NpyFile | None = None
-        with contextlib.ExitStack() as stack:
-            if isinstance(output, (str, os.PathLike)):
-                self.files = (Path(output),)
-                self._out: IO[bytes] = stack.enter_context(atomic_write(output, force=force))
-            else:
-                self._out = output
-            self._array = _NpyFile(self._out, dtype) if format == "npy" and dtype is not None else None
-            if self.files and dtype is not None:
-                # It takes its name first: a failure in between leaves no ids that lack their index.
-                self.files = (self.files[0], index_path(self.files[0]))
-                self._index = _NpyFile(stack.enter_context(atomic_write(self.files[1], force=force)), np.dtype("<i8"))
+        if format == "npy" and dtype is not None:
+            self._array = _NpyFile(out, dtype, None if begun is None else begun.payload_bytes)
+        if index is not None:
+            self._index = _NpyFile(index, np.dtype("<i8"), None if begun is None else begun.index_bytes)
+            if begun is None:
                 self._index.write(bytes(8))  # where the first document begins
-            self._stack = stack.pop_all()
-
-    def __enter__(self) -> IdFile:
-        self._stack.__enter__()
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self._stack.__exit__(*exception)
 
     def write(self, texts: Encoded) -> None:
         """Append texts."""
@@ -176,26 +196,55 @@ class IdFile:
             self._array.write(texts.payload)
         else:
             self._out.write(texts.payload)
-        self._inside = not texts.final[-1]
+        self.inside = not texts.final[-1]
         for name, value in texts.sums.items():
             self.sums[name] += value
         self.payload_bytes += len(texts.payload)
 
-    @property
-    def inside(self) -> bool:
-        """Whether the last document goes on."""
-        return self._inside
-
-    def close(self) -> None:
+    def finish(self) -> None:
         """Complete the files; a document that goes on elsewhere ends in the index with the last id that is here."""
-        if self._inside and self._index is not None:
+        if self.inside and self._index is not None:
             self._index.write(np.array([self.sums["ids"]], dtype="<i8").tobytes())
         for array in (self._array, self._index):
             if array is not None:
                 array.finish()
-        if self.files:
-            self._out.flush()
-            os.fsync(self._out.fileno())  # so that what may still fail fails before the index takes its name
+
+    @property
+    def written(self) -> Written:
+        """How much has been written."""
+        index_bytes = 0 if self._index is None else self._index.bytes
+        return Written(dict(self.sums), self.payload_bytes, self.inside, index_bytes)
+
+
+class IdFile:
+    """A file of ids and its index, which take their names together when :meth:`close` is called, or not at all when the
+    ``with`` block is left by an exception.
+
+    Attributes:
+        files: The files: the ids, and their index where there is one.
+        writer: What writes them.
+    """
+
+    def __init__(self, path: Path, format: IdFormat, dtype: np.dtype[Any] | None, force: bool) -> None:
+        self.files = (path,) if dtype is None else (path, index_path(path))
+        with contextlib.ExitStack() as stack:
+            # The index takes its name first: a failure in between leaves no ids that lack it.
+            self._open = [stack.enter_context(atomic_write(file, force=force)) for file in self.files]
+            self.writer = IdWriter(self._open[0], format, dtype, self._open[1] if dtype is not None else None)
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> IdFile:
+        self._stack.__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._stack.__exit__(*exception)
+
+    def close(self) -> None:
+        """Complete the files and give them their names."""
+        self.writer.finish()
+        self._open[0].flush()
+        os.fsync(self._open[0].fileno())  # so that what may still fail fails before the index takes its name
         self._stack.close()
 
 
@@ -266,16 +315,21 @@ class Lines:
 
 
 class _NpyFile:
-    """An array of one dimension that grows in an ``.npy`` file: its length is put in the header at the end."""
+    """An array of one dimension that grows in an ``.npy`` file: its length is put in the header at the end.
 
-    def __init__(self, file: IO[bytes], dtype: np.dtype[Any]) -> None:
+    Attributes:
+        bytes: Bytes of elements in the file; ``begun`` says how many there are already.
+    """
+
+    def __init__(self, file: IO[bytes], dtype: np.dtype[Any], begun: int | None = None) -> None:
         self._file = file
         self._dtype = dtype
-        self._bytes = 0
-        file.write(self._header())
+        self.bytes = begun or 0
+        if begun is None:
+            file.write(self._header())
 
     def _header(self) -> bytes:
-        length = self._bytes // self._dtype.itemsize
+        length = self.bytes // self._dtype.itemsize
         # As NumPy writes it, byte for byte (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
         text = f"{{'descr': '{self._dtype.str}', 'fortran_order': False, 'shape': ({length},), }}".encode()
         text = text.ljust(_NPY_HEADER_BYTES - 11) + b"\n"
@@ -284,7 +338,7 @@ class _NpyFile:
     def write(self, data: bytes | memoryview) -> None:
         """Append elements."""
         self._file.write(data)
-        self._bytes += len(data)
+        self.bytes += len(data)
 
     def finish(self) -> None:
         """Put the final length in the header."""

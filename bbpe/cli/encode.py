@@ -84,14 +84,16 @@ def command(
     memory; the output is the same with any number of threads.
 
     With --shard-size OUT is a folder of such files, with a manifest. Until all is written, OUT.partial stands there in
-    its place; after a kill, give the same command again, and it goes on behind the last whole shard.
+    its place; after a kill, give the same command again, and it goes on with what is finished: all but the last seconds
+    of a file, all whole shards of a folder.
 
     \b
     Example:
       bbpe encode corpora/tiny/eval -t tiny-2000 -o ids.npy
       bbpe encode corpora/tiny/eval -t tiny-2000 -o ids --shard-size 1GB
     """
-    from bbpe.bulk import encode_corpus
+    from bbpe.bulk import encode_corpus, unfinished_folder
+    from bbpe.errors import OutputError
     from bbpe.io import load
 
     if target == output.STANDARD_OUTPUT and shard_bytes is not None:
@@ -99,30 +101,40 @@ def command(
     if target == output.STANDARD_OUTPUT and id_format == "bin" and output.stdout_is_terminal():
         raise click.UsageError("bin is no text for a terminal: name a file with -o, or redirect standard output")
     loaded = load(tokenizer)
-    with progress.shown(quiet) as show:
-        written = encode_corpus(
-            loaded,
-            options.paths(corpus),
-            output.stdout_or_path(target),
-            format=id_format,
-            dtype=dtype,
-            allowed_special=options.allowed(allow_special),
-            end_of_text=end_of_text,
-            shard_bytes=shard_bytes,
-            threads=threads,
-            text_field=text_field,
-            lines=lines,
-            strict=strict,
-            force=force,
-            progress=show,
-        )
+    try:
+        with progress.shown(quiet) as show:
+            written = encode_corpus(
+                loaded,
+                options.paths(corpus),
+                output.stdout_or_path(target),
+                format=id_format,
+                dtype=dtype,
+                allowed_special=options.allowed(allow_special),
+                end_of_text=end_of_text,
+                shard_bytes=shard_bytes,
+                threads=threads,
+                text_field=text_field,
+                lines=lines,
+                strict=strict,
+                force=force,
+                progress=show,
+            )
+    except OutputError:  # says itself what to do
+        raise
+    except BaseException:  # Ctrl-C, a broken file ...
+        kept = None if target == output.STANDARD_OUTPUT else unfinished_folder(target)
+        if kept is not None:
+            output.note(f"{kept} keeps what is finished; the same command goes on from there", quiet)
+        raise
     output.note_invalid(written.invalid_bytes, quiet)
     if written.files:
         numbers = f" ({written.dtype})" if written.dtype else ""
         files = " and ".join(map(os.fspath, written.files))
         if shard_bytes is not None:
-            kept = f", of which {written.shards_kept} were there" if written.shards_kept else ""
-            files = f"{target}: {written.shards} shard{'s' if written.shards != 1 else ''}{kept}"
+            there = f", of which {written.shards_kept} were there" if written.shards_kept else ""
+            files = f"{target}: {written.shards} shard{'s' if written.shards != 1 else ''}{there}"
+        elif written.ids_kept:
+            numbers += f", of which {written.ids_kept:,} were there,"
         rates = (
             f"{written.ids / written.characters:.4f} tokens per character, "
             f"{written.bytes / written.ids:.4f} bytes per token"

@@ -116,7 +116,8 @@ def command(
     """Add tokens to BASE (a folder, a file, or a name such as qwen2), learned from CORPUS.
 
     Every old id and every text without new tokens stay as they are: that is checked on CORPUS and on each --guard, and
-    a promise that does not hold ends the command with nothing written. OUT is a folder as "bbpe train" writes it, with
+    a promise that does not hold ends the command with nothing written. CORPUS may be files of "bbpe pretokens --like
+    BASE" as well, of which only the pretokens are checked. OUT is a folder as "bbpe train" writes it, with
     extension.json: what was added, what was checked, and the base ids that each new token replaces, for the model's
     embedding matrix.
 
@@ -135,11 +136,16 @@ def command(
 
     if donor_model is not None and (model is None or tokens_from is None):
         raise click.UsageError("--donor-model is for --model with --tokens-from")
-    if model is None:
+    if model is None or not (force or Path(target).resolve() == Path(model).resolve()):
         output.check_folder(target, force)
-    else:
+    if model is not None:
         from bbpe.checkpoint import read_checkpoint
+        from bbpe.embeddings import METHODS
+        from bbpe.errors import VocabularyError
 
+        for option, method in (("--init", init), ("--init-output", init_output)):
+            if method is not None and method not in METHODS:
+                raise VocabularyError(f"{option}: unknown method {method!r}; there are {', '.join(METHODS)}")
         for folder in (model, *((donor_model,) if donor_model is not None else ())):
             read_checkpoint(folder)  # what is wrong with it shall not be told after the learning
         ids_from = model if ids_from is None else ids_from  # its rows may be more than the base's
@@ -277,9 +283,10 @@ def _notes(saved: Saved, report: ExtensionReport, quiet: bool) -> None:
             quiet,
         )
     if report.price is not None:
+        more = "more" if report.price.share >= 0 else "fewer"
         output.note(
-            f"never a character and a half: {report.price.share:.2%} more tokens than with --no-utf8-safe, which would "
-            f"add {report.price.character_and_a_half:,} such tokens",
+            f"never a character and a half: {abs(report.price.share):.2%} {more} tokens than with --no-utf8-safe, which "
+            f"would add {report.price.character_and_a_half:,} such tokens",
             quiet,
         )
     if report.suspicious:

@@ -143,6 +143,29 @@ def memory_option(function: Function) -> Function:
     )(function)
 
 
+def resume_options(function: Function) -> Function:
+    """Going on after the death of the process."""
+    for decorate in reversed(
+        (
+            click.option(
+                "--resume",
+                metavar="DIR",
+                help="Keep in DIR what is done; the same command goes on from there when it was killed.",
+            ),
+            click.option(
+                "--save-every",
+                type=click.FloatRange(min=0),
+                metavar="SECONDS",
+                default=30.0,
+                show_default=True,
+                help="How often --resume keeps what is done.",
+            ),
+        )
+    ):
+        function = decorate(function)
+    return function
+
+
 def progress_option(function: Function) -> Function:
     """How progress is shown."""
     return click.option(

@@ -35,6 +35,11 @@ def _setting(value: str) -> tuple[str, str]:
     help="What cuts text into pretokens.  [default: llama3, or that of count files]",
 )
 @click.option(
+    "--like",
+    metavar="TOKENIZER",
+    help='Count what "bbpe extend" learns from: with the pattern, special tokens and normalizer of this base.',
+)
+@click.option(
     "--special", multiple=True, metavar="TOKEN", help="A string to cut out of the text; may be given several times."
 )
 @click.option("--max-pretoken-bytes", type=options.size, metavar="N", help="Cut pretokens longer than this.")
@@ -47,6 +52,7 @@ def _setting(value: str) -> tuple[str, str]:
     help="Leave out pretokens that occur less often; the file says so.",
 )
 @options.sample_options
+@options.resume_options
 @options.memory_option
 @options.progress_option
 @click.option(
@@ -75,11 +81,14 @@ def command(
     strict: bool,
     threads: int | None,
     pattern: str | None,
+    like: str | None,
     special: tuple[str, ...],
     max_pretoken_bytes: int | None,
     min_pretoken_count: int,
     sample: int | None,
     seed: int,
+    resume: str | None,
+    save_every: float,
     memory: int | None,
     progress_style: str,
     master: str | None,
@@ -95,8 +104,10 @@ def command(
     or without weights and together with text, and learns the same merges as from the text itself. Parquet needs
     pyarrow: pip install 'bbpe[parquet]'.
 
+    With --like the file is what "bbpe extend" takes in place of text, for that vocabulary.
+
     With --memory what does not fit is written to a folder beside OUT, which is gone afterwards: a corpus of any size
-    can be counted.
+    can be counted. With --resume the same command goes on where it was killed, and gives the same file.
 
     With --spark the workers of a cluster count, and the file is the same to the last byte. They need bbpe and pyarrow,
     and see CORPUS under the same names: pip install 'bbpe[spark]' here, and docs/scale.md says the rest.
@@ -116,17 +127,26 @@ def command(
     if not to_stdout:
         check_output(target, force=force)
     mixture = None
+    if like is not None:
+        for other, asked in (("--pattern", pattern), ("--special", special), ("--spark", master)):
+            if asked:
+                raise click.UsageError(f"{other} and --like do not go together: the vocabulary says how to count")
     if master is None:
         if settings:
             raise click.UsageError("--spark-conf without --spark: name the cluster")
-        mixture = Mixture.of(
-            options.paths(corpus),
-            pattern=pattern,
-            special_tokens=special or None,
-            max_pretoken_bytes=max_pretoken_bytes,
-        )
+        made_with: dict[str, Any] = {"pattern": pattern, "special_tokens": special or None}
+        if like is not None:
+            from bbpe.extension import counting_like
+
+            made_with = dict(counting_like(like))
+        mixture = Mixture.of(options.paths(corpus), **made_with, max_pretoken_bytes=max_pretoken_bytes)
     else:
-        for option, given in (("--sample", sample), ("--threads", threads), ("--memory", memory)):
+        for option, given in (
+            ("--sample", sample),
+            ("--threads", threads),
+            ("--memory", memory),
+            ("--resume", resume),
+        ):
             if given is not None:
                 raise click.UsageError(f"{option} and --spark do not go together: {_NOT_ON_SPARK[option]}")
     reading: dict[str, Any] = {
@@ -150,20 +170,24 @@ def command(
                     min_pretoken_count=min_pretoken_count,
                     **reading,
                 )
-            elif memory is None:
+            elif memory is None and resume is None:
                 counts = mixture.count(**reading, **sampling, min_pretoken_count=min_pretoken_count)
             else:
                 place = None if to_stdout else Path(target).parent
+                how = {**reading, **sampling, "memory": memory, "spill_folder": place}
                 counts = stack.enter_context(
-                    mixture.count_on_disk(**reading, **sampling, memory=memory, spill_folder=place)
+                    mixture.count_on_disk(**how)
+                    if resume is None
+                    else mixture.count_resumably(resume, save_every, **how)
                 )
                 if min_pretoken_count > 1:
                     counts = counts.load(min_pretoken_count, memory=memory)
             warn_of_long_pretokens(counts)
+            if not to_stdout:
+                write_counts(counts, target, force=force, progress=show)
         if to_stdout:
             write_tsv(counts, sys.stdout.buffer)
         else:
-            write_counts(counts, target, force=force)
             if as_json:
                 output.print_json(_result(counts, target))
             else:
@@ -178,6 +202,7 @@ def command(
 _NOT_ON_SPARK = {
     "--sample": "draw the sample in one process, or of a DataFrame (bbpe.spark.count_pretokens)",
     "--threads": "the cluster decides (--spark local[N], --spark-conf spark.executor.cores=N)",
+    "--resume": "Spark runs again what was lost, and a count that has failed begins anew",
     "--memory": "Spark's settings say it (--spark-conf spark.executor.memory=8g)",
 }
 

@@ -94,19 +94,7 @@ _CORPUS_SUFFIXES = frozenset((".txt", ".jsonl", ".ndjson", ".json", ".parquet", 
     show_default=True,
     help="Ids of the bytes: by value, or as in OpenAI's and Hugging Face's files.",
 )
-@click.option(
-    "--resume",
-    metavar="DIR",
-    help="Keep in DIR what is done; the same command goes on from there when it was killed.",
-)
-@click.option(
-    "--save-every",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    default=30.0,
-    show_default=True,
-    help="How often --resume keeps what is done.",
-)
+@options.resume_options
 @options.memory_option
 @options.progress_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -159,6 +147,8 @@ def command(
 
     With --memory counting writes what does not fit to a folder beside OUT (or in that of --resume), which is gone
     afterwards; and merging that would not fit is refused before it begins, with what would.
+
+    With --resume the same command goes on where it was killed, and gives the same bytes; with a larger --vocab, too.
 
     \b
     Example:

@@ -5,7 +5,7 @@ SentencePiece base do differently is in ``byte_base.py`` and ``piece_base.py``, 
 specification of what may be added is ``reference.may_be_added``; the merge loop is ``_merge.pyx``, as in training.
 """
 
-from bbpe.extension.extending import Extension, extend
+from bbpe.extension.extending import Extension, counting_like, extend
 from bbpe.extension.options import ExtensionOptions
 from bbpe.extension.pruning import Pruning, PruningReport, RemovedToken, prune
 from bbpe.extension.record import (
@@ -33,6 +33,7 @@ __all__ = [
     "Suspicion",
     "TargetReport",
     "Witness",
+    "counting_like",
     "extend",
     "prune",
 ]

@@ -95,6 +95,7 @@ class Base(Protocol[Made]):
         id_space: Its last id + 1.
         tokens: Id to bytes of every ordinary token.
         special_tokens: The special tokens.
+        counting: What its pretokens are counted with: ``pattern``, ``special_tokens`` and ``normalizer``.
     """
 
     @property
@@ -105,6 +106,8 @@ class Base(Protocol[Made]):
     def tokens(self) -> Mapping[int, bytes]: ...
     @property
     def special_tokens(self) -> Sequence[SpecialToken]: ...
+    @property
+    def counting(self) -> Mapping[str, Any]: ...
 
     def numbering(self, options: ExtensionOptions) -> Numbering:
         """Which ids new tokens get. Refuses options that this kind of base cannot follow."""

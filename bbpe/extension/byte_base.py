@@ -56,6 +56,15 @@ class ByteBase:
     def special_tokens(self) -> Sequence[SpecialToken]:
         return self.merge_list.special_tokens
 
+    @property
+    def counting(self) -> Mapping[str, Any]:
+        vocabulary = self.tokenizer.vocabulary
+        return {
+            "pattern": vocabulary.pattern,
+            "special_tokens": [special.content for special in vocabulary.special_tokens],
+            "normalizer": vocabulary.normalizer,
+        }
+
     def numbering(self, options: ExtensionOptions) -> Numbering:
         base = self.merge_list
         return numbering(base.id_space, base.tokens.keys(), base.special_tokens, base.template, options)
@@ -68,12 +77,9 @@ class ByteBase:
     def count(
         self, source: SourceLike, options: ExtensionOptions, threads: int | None, progress: Show | None
     ) -> Counts:
-        vocabulary = self.tokenizer.vocabulary
         return count_pretokens(
             source,
-            pattern=vocabulary.pattern,
-            special_tokens=[special.content for special in vocabulary.special_tokens],
-            normalizer=vocabulary.normalizer,
+            **self.counting,
             threads=threads,
             progress=progress,
             text_field=options.text_field,
@@ -189,6 +195,9 @@ class ByteBase:
         changed = [row.documents_changed for row in rows]
         known = "an unknown number of" if None in changed else f"{sum(each or 0 for each in changed):,}"
         on = f"{sum(row.documents for row in rows):,} documents ({sum(row.bytes for row in rows):,} bytes) of training and guard text"
+        if rows and rows[0].documents_changed is None:
+            on = f"the distinct pretokens of {rows[0].documents:,} documents ({rows[0].bytes:,} bytes), whose text was not "
+            on += f"read again, and {sum(row.documents for row in rows[1:]):,} documents of guard text"
         normalizer = self.merge_list.normalizer
         return {
             "reachable": f"each of the {len(plan.new_ids):,} added tokens occurs in the witness text beside it",

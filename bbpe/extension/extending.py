@@ -8,6 +8,7 @@ byte-level and SentencePiece vocabularies is behind ``bases.Base``.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,11 +17,12 @@ from pathlib import Path
 from typing import Any, Generic
 
 import bbpe
-from bbpe.corpus import Progress, SourceLike
+from bbpe.corpus import Progress, SourceLike, find_files, open_corpus
+from bbpe.count_files import is_count_file, read_manifest
 from bbpe.counts import Counts
 from bbpe.embeddings import EmbeddingPlan
 from bbpe.engines import EngineTokenizer
-from bbpe.errors import TrainingError
+from bbpe.errors import CorpusError, TrainingError
 from bbpe.extension import targets as wanted
 from bbpe.extension.bases import Base, Learned, Made, Measured
 from bbpe.extension.byte_base import ByteBase
@@ -39,6 +41,7 @@ from bbpe.extension.record import (
 )
 from bbpe.extension.suspicion import suspicious
 from bbpe.io import EXTENSION, Saved, atomic_directory, load, save
+from bbpe.mixture import Mixture
 from bbpe.tokenizer import Tokenizer
 from bbpe.unicode import unicode_version
 
@@ -116,7 +119,8 @@ def extend(
 
     Args:
         base: A tokenizer, or what :func:`bbpe.load` takes.
-        source: A corpus to learn from. With ``tokens_from``: to weigh its tokens. With ``words``: to measure on.
+        source: A corpus to learn from; files of ``bbpe pretokens --like BASE`` may be among it, or stand for it. With
+            ``tokens_from``: text to weigh its tokens by. With ``words``: text to measure on.
         add: Add so many tokens. With a corpus, this or ``until_gain`` is needed; with both, whichever comes first.
         until_gain: Stop when the next token would save fewer tokens than this for each million characters.
         words: A word list instead: a file of ``word<TAB>frequency`` lines, a mapping, or pairs. Merges are learned
@@ -174,17 +178,57 @@ def extend(
         strict=strict,
     )
     _check_ways(source, words, tokens_from, options)
+    for _, text in _guards(guard):
+        if isinstance(text, (str, os.PathLike)) and not _once(text):
+            open_corpus(text, lines=lines).close()  # what is missing shall not be told after the learning
     tokenizer = load(base) if not isinstance(base, (Tokenizer, EngineTokenizer)) else base
     if isinstance(tokens_from, (str, os.PathLike)):
         tokens_from = load(tokens_from)
-    run: _Extending[Any]
-    if isinstance(tokenizer, Tokenizer):
-        run = _Extending(ByteBase(tokenizer), options, threads, progress)
-    else:
-        run = _Extending(PieceBase(tokenizer), options, threads, progress)
+    run: _Extending[Any] = _Extending(_base_of(tokenizer), options, threads, progress)
     run.count(source, words, tokens_from)
     run.learn()
     return run.finish(guard)
+
+
+def counting_like(base: Tokenizer | EngineTokenizer | str | os.PathLike[str]) -> Mapping[str, Any]:
+    """What pretokens have to be counted with for a base to be extended by them.
+
+    Returns:
+        ``pattern``, ``special_tokens`` and ``normalizer``, as :func:`bbpe.count_pretokens` takes them. A SentencePiece
+        base has no pattern: the one it gets keeps new pieces within words, scripts and punctuation.
+
+    Raises:
+        TrainingError: A base that cannot be extended.
+        FormatError: It cannot be loaded.
+    """
+    return _base_of(load(base) if not isinstance(base, (Tokenizer, EngineTokenizer)) else base).counting
+
+
+def _base_of(tokenizer: Tokenizer | EngineTokenizer) -> Base[Any]:
+    return ByteBase(tokenizer) if isinstance(tokenizer, Tokenizer) else PieceBase(tokenizer)
+
+
+def _with_count_files(source: Any, counting: Mapping[str, Any]) -> Mixture | None:
+    """The files of a corpus, where count files are among them; None where there are none."""
+    alone = isinstance(source, str)
+    paths = [source] if isinstance(source, (str, os.PathLike)) else source
+    if not isinstance(paths, (list, tuple)) or not all(alone or isinstance(path, os.PathLike) for path in paths):
+        return None
+    files: list[str] = []
+    with contextlib.suppress(CorpusError, ValueError):  # what cannot be found is told when it is opened
+        files = [file for path in paths for file in find_files(os.fspath(path), alone) if is_count_file(file)]
+    for file in files:
+        if read_manifest(file) is None:
+            raise TrainingError(
+                f"{file}: as a corpus this is a count file, and it does not say how its pretokens were made; a list of "
+                "words is given with words (--words), and counts are made by bbpe pretokens --like BASE"
+            )
+    if not files:
+        return None
+    try:
+        return Mixture.of(source, **counting)
+    except TrainingError as error:
+        raise TrainingError(f"{error}, with bbpe pretokens --like BASE") from None
 
 
 def _check_ways(source: object, words: object, tokens_from: object, options: ExtensionOptions) -> None:
@@ -213,6 +257,7 @@ class _Extending(Generic[Made]):
     ) -> None:
         self.base, self.options, self.threads, self.progress = base, options, threads, progress
         self.numbering: Numbering = base.numbering(options)
+        self.warnings = self.numbering.warnings
         self.targets: wanted.Targets | None = None
         self.again: SourceLike | None = None  # the training text, where it can be read once more
 
@@ -221,6 +266,20 @@ class _Extending(Generic[Made]):
     def count(self, source: SourceLike | Counts | None, words: wanted.WordsLike | None, tokens_from: Any) -> None:
         """Count the pretokens to learn from: those of a corpus, or the wanted tokens."""
         options, text = self.options, None
+        counted = _with_count_files(source, self.base.counting)
+        if counted is not None:
+            if words is not None or tokens_from is not None:
+                raise TrainingError("count files hold no text that words or tokens could be measured on; name the text")
+            source = counted.count(
+                threads=self.threads,
+                progress=self.progress,
+                text_field=options.text_field,
+                lines=options.lines,
+                strict=options.strict,
+            )
+            self.warnings += (
+                "of count files only the distinct pretokens were checked, not the text; --guard FILE checks text as well",
+            )
         if isinstance(source, Counts):
             self.base.check_counts(source)
         elif source is not None:
@@ -284,7 +343,8 @@ class _Extending(Generic[Made]):
     def _nothing_learned(self) -> str:
         options = self.options
         if self.targets is not None:
-            return f"none of the {self.targets.given:,} {self.targets.kind} can be made: a rule refuses every merge"
+            missing = len(self.targets.weights)
+            return f"none of the {missing:,} {self.targets.kind} that the base lacks can be made: a rule refuses every merge"
         why = f"no pair of the base's tokens occurs {max(options.min_count, self.gain_count):,} times"
         if native_rules(options) is not None:
             why += " and may be merged"
@@ -362,7 +422,7 @@ class _Extending(Generic[Made]):
                 **base.guarantees(rows, self.plan, not_as_ranks, left_out),
             },
             not_as_ranks=not_as_ranks,
-            warnings=self.numbering.warnings,
+            warnings=self.warnings,
             versions={"bbpe": bbpe.__version__, "unicode": unicode_version()},
             plan=self.plan,
         )

@@ -225,6 +225,8 @@ class Checker:
         new = self.extended._encoder.encode_pretokens(data, ends)
         if not np.array_equal(self.with_parts(new), old):
             raise GuaranteeError("some pretoken of the training text gets other ids than runs of the old ones")
+        if self.extended.decode_bytes(new) != data:
+            raise GuaranteeError("some pretoken of the training text does not survive a round trip")
         before, after = self._weighted(old, self.base, counts), self._weighted(new, self.extended, counts)
         return CorpusRow(
             "training text",

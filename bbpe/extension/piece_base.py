@@ -127,6 +127,10 @@ class PieceBase:
             if piece.kind in (CONTROL, UNKNOWN)
         ]
 
+    @property
+    def counting(self) -> Mapping[str, Any]:
+        return {"pattern": WORDS, "special_tokens": list(self.tokenizer.special_tokens), "normalizer": None}
+
     def numbering(self, options: ExtensionOptions) -> Numbering:
         if not options.utf8_safe:
             raise TrainingError(
@@ -145,8 +149,7 @@ class PieceBase:
     ) -> Counts:
         return count_pretokens(
             source,
-            pattern=WORDS,
-            special_tokens=list(self.tokenizer.special_tokens),
+            **self.counting,
             threads=threads,
             progress=progress,
             text_field=options.text_field,
@@ -158,7 +161,7 @@ class PieceBase:
         if counts.pattern != WORDS:
             raise TrainingError(
                 "these counts were made with a pattern for byte-level vocabularies; a SentencePiece base has none: give "
-                "the corpus itself"
+                "the corpus itself, or count it with bbpe pretokens --like BASE"
             )
 
     def as_counts(self, weights: Mapping[bytes, int]) -> Counts:
