@@ -83,7 +83,7 @@ def merging_bytes(
     The largest of three moments. While the counts are laid out, they and the cells are there at once. While merges are
     learned, cells and positions are, and some of what each pair needs: this was fitted to measurements of whole
     processes. And when all are learned and that is freed, the vocabulary is made. benchmarks/memory.md has how far it is
-    off, also on text that it was not fitted to: a few percent too little at worst, mostly 5 to 30 % too much.
+    off, also on text that it was not fitted to: it is meant to be too much rather than too little.
 
     Args:
         distinct: Distinct pretokens; a number, or an array as the others may be.
@@ -95,10 +95,10 @@ def merging_bytes(
     distinct, size, characters, merges = (np.asarray(each, np.float64) for each in (distinct, size, characters, merges))
     if by_character:
         laid_out = size + 28 * distinct + 8 * characters
-        learning = 6.2 * size + 100 * merges + 18e6
+        learning = 5.8 * size + 100 * merges + 17e6
     else:
         laid_out = 5 * size + 20 * distinct
-        learning = 13 * size + 30 * distinct + 100 * merges + 12e6
+        learning = 10.2 * size + 12 * distinct + 100 * merges + 13e6
     most = np.maximum(np.maximum(laid_out, learning), 600 * merges + 2e6)
     return np.asarray(np.ceil(most), np.int64)
 
@@ -119,7 +119,7 @@ def merging_bytes_of_tokens(
     distinct, size, tokens, merges, entries = (
         np.asarray(each, np.float64) for each in (distinct, size, tokens, merges, entries)
     )
-    return np.asarray(np.ceil(size + 24 * distinct + 18 * tokens + 700 * merges + 1500 * entries + 40e6), np.int64)
+    return np.asarray(np.ceil(size + 24 * distinct + 10 * tokens + 700 * merges + 1500 * entries + 30e6), np.int64)
 
 
 class Table(Protocol):

@@ -272,10 +272,11 @@ def render(records: list[dict[str, Any]]) -> str:
                 *(f"Refused with: `{line}`" for line in said),
                 "## The estimate of merging's memory",
                 "Of the whole process, against its peak from the moment the counts are in memory; error: estimate ÷ peak − "
-                "1. The same training takes up to a tenth more or less in another run. Held out are texts that no constant "
-                "was chosen on. (Before, the error there was -5 % to +70 %; three constants were then raised a little, so "
-                "that no estimate is too low: a refusal that comes too late is the worse error.) +70 % is a text of 4.8 MB "
-                "of which 200,000 tokens were asked for: there are pairs for half of them.",
+                "1. The same training takes up to a tenth more or less in another run. Held out are texts that no "
+                "constant was chosen on first. The formulas of before missed them by -5 % to +70 %; constants were then "
+                "chosen so that none is too low, since a refusal that comes too late is the worse error. What is far too "
+                "high is text of which 200,000 tokens were asked for, and there are pairs for half of them (ntrex), and "
+                "text in which hardly any pair is frequent (base64).",
                 *estimates(records),
             ]
         )

@@ -586,14 +586,14 @@ def test_the_estimate_is_of_the_learner_that_will_be_chosen(
 def test_the_estimate_of_merging_is_of_the_right_size() -> None:
     """Peaks that were measured, less what the process had before (benchmarks/memory.md has them all)."""
     for distinct, size, characters, merges, by_character, peak in (
-        (2_824_310, 81_454_594, 28_282_396, 31_744, True, 485_400_000),
-        (924_386, 25_677_931, 8_969_100, 31_744, True, 155_300_000),
-        (207_171, 2_911_048, 1_217_303, 31_744, False, 52_200_000),
-        (241_972, 1_962_704, 1_956_844, 99_744, False, 52_400_000),
-        (235_011, 4_357_781, 1_462_162, 31_744, False, 61_700_000),
+        (2_824_310, 81_454_594, 28_282_396, 31_744, True, 392_400_000),
+        (924_386, 25_677_931, 8_969_100, 31_744, True, 129_800_000),
+        (207_171, 2_911_048, 1_217_303, 31_744, False, 38_000_000),
+        (241_972, 1_962_704, 1_956_844, 99_744, False, 49_500_000),
+        (235_011, 4_357_781, 1_462_162, 31_744, False, 55_400_000),
     ):
         estimate = int(merging_bytes(distinct, size, characters, merges, by_character))
-        assert 0.98 * peak <= estimate <= 1.3 * peak
+        assert peak <= estimate <= 1.35 * peak
 
 
 def test_counts_keep_their_sums_without_rare_ones_on_disk(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_every_option_killed_between_reports(
     monkeypatch.setattr(counting, "BLOCK_BYTES", 8000)
     monkeypatch.setattr("bbpe.corpus.REPORT_SECONDS", 0)
     monkeypatch.setattr("bbpe.training.learning._REPORT_SECONDS", 0)
-    monkeypatch.setattr("bbpe.training.learning._STEP", 1000)
+    monkeypatch.setattr("bbpe.training.learning._STEP", 400)
     options = VARIANTS[variant]
     wanted = train(languages, 600, threads=1, **options)
     kept: dict[str, Any] = {"resume": tmp_path / "kept", "resume_seconds": 0, "memory": memory, **options}
@@ -135,7 +135,7 @@ def test_every_option_killed_between_reports(
 
     def die(progress: Progress) -> None:
         # A sample is drawn in one life, and has as many reports as all the rest.
-        if rng.random() < (0.008 if progress.phase == "sampling" else 0.1):
+        if rng.random() < {"sampling": 0.008, "merging": 0.2}.get(progress.phase, 0.1):
             died[progress.phase] += 1
             raise Died
 

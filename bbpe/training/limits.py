@@ -135,7 +135,8 @@ def merging_bytes_with_seeds(
     parts = _SEED_PART * sum(len(seed.encode()) ** 2 for seed in seeds)
     if not keeps_parts(seeds):
         return merging_bytes_of_all_pairs(distinct, size, merges) + parts
-    return merging_bytes(distinct, size, size, merges, False) + parts
+    distinct, size, merges = (np.asarray(each, np.float64) for each in (distinct, size, merges))
+    return np.asarray(np.ceil(13 * size + 30 * distinct + 100 * merges + 12e6 + parts), np.int64)
 
 
 def check_memory_together(texts: Sequence[Counts | CountsOnDisk], options: TrainingOptions, memory: int) -> None:
