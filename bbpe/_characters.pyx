@@ -460,15 +460,15 @@ cdef class CharacterLearner(MergeLearner):
     cdef int become_plain(self, MergeLearner inside) except -1 nogil:
         """Rewrite the cells as tokens; symbols are the ids of tokens from here on.
 
-        They are written where the positions of pairs stood, which are found anew, in the memory of the old cells: memory
-        that was never touched costs more than all that is written to it.
+        They are written where the positions of pairs stood, which are found anew, in the memory of the old cells: first
+        touching fresh memory costs more than all that is written to it.
         """
         cdef const token_id_t* source = self.cells.data()
         cdef token_id_t* target
         cdef vector[group_t] groups
-        cdef uint64_t size = 1, begin = 1, at, i, g, start, p, end
+        cdef uint64_t begin = 1, at, i, g, start, p, end
+        cdef uint64_t pieces, most = 1  # of a character
         cdef token_id_t u
-        cdef vector[uint32_t] pieces
         self.pairs.clear()
         self.heap = priority_queue[pair[count_t, uint64_t]]()
         vector[token_id_t]().swap(self.row_others)  # clear() would keep the memory
@@ -477,23 +477,16 @@ cdef class CharacterLearner(MergeLearner):
         vector[count_t]().swap(self.column_counts)
         self.bounds.clear()
         for u in range(<token_id_t> self.ids.size()):
-            pieces.push_back(1)
             if self.ids[u] == NONE:
                 p = inside.places[u - self.first_symbol]
                 end = p + self.length[u]
-                pieces[u] = 0
+                pieces = 0
                 while p < end:
                     p += inside.width[inside.cells.data()[p]]
-                    pieces[u] += 1
-        i = 1
-        while i < self.used_cells:
-            if source[i] == SEPARATOR:
-                size += 1
-                i += 1
-            else:
-                size += pieces[source[i]]
-                i += self.width[source[i]]
-        self.pool.reserve(size)
+                    pieces += 1
+                most = max(most, pieces)
+        # Room for as many pieces in every cell is far too much, and costs nothing where nothing is written.
+        self.pool.reserve(self.used_cells * most)
         target = self.pool.data()
         target[0] = SEPARATOR
         at = 1
@@ -526,6 +519,7 @@ cdef class CharacterLearner(MergeLearner):
             begin = at
         self.groups.swap(groups)
         self.cells.swap((<BigArray[token_id_t]*> &self.pool)[0])
+        self.cells.resize(at)
         self.used_cells = at
         self.by_character = False
         self.switched_at = self.learned_left.size()

@@ -155,6 +155,34 @@ def utf8_block(list documents not None):
     return data, _array(ends)
 
 
+def add_strings(items not None, list batch not None, int64_t size, int64_t enough):
+    """Move the next documents of an iterator to a batch, as long as they are str and shorter than a block.
+
+    Args:
+        items: The iterator.
+        batch: Where they are appended.
+        size: Bytes of the batch, about.
+        enough: Bytes of a block: the batch is full when it has as many.
+
+    Returns:
+        ``(size, other)``: ``size`` then; and None at the end of the items, else a tuple: empty where the batch is full,
+        or with the first item that is no such str and was not appended.
+    """
+    cdef int64_t most
+    for item in items:
+        if type(item) is not str:
+            return size, (item,)
+        # Three bytes a character are the most, but for rare ones that make a block somewhat larger.
+        most = PyUnicode_GET_LENGTH(item) * (1 if PyUnicode_IS_ASCII(item) else 3)
+        if most > enough:
+            return size, (item,)
+        batch.append(item)
+        size += most + 16  # 16: empty documents must fill a block too, some day
+        if size >= enough:
+            return size, ()
+    return size, None
+
+
 cdef inline const uint8_t* ascii_end(const uint8_t* at, const uint8_t* end) noexcept nogil:
     """The first byte from `at` on that is not ASCII, or `end`. May read seven bytes past it."""
     cdef uint64_t eight

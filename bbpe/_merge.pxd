@@ -77,6 +77,7 @@ cdef struct neighbour_t:  # what one merge does to the pair of one neighbouring 
     uint32_t positions
     uint32_t number       # of the new pair
     uint64_t cursor       # where its next position goes
+    uint64_t step         # by how much the cursor moves then: 0 for a pair that is not kept
 
 cdef struct candidate_t:  # the best pair
     count_t count
@@ -114,6 +115,7 @@ cdef class MergeLearner:
     cdef vector[string] tokens           # by id
     cdef TokenSet taken
     cdef unordered_set[string] kept      # what pairs make that are never dropped for being rare
+    cdef bint keeps                      # something is
     cdef vector[uint8_t] in_kept         # by id, where something is
     cdef token_id_t next_id
     cdef count_t min_count
@@ -155,6 +157,8 @@ cdef class MergeLearner:
     cdef uint64_t group_after(self, uint64_t position, uint64_t group) noexcept nogil
     cdef uint32_t add_pair(self, uint64_t key, count_t count, uint32_t live) except 0xFFFFFFFF nogil
     cdef void new_block(self, uint32_t number, uint32_t capacity) noexcept nogil
+    cdef void store(self, const seen_t* seen, uint32_t positions, neighbour_t* beside,
+                    const vector[token_id_t]& neighbours) noexcept nogil
     cdef int drop_pair(self, uint32_t number) except -1 nogil
     cdef int reserve_blocks(self, uint64_t wanted) except -1 nogil
     cdef int fill_heap(self) except -1 nogil

@@ -21,11 +21,12 @@ Every pair knows its count and where it occurs. What keeps that small and exact 
 So a pair's count never rises after its birth. A pair born with a count under ``min_count``, or too long, can be dropped
 for good at birth, with no positions stored (63 % of all pairs on Chinese). So can one under the count that the last
 merge wanted will win with, if only that were known: ``lower_bar`` guesses it, and where the guess was too high all
-pairs are counted again, in what the text has become. (Half the time and two thirds of the memory.) A heap whose entries are only upper bounds
-is exact: pop, and push back with the true count when that is lower. The positions of a pair are known at birth and need
-a block of exactly that size; they ascend, because the step that collects them walks upwards. And a position *i* in the
-block of (x, y) still holds the pair if and only if cell *i* is x and the cell a width of x further is y: what merges
-with either writes over one of the two.
+pairs are counted again, in what the text has become. (Half the time and two thirds of the memory.)
+
+A heap whose entries are only upper bounds is exact: pop, and push back with the true count when that is lower. The
+positions of a pair are known at birth and need a block of exactly that size; they ascend, because the step that
+collects them walks upwards. And a position *i* in the block of (x, y) still holds the pair if and only if cell *i* is x
+and the cell a width of x further is y: what merges with either writes over one of the two.
 
 Cost: each merge visits its positions once, O(occurrences), and does O(1) hash look-ups a distinct neighbour. Memory: 4
 bytes a symbol, 4 a live position, some 50 a pair that is kept.
@@ -50,7 +51,7 @@ cdef enum:
     HEADER = 2              # cells before a block of positions: its pair's number, its capacity
     SMALL_COUNTS = 1 << 16  # pretoken counts below this are sorted by counting
 
-cdef neighbour_t NOTHING = [0, 0, NONE, 0]
+cdef neighbour_t NOTHING = [0, 0, NONE, 0, 0]
 
 
 cdef class Rules:
@@ -136,6 +137,7 @@ cdef class MergeLearner:
             self.rules = rules.rules
         for token in keep:
             self.kept.insert(<string> token)
+        self.keeps = not self.kept.empty()
         for token in tokens:
             self.add_token(token if token is not None else b"")
         while self.tokens.size() < first_id:  # a hole between the base's last id and the first new one
@@ -169,7 +171,7 @@ cdef class MergeLearner:
     cdef int add_token(self, const string& token) except -1 nogil:
         """The token with the next id; an empty one is a hole."""
         self.tokens.push_back(token)
-        if not self.kept.empty():
+        if self.keeps:
             self.in_kept.push_back(self.kept.count(token))
         if token.size():
             self.taken.insert(token)
@@ -281,7 +283,7 @@ cdef class MergeLearner:
         cdef uint64_t learned = self.learned_count.size()
         cdef double share = <double> learned / <double> merges
         cdef count_t bar
-        if not self.kept.empty():
+        if self.keeps:
             bar = 0
         elif learned == 0 and self.stage == LAID_OUT:
             bar = self.corpus_tokens >> 13  # some hundred merges
@@ -355,14 +357,14 @@ cdef class MergeLearner:
         for dense in range(1 << 16):
             left = dense >> 8
             right = dense & 255
-            if ((counts[dense] >= self.bar or (counts[dense] and self.is_kept(left, right)))
+            if ((counts[dense] >= self.bar or (self.keeps and counts[dense] and self.is_kept(left, right)))
                     and self.length[left] + self.length[right] <= self.max_token_bytes
                     and (not self.restricted or self.may_make(left, right))):
                 self.add_pair(pair_key(left, right), counts[dense], live[dense])
                 total += HEADER + <uint64_t> live[dense]
             elif counts[dense] < self.bar:
                 self.left_out = max(self.left_out, counts[dense])
-        self.pool.resize(total + total // 8 + 1024)
+        self.pool.resize(max(self.used_cells, total + total // 8) + 1024)  # room that is not used costs nothing
         self.pool_used = 0
         for number in range(self.pairs.numbers()):
             self.new_block(number, self.pairs.data()[number].live)
@@ -430,31 +432,34 @@ cdef class MergeLearner:
         cdef pair_t* record
         cdef uint32_t i, p
         cdef token_id_t y
-        cdef uint64_t g = 0, need = 0, capacity
+        cdef uint64_t g = 0, need = 1, capacity
+        cdef uint64_t group_end = self.groups[0].end
+        cdef count_t weight = self.groups[0].count
         cdef uint32_t* pool
         self.seen_right.reserve(positions)
         seen = self.seen_right.data()
         pool = self.pool.data() + begin
         for i in range(positions):
-            seen[i].position = pool[i]
-        for i in range(positions):
             if i + AHEAD < positions:
-                prefetch(cells + seen[i + AHEAD].position)
-            p = seen[i].position
-            if p >= self.groups[g].end:
+                prefetch(cells + pool[i + AHEAD])
+            p = pool[i]
+            if p >= group_end:
                 g = self.group_after(p, g)
+                group_end = self.groups[g].end
+                weight = self.groups[g].count
             y = cells[p + 1]
+            seen[i].position = p
             seen[i].neighbour = y
             at = right_of + y
             if at.positions == 0:
                 self.rights.push_back(y)
-            at.count += self.groups[g].count
+            at.count += weight
             at.positions += 1
         for i in range(<uint32_t> self.rights.size()):
             y = self.rights[i]
             at = right_of + y
             self.note_pair(left, y, at.count)
-            if ((at.count < self.bar and not self.is_kept(left, y))
+            if ((at.count < self.bar and not (self.keeps and self.is_kept(left, y)))
                     or <uint64_t> self.length[left] + self.length[y] > self.max_token_bytes
                     or (self.restricted and not self.may_make(left, y))):
                 at.number = NONE
@@ -475,12 +480,7 @@ cdef class MergeLearner:
                 record = self.pairs.data() + at.number
                 record.entries = at.positions
                 at.cursor = record.block
-        pool = self.pool.data()
-        for i in range(positions):
-            at = right_of + seen[i].neighbour
-            if at.number != NONE:
-                pool[at.cursor] = seen[i].position
-                at.cursor += 1
+        self.store(seen, positions, right_of, self.rights)
         for i in range(<uint32_t> self.rights.size()):
             right_of[self.rights[i]] = NOTHING
         self.rights.clear()
@@ -521,6 +521,25 @@ cdef class MergeLearner:
         record.block = self.pool_used + HEADER
         record.entries = 0
         self.pool_used += HEADER + capacity
+
+    cdef void store(self, const seen_t* seen, uint32_t positions, neighbour_t* beside,
+                    const vector[token_id_t]& neighbours) noexcept nogil:
+        """Write positions into the blocks of the new pairs with the neighbours seen there; one free cell must follow.
+
+        Those of pairs that are not kept all go to that cell: a branch for each would be a guess.
+        """
+        cdef uint32_t* pool = self.pool.data()
+        cdef neighbour_t* at
+        cdef uint32_t i
+        for i in range(<uint32_t> neighbours.size()):
+            at = beside + neighbours[i]
+            at.step = at.number != NONE
+            if not at.step:
+                at.cursor = self.pool_used
+        for i in range(positions):
+            at = beside + seen[i].neighbour
+            pool[at.cursor] = seen[i].position
+            at.cursor += at.step
 
     cdef int drop_pair(self, uint32_t number) except -1 nogil:
         """Forget a pair that can never be merged (again)."""
@@ -673,7 +692,6 @@ cdef class MergeLearner:
         cdef seen_t* seen_left
         cdef seen_t* seen_right
         cdef uint32_t lefts = 0, rights = 0
-        cdef bint in_a_row
         self.new_token(self.token_of(a), self.token_of(b), merged.count)
         self.add_symbol(self.length[a] + self.length[b], width_a + width_b)
         self.seen_left.reserve(entries)
@@ -744,7 +762,7 @@ cdef class MergeLearner:
                 right_of[a].count -= left_of[z].count
                 right_of[a].positions -= left_of[z].positions
             total += self.weigh(right_of + y, z, y)
-        self.reserve_blocks(total)
+        self.reserve_blocks(total + 1)
         for n in range(<uint32_t> self.lefts.size()):
             if n + 8 < self.lefts.size():
                 self.pairs.prefetch_key(pair_key(self.lefts[n + 8], z))
@@ -756,20 +774,15 @@ cdef class MergeLearner:
             y = self.rights[n]
             self.bear(pair_key(z, y), right_of + y)
 
-        positions = self.pool.data()
-        for i in range(lefts):
-            at = left_of + seen_left[i].neighbour
-            if at.number != NONE:
-                positions[at.cursor] = seen_left[i].position
-                at.cursor += 1
-        in_a_row = left_of[z].positions != 0
-        for i in range(rights):
-            at = right_of + seen_right[i].neighbour
-            if at.number != NONE:
-                if in_a_row and seen_right[i].neighbour == a and cells[seen_right[i].position + width_a + width_b] != a:
-                    continue
-                positions[at.cursor] = seen_right[i].position
-                at.cursor += 1
+        if left_of[z].positions != 0:  # two merged in a row
+            n = 0
+            for i in range(rights):
+                if seen_right[i].neighbour != a or cells[seen_right[i].position + width_a + width_b] == a:
+                    seen_right[n] = seen_right[i]
+                    n += 1
+            rights = n
+        self.store(seen_left, lefts, left_of, self.lefts)
+        self.store(seen_right, rights, right_of, self.rights)
 
         for n in range(<uint32_t> self.lefts.size()):
             left_of[self.lefts[n]] = NOTHING
@@ -808,14 +821,14 @@ cdef class MergeLearner:
             record = self.pairs.data() + number
             record.count -= lost.count
             record.live -= lost.positions
-            if record.count < self.bar and (
-                    record.count == 0 or not self.is_kept(<token_id_t> (key >> 32), <token_id_t> key)):
+            if record.count < self.bar and not (
+                    self.keeps and record.count and self.is_kept(<token_id_t> (key >> 32), <token_id_t> key)):
                 self.drop_pair(number)
         return 0
 
     cdef uint64_t weigh(self, neighbour_t* at, token_id_t left, token_id_t right) except 0xFFFFFFFFFFFFFFFF nogil:
         """Pool cells that the new pair with a neighbour needs: none when it can never be merged."""
-        if ((at.count < self.bar and not (at.count and self.is_kept(left, right)))
+        if ((at.count < self.bar and not (self.keeps and at.count and self.is_kept(left, right)))
                 or <uint64_t> self.length[left] + self.length[right] > self.max_token_bytes
                 or (self.restricted and not self.may_make(left, right))):
             at.number = NONE
@@ -832,7 +845,7 @@ cdef class MergeLearner:
     cdef int is_kept(self, token_id_t left, token_id_t right) except -1 nogil:
         """Whether a pair of tokens is to be kept however rarely it occurs. The parts of what is kept are among it."""
         cdef string token
-        if self.kept.empty() or not self.in_kept[left] or not self.in_kept[right]:
+        if not self.in_kept[left] or not self.in_kept[right]:
             return 0
         token = self.tokens[left]
         token.append(self.tokens[right])

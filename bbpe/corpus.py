@@ -37,7 +37,7 @@ from typing import IO, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bbpe._count import PADDING, utf8_block
+from bbpe._count import PADDING, add_strings, utf8_block
 from bbpe._json_lines import take_documents
 from bbpe.errors import CorpusError, MissingExtraError
 
@@ -390,39 +390,33 @@ class Stream:
     def _of_items(self, items: Iterable[object], strict: bool, block_bytes: int) -> Iterator[Block]:
         """Batch small documents into one block, because a native call for each would cost more than the counting."""
         batch: list[str | bytes] = []
-        size = 0
-        for number, item in enumerate(items):
-            if isinstance(item, str):
-                # Three bytes a character are the most, but for rare ones that make a block somewhat larger.
-                document: str | bytes = item
-                most = len(item) if item.isascii() else 3 * len(item)
-            elif isinstance(item, (bytes, bytearray, memoryview)):
-                document = item if type(item) is bytes else bytes(item)
-                if strict:
-                    _check_utf8(document, f"document {number}")
-                most = len(document)
-            else:
-                raise TypeError(
-                    f"document {number} of the source is {type(item).__name__}; each document must be str or bytes"
-                )
-            if most > block_bytes:  # long: encode and hand on piece by piece, so that no second copy is made
-                if batch:
-                    yield self._block_of(batch, number)
-                    batch, size = [], 0
-                if isinstance(document, str):
-                    yield from self._of_long_str(document, number, block_bytes)
+        size = before = 0  # of the batch; documents before it
+        rest = iter(items)
+        while True:
+            size, other = add_strings(rest, batch, size, block_bytes)
+            long = None
+            if other:
+                number = before + len(batch)
+                document, most = _document(other[0], number, strict)
+                if most > block_bytes:
+                    long = document
                 else:
-                    self.bytes_read += len(document)
-                    view = memoryview(document)
-                    yield from _whole(view[at : at + block_bytes] for at in range(0, len(document), block_bytes))
-                continue
-            batch.append(document)
-            size += most + 16  # 16: empty documents must fill a block too, some day
-            if size >= block_bytes:
-                yield self._block_of(batch, number + 1)
+                    batch.append(document)
+                    size += most + 16
+            if batch and (long is not None or other is None or size >= block_bytes):
+                before += len(batch)
+                yield self._block_of(batch, before)
                 batch, size = [], 0
-        if batch:
-            yield self._block_of(batch, number + 1)
+            if long is not None:  # encode and hand on piece by piece, so that no second copy is made
+                before += 1
+                if isinstance(long, str):
+                    yield from self._of_long_str(long, number, block_bytes)
+                else:
+                    self.bytes_read += len(long)
+                    view = memoryview(long)
+                    yield from _whole(view[at : at + block_bytes] for at in range(0, len(long), block_bytes))
+            if other is None:
+                return
 
     def _block_of(self, documents: list[str | bytes], following: int) -> Block:
         """One block of several whole documents, the last of which stands before document ``following``."""
@@ -452,6 +446,18 @@ class Stream:
                 yield piece
 
         return _whole(pieces())
+
+
+def _document(item: object, number: int, strict: bool) -> tuple[str | bytes, int]:
+    """An item of an iterable as a document, and how many bytes it has, at most, but for rare characters."""
+    if isinstance(item, str):
+        return item, len(item) if item.isascii() else 3 * len(item)
+    if not isinstance(item, (bytes, bytearray, memoryview)):
+        raise TypeError(f"document {number} of the source is {type(item).__name__}; each document must be str or bytes")
+    document = item if type(item) is bytes else bytes(item)
+    if strict:
+        _check_utf8(document, f"document {number}")
+    return document, len(document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -1107,7 +1113,6 @@ def _whole(pieces: Iterable[bytes | memoryview]) -> Iterator[Block]:
 def _lines(pieces: Iterable[bytes], block_bytes: int) -> Iterator[Block]:
     """Each line is a document, an empty line too; what follows the last newline is one unless it is empty."""
     rest = b""  # the unfinished line
-    begun = False  # whether a part of it has been handed on
     for piece in pieces:
         data = rest + piece
         newlines = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 0x0A)
@@ -1120,14 +1125,14 @@ def _lines(pieces: Iterable[bytes], block_bytes: int) -> Iterator[Block]:
             ends -= (ends > starts) & (octets[ends - 1] == 0x0D)
             cut = int(newlines[-1])
             yield Block(memoryview(data)[:cut], starts, ends, True)
-            rest, begun = data[cut + 1 :], False
+            rest = data[cut + 1 :]
         elif len(data) > block_bytes:
             # A line longer than a block is handed on in parts. Its last byte stays: it may be the \r of \r\n.
             yield Block(memoryview(data)[:-1], _offsets(0), _offsets(len(data) - 1), False)
-            rest, begun = data[-1:], True
+            rest = data[-1:]
         else:
             rest = data
-    if rest or begun:
+    if rest:
         yield Block(rest, _offsets(0), _offsets(len(rest)), True)
 
 

@@ -523,20 +523,20 @@ class Pretokenizer:
 
     def _ends_by_regex(self, data: bytes) -> npt.NDArray[np.uint64]:
         pieces = [data.decode("utf-8", "surrogateescape")] if data else []
-        for stage in self._regexes:
-            pieces = [part for piece in pieces for part in _isolated(stage, piece)]
+        for stage, written in zip(self._regexes, self.pattern.stages, strict=True):
+            pieces = [part for piece in pieces for part in _isolated(stage, piece, written)]
         lengths = [len(piece.encode("utf-8", "surrogateescape")) for piece in pieces]
         return np.cumsum(lengths, dtype=np.uint64)
 
 
-def _isolated(stage: Any, piece: str) -> list[str]:
-    """The matches of a stage in a piece and what stands between them."""
+def _isolated(stage: Any, piece: str, written: str) -> list[str]:
+    """The matches of a stage in a piece and what stands between them; ``written``: the stage as the user wrote it."""
     parts = []
     at = 0
     for match in stage.finditer(piece):
         begin, end = match.span()
         if begin == end:
-            raise PatternError(f"pattern {stage.pattern!r} matches the empty string at character {begin} of a text")
+            raise PatternError(f"pattern {written!r} matches the empty string at character {begin} of a text")
         if begin > at:
             parts.append(piece[at:begin])
         parts.append(piece[begin:end])

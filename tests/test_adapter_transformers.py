@@ -410,6 +410,19 @@ def test_words_and_the_ways_between_characters_words_and_tokens(pair: Pair, opti
     assert not isinstance(outcome(lambda tok: asked(tok, TEXTS, TEXTS[::-1], **options), pair.ours), str)
 
 
+def test_pretokens(folders: dict[str, Path]) -> None:
+    tok = as_transformers(folders["flagged"]).tokenizer
+    text = "don't  中文 <mask><|end|>x"
+    assert tok.pretokens(text, allowed_special="all") == [
+        b"don", b"'t", b" ", " 中文".encode(), b"<mask>", b"<|end|>", b"x",
+    ]  # fmt: skip
+    assert b"".join(tok.pretokens(text)) == text.encode()
+    with pytest.raises(EncodeError, match="lone surrogate"):
+        tok.pretokens("\ud800")
+    with pytest.raises(TypeError, match="text is str, not bytes"):
+        tok.pretokens(b"a")  # type: ignore[arg-type]
+
+
 def test_what_are_no_words(pair: Pair) -> None:
     for wrong in ("a", 5, [5], [["a", 5]], ["a", ["b"]], None, [["a"], 5]):
         pair.same(lambda tok, wrong=wrong: tok(wrong, is_split_into_words=True))

@@ -166,6 +166,33 @@ def test_mistakes_are_named_and_nothing_is_written(
     assert run(["extend", base, ZH, "--add", "5"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--guard", "nowhere.txt"], "nowhere.txt: no such file"),
+        (["--model", "MODEL", "--init", "median"], "--init: unknown method 'median'; there are mean, "),
+        (["--model", "MODEL", "--init-output", "median"], "--init-output: unknown method 'median'"),
+        (["--model", "MODEL", "-o", "THERE"], "exists already"),
+    ],
+)
+def test_mistakes_are_told_before_the_learning(
+    base: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    write_model(base, tmp_path / "model", 800)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "notes.txt").write_text("mine", "utf-8")
+    given = {"MODEL": str(tmp_path / "model"), "THERE": str(tmp_path / "there")}
+    monkeypatch.setattr("bbpe.extension.extending._Extending.count", lambda *_: pytest.fail("it began to learn"))
+    out = ["-o", str(tmp_path / "out")] if "-o" not in arguments else []
+    assert run(["extend", base, ZH, "--add", "5", *(given.get(each, each) for each in arguments), *out]) == 1
+    assert message in capsys.readouterr().err
+
+
 def write_model(base: str, folder: Path, rows: int) -> dict[str, np.ndarray]:
     """A checkpoint of a model that is nothing but its two matrices."""
     safetensors = pytest.importorskip("safetensors.numpy")

@@ -235,6 +235,8 @@ def test_line_ends_are_found_across_the_edges_of_blocks(size: int, tmp_path: Pat
     path = tmp_path / "a.txt"
     path.write_bytes(b"a\r\n\r\nbcdefghij\r\rk\r\n\nlast\r")
     assert read(path, lines=True, block_bytes=size) == [b"a", b"", b"bcdefghij\r\rk", b"", b"last\r"]
+    path.write_bytes(b"\na\r\nb\n\nc\r")  # an empty line first in a block that ends with a return
+    assert read(path, lines=True, block_bytes=size) == [b"", b"a", b"b", b"", b"c\r"]
 
 
 def field_text(line: bytes) -> bytes | None:

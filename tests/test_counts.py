@@ -112,6 +112,39 @@ def test_counts_equal_splitting(pattern: str, threads: int) -> None:
         assert result.bytes == sum(map(len, documents))
 
 
+ASCII = [
+    "word ",
+    " the",
+    "a",
+    "'s",
+    "it's ",
+    " ",
+    "  ",
+    "\n",
+    " \n\n ",
+    "12345",
+    ",",
+    "...)",
+    "\0",
+    "\0\0",
+    "x" * 20,
+    "\t\t",
+]
+
+
+@pytest.mark.parametrize("pattern", ["llama3", "gpt2", "o200k", r"\d+|\s+\w", r"(?:ab)*c|\s+(?!\S)|.+?"])
+@pytest.mark.parametrize("others", [[], ["é", "中文，", "\u3000", "😀", "\u2029"]], ids=["ascii", "mixed"])
+@pytest.mark.parametrize("seed", range(3))
+def test_ascii_is_marked_in_windows_that_meet_anywhere(pattern: str, others: list[str], seed: int) -> None:
+    """Texts of some windows each, in which boundaries near an edge depend on what stands behind it."""
+    rng = random.Random(seed)
+    pieces = ASCII * rng.choice([1, 60]) + others
+    documents = ["".join(rng.choices(pieces, k=9000)).encode(), b" " * 30_000 + b"x", b"a" * 20_000, b"\xff" * 3]
+    documents += ["".join(rng.choices(pieces, k=rng.randint(1, 60))).encode() for _ in range(60)]
+    result = counted(documents, pattern=pattern, chunk_bytes=rng.choice([1 << 14, 1 << 20]))
+    assert dict(result.items()) == expected(documents, pattern)
+
+
 @pytest.mark.parametrize("pattern", ["llama3", "gpt2", "deepseek-v2"])
 def test_every_chunk_size_gives_the_same(pattern: str, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"

@@ -340,6 +340,85 @@ def test_a_round_trip_tells_what_is_lost(tmp_path: Path) -> None:
     assert lossy.decode(lossy.encode(text)) == "ab 中 [UNK]"
 
 
+# --- streaming ---
+
+STREAMED = [*TEXTS, "床前明月光 😀👩‍👩‍👧‍👦 ab 🏳️‍🌈 中文 龘靐齉 c", "a<0x41>b", " ab  ab", "\n\n x"]
+
+
+@pytest.mark.parametrize("text", STREAMED, ids=ascii)
+def test_every_split_shows_what_all_at_once_is(tokenizer: EngineTokenizer, text: str) -> None:
+    """In two and one at a time, with special tokens in between: what is shown is always a beginning of the whole."""
+    encoded = tokenizer.encode(text)
+    special = [special.id for special in tokenizer.model.special_tokens if special.id != tokenizer.unknown_id]
+    for ids in (encoded, [*special[:1], *encoded, *special[:2], *encoded, *special[:1]]):
+        whole = tokenizer.decode(ids)
+        for cut in range(len(ids) + 1):
+            decoder = tokenizer.decoder()
+            shown = decoder.add(ids[:cut])
+            assert whole.startswith(shown)
+            assert shown + decoder.add(np.array(ids[cut:], dtype=np.int64)) + decoder.finish() == whole
+        decoder = tokenizer.decoder()
+        shown = ""
+        for id in ids:
+            shown += decoder.add(id)
+            assert whole.startswith(shown)
+        assert shown + decoder.finish() == whole
+
+
+def test_characters_in_byte_pieces_are_shown_as_soon_as_they_are_whole(tmp_path: Path) -> None:
+    for name in ("sentencepiece bpe", "tokenizers bpe"):
+        tokenizer = CASES[name](tmp_path)
+        decoder = tokenizer.decoder()
+        pieces = {piece: id for id, piece in tokenizer.pieces.items()}
+        ids = [pieces[f"<0x{byte:02X}>"] for byte in "霜😀".encode()]
+        assert [decoder.add(id) for id in ids] == ["", "", "霜", "", "", "", "😀"]
+        # The library would give up 霜, too.
+        assert decoder.add([*ids[:5], pieces["中"]]) == "霜\ufffd中"
+        assert (decoder.add(ids[:2]), decoder.finish(), decoder.finish()) == ("", "\ufffd", "")
+        assert decoder.add(pieces["▁ab"]) == "ab"  # anew: without the space in front
+        assert decoder.add(pieces["▁ab"]) == " ab"
+        for errors, said in (("ignore", ""), ("backslashreplace", "\\xe9\\x9c")):
+            decoder = tokenizer.decoder(errors)
+            assert (decoder.add(ids[:2]), decoder.finish()) == ("", said)
+        decoder = tokenizer.decoder("strict")
+        with pytest.raises(UnicodeDecodeError):
+            decoder.add([*ids[:2], pieces["中"]])
+        assert decoder.add(ids) == "霜😀"
+
+
+def test_a_refused_id_leaves_the_stream_as_it_was(tokenizer: EngineTokenizer) -> None:
+    decoder = tokenizer.decoder()
+    ids = tokenizer.encode("ab")
+    for wrong, error, words in (
+        ([*ids, 10**6], EncodeError, f"id 1000000 at position {len(ids)} is not an id"),
+        ([*ids, -1], EncodeError, f"id -1 at position {len(ids)}"),
+        ([*ids, 1.5], TypeError, f"position {len(ids)} is 1.5"),
+        (np.array([1.5]), TypeError, "float64"),
+        ("ab", TypeError, "not str"),
+    ):
+        with pytest.raises(error, match=words):
+            decoder.add(wrong)  # type: ignore[arg-type]
+    assert decoder.add(ids) + decoder.finish() == tokenizer.decode(ids)
+    with pytest.raises(LookupError):
+        tokenizer.decoder("wrong")
+
+
+@pytest.mark.parametrize("name", ["llama2", "chatglm-6b", "bert-base-chinese", "t5-small", "falcon"])
+def test_published_vocabularies_one_id_at_a_time(name: str, read_corpus: Callable[..., bytes]) -> None:
+    tokenizer = bbpe.load(name)
+    assert isinstance(tokenizer, EngineTokenizer)
+    for corpus in ("zh-small.txt", "emoji-social.txt"):
+        text = read_corpus(corpus, 2000).decode()
+        ids = tokenizer.encode(text)
+        whole = tokenizer.decode(ids)
+        decoder = tokenizer.decoder()
+        shown = ""
+        for id in ids:
+            shown += decoder.add(id)
+            assert "\ufffd" not in shown or "\ufffd" in whole
+        assert shown + decoder.finish() == whole
+
+
 # --- mistakes ---
 
 

@@ -285,6 +285,17 @@ def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
     assert io.load(tmp_path / "real").vocabulary == OTHER.vocabulary
 
 
+def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    def write() -> None:
+        with atomic.atomic_write(tmp_path / "out") as file:
+            file.write(b"ours")
+            (tmp_path / "out").write_bytes(b"theirs")
+
+    with pytest.raises(OutputError, match="exists already"):
+        write()
+    assert contents(tmp_path) == {"out": b"theirs"}
+
+
 def test_atomic_write_leaves_nothing_after_an_exception(tmp_path: Path) -> None:
     target = tmp_path / "ids.bin"
     with pytest.raises(KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -19,6 +20,7 @@ import pytest
 
 from bbpe.atomic import take_name
 from bbpe.bulk import IdFormat, cutting, decode_ids, encode_corpus, encoding, index_path
+from bbpe.bulk.id_files import IdWriter
 from bbpe.bulk.shards import ShardFolder, read_manifest
 from bbpe.bulk.unfinished import MANIFEST, tokenizer_sha256
 from bbpe.corpus import Progress
@@ -402,10 +404,10 @@ def test_a_changed_corpus_is_refused(tokenizer: Tokenizer, corpus: Path, tmp_pat
     data, times = second.read_bytes(), os.stat(second)
     second.write_bytes(data.replace(b"a", b"b", 1))
     os.utime(second, ns=(times.st_atime_ns, times.st_mtime_ns))
-    with pytest.raises(CorpusError, match=r"b\.jsonl: has changed since its encoding was begun"):
+    with pytest.raises(OutputError, match=r"b\.jsonl: has changed since its encoding was begun"):
         encode_corpus(tokenizer, copy, out, shard_bytes=1500)
     second.write_bytes(data[:500])
-    with pytest.raises(CorpusError, match=r"b\.jsonl"):
+    with pytest.raises((CorpusError, OutputError), match=r"b\.jsonl"):
         encode_corpus(tokenizer, copy, out, shard_bytes=1500)
     second.write_bytes(data)
     (copy / "f.txt").write_text("what no finished shard is of may change")
@@ -496,6 +498,30 @@ def test_two_at_once(tokenizer: Tokenizer, corpus: Path, tmp_path: Path) -> None
     encode_corpus(tokenizer, corpus, tmp_path / "out", shard_bytes=1500, progress=second)
     assert asked
     assert read_manifest(tmp_path / "out")[1]
+
+
+def test_a_full_disk_costs_nothing_that_was_finished(
+    tokenizer: Tokenizer, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = IdWriter.write
+    left = 20
+
+    def write(self: IdWriter, texts: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        plain(self, texts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IdWriter, "write", write)
+        with pytest.raises(OutputError, match=r"out: cannot be written: no space left .*out\.partial keeps what is"):
+            encode_corpus(tokenizer, corpus, tmp_path / "out", shard_bytes=1500)
+        left = 0
+        with pytest.raises(OutputError, match=r"new: cannot be written: no space left .*; nothing was left there"):
+            encode_corpus(tokenizer, corpus, tmp_path / "new", shard_bytes=1500)
+    assert encode_corpus(tokenizer, corpus, tmp_path / "out", shard_bytes=1500).shards_kept > 0
+    assert not (tmp_path / "new.partial").exists()
 
 
 def test_options_of_shards(tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -742,12 +742,12 @@ def test_truncated_is_training_with_a_smaller_size(
 def test_truncated_rank_tables_templates_and_flags() -> None:
     vocabulary = Vocabulary(
         {**BYTES, 256: b"ab", 257: b"abc"}, whole_pretoken=True, pattern=LLAMA3, normalizer="NFC",
-        special_tokens=[SpecialToken("<s>", 258, lstrip=True)], template=Template((258,), (65,)),
+        special_tokens=[SpecialToken("<s>", 258, lstrip=True)], template=Template((258,), (65, 258)),
     )  # fmt: skip
     truncated = Tokenizer(vocabulary).truncated(258).vocabulary
     assert truncated == Vocabulary(
         {**BYTES, 256: b"ab"}, whole_pretoken=True, pattern=LLAMA3, normalizer="NFC",
-        special_tokens=[SpecialToken("<s>", 257, lstrip=True)], template=Template((257,), (65,)),
+        special_tokens=[SpecialToken("<s>", 257, lstrip=True)], template=Template((257,), (65, 257)),
     )  # fmt: skip
     assert Tokenizer(vocabulary).truncated(259).vocabulary == vocabulary
 

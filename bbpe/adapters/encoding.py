@@ -7,8 +7,8 @@ words are looked up when they are asked for, unless the call has them already.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from bbpe.adapters.post_processing import Segment
 
@@ -16,6 +16,8 @@ __all__ = ["CharSpan", "Encoding", "Part", "Speller", "Text", "TokenSpan"]
 
 Text: TypeAlias = "str | list[str]"
 """A text, or its words."""
+
+_Value = TypeVar("_Value")
 
 
 class CharSpan(NamedTuple):
@@ -50,7 +52,7 @@ class Speller(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Part:
     """Tokens of a text, or what truncation left of them.
 
@@ -70,12 +72,16 @@ class Part:
 
     def cut(self, begin: int, end: int) -> Part:
         """The tokens from ``begin`` up to ``end`` of these, which are all of the text."""
-        return self if (begin, end) == (0, len(self.ids)) else replace(self, ids=self.ids[begin:end], begin=begin)
+        if end - begin == len(self.ids):
+            return self
+        return Part(self.ids[begin:end], self.text, self.split, begin, self.known)
 
     def offsets(self, speller: Speller) -> list[tuple[int, int]]:
         """The characters of each of these tokens."""
         found = self.known if self.known is not None else speller.offsets_of(self.text, self.split)
-        return speller.trimmed(found[self.begin : self.begin + len(self.ids)], self.ids)
+        if len(found) > len(self.ids):
+            found = found[self.begin : self.begin + len(self.ids)]
+        return speller.trimmed(found, self.ids)
 
     def words(self, speller: Speller) -> list[int]:
         """The number of the word of each of these tokens."""
@@ -147,27 +153,30 @@ class Encoding:
     @property
     def type_ids(self) -> list[int]:
         """The type of each token."""
-        return [run.type_id for run in self.runs for _ in range(run.size)]
+        return self._spread([run.type_id for run in self.runs])
 
     @property
     def attention_mask(self) -> list[int]:
         """0 for padding, else 1."""
-        return [int(not run.padding) for run in self.runs for _ in range(run.size)]
+        return self._spread([int(not run.padding) for run in self.runs])
 
     @property
     def special_tokens_mask(self) -> list[int]:
         """1 for what was put around texts and for padding, else 0."""
-        return [int(run.sequence is None) for run in self.runs for _ in range(run.size)]
+        return self._spread([int(run.sequence is None) for run in self.runs])
 
     @property
     def sequence_ids(self) -> list[int | None]:
         """0 or 1, the text of a pair that a token is of; None for what was put around them."""
-        return [run.sequence for run in self.runs for _ in range(run.size)]
+        return self._spread([run.sequence for run in self.runs])
 
     @property
     def offsets(self) -> list[tuple[int, int]]:
         """The characters of each token in its text; (0, 0) for what was put around it."""
         if self._offsets is None:
+            if len(self.runs) == 1:
+                self._offsets = self.parts[0].offsets(self.speller)
+                return self._offsets
             self._offsets = []
             for run in self.runs:
                 outside = run.sequence is None
@@ -188,6 +197,13 @@ class Encoding:
     def n_sequences(self) -> int:
         """How many texts there are."""
         return len(self.parts)
+
+    def _spread(self, values: list[_Value]) -> list[_Value]:
+        """A value for each run, for each of its tokens."""
+        found: list[_Value] = []
+        for value, run in zip(values, self.runs, strict=True):
+            found += [value] * run.size
+        return found
 
     # ---- from one to the other; None where there is none ----
 

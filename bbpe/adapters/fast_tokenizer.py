@@ -16,6 +16,7 @@ Compared with transformers call by call in ``tests/test_adapter_transformers.py`
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -331,17 +332,17 @@ class FastTokenizer:
         pairs, batched = _pairs(text, text_pair, is_split_into_words)
         split = self.split_special_tokens if split_special_tokens is None else split_special_tokens
         parts = iter(self._parts([each for pair in pairs for each in pair], return_offsets_mapping, split))
+        overflow = return_overflowing_tokens
         samples = [
-            self._rows(tuple(next(parts) for _ in pair), add_special_tokens, cut, limit, stride) for pair in pairs
+            self._rows(tuple(itertools.islice(parts, len(pair))), add_special_tokens, cut, limit, stride, overflow)
+            for pair in pairs
         ]
         if pad != "do_not_pad":
             # The longest of the texts; of what was cut off them nothing is longer, but where left is cut off.
             width = limit if pad == "max_length" else max((len(rows[0]) for rows in samples), default=0)
             side = padding_side if padding_side is not None else self.padding_side
-            self._pad_rows([row for rows in samples for row in rows], width or 0, pad_to_multiple_of, side)
-        if not return_overflowing_tokens:
-            samples = [rows[:1] for rows in samples]
-        rows = [row for rows in samples for row in rows]
+            self._pad_rows([row for found in samples for row in found], width or 0, pad_to_multiple_of, side)
+        rows = [row for found in samples for row in found]
         names = self.model_input_names
         data: dict[str, list[Any]] = {"input_ids": [row.ids for row in rows]}
         if "token_type_ids" in names if return_token_type_ids is None else return_token_type_ids:
@@ -376,8 +377,11 @@ class FastTokenizer:
         """
         return self(text, pair, add_special_tokens=add_special_tokens, **options).tokens()
 
-    def _rows(self, parts: tuple[Part, ...], add: bool, cut: str, limit: int | None, stride: int) -> list[Encoding]:
-        """What comes out for a text or a pair before padding: one row, and those of what truncation cuts off."""
+    def _rows(
+        self, parts: tuple[Part, ...], add: bool, cut: str, limit: int | None, stride: int, overflow: bool
+    ) -> list[Encoding]:
+        """What comes out for a text or a pair before padding: one row, and with ``overflow`` those of what truncation
+        cuts off."""
         processor = self._post_processor
         paired = len(parts) > 1
         if add:
@@ -385,23 +389,24 @@ class FastTokenizer:
         else:
             types = (0, processor.second_type_id)
             layout = tuple(Segment(number, (), types[number]) for number in range(len(parts)))
-        windows = [[part] for part in parts]
-        if limit is not None and cut != "do_not_truncate":
-            room = limit - (processor.added(paired) if add else 0)
-            if room < 0:
-                raise ValueError(
-                    f"max_length is {limit}, but {limit - room} special tokens stand around the text; "
-                    "ask for more, or pass add_special_tokens=False"
-                )
-            if stride < 0 or stride > limit - (processor.added(False) if add else 0):
-                raise ValueError(
-                    f"stride is {stride}; a row has room for {room} tokens of a text, which has to be more"
-                )
-            kept = truncated(tuple(len(part.ids) for part in parts), room, cut)
-            windows = [
-                [part.cut(*span) for span in spans(len(part.ids), size, stride, self.truncation_side)]
-                for part, size in zip(parts, kept, strict=True)
-            ]
+        if limit is None or cut == "do_not_truncate":
+            return [Encoding.of(parts, layout, self)]
+        room = limit - (processor.added(paired) if add else 0)
+        if room < 0:
+            raise ValueError(
+                f"max_length is {limit}, but {limit - room} special tokens stand around the text; "
+                "ask for more, or pass add_special_tokens=False"
+            )
+        if stride < 0 or stride > limit - (processor.added(False) if add else 0):
+            raise ValueError(f"stride is {stride}; a row has room for {room} tokens of a text, which has to be more")
+        sizes = tuple(len(part.ids) for part in parts)
+        kept = truncated(sizes, room, cut)
+        if kept == sizes:
+            return [Encoding.of(parts, layout, self)]
+        windows = [
+            [part.cut(*span) for span in spans(len(part.ids), size, stride, self.truncation_side, overflow)]
+            for part, size in zip(parts, kept, strict=True)
+        ]
         first, *rest = windows[0]
         # In the order of tokenizers: what was cut off the first text comes before the first row goes on.
         second = [(part,) for part in windows[1]] if paired else [()]
@@ -416,27 +421,27 @@ class FastTokenizer:
         if offsets:
             found = []
             for text in texts:
-                words = [text] if isinstance(text, str) else text
-                encoded = [tokenizer.encode_with_offsets(word, allowed_special=allowed) for word in words]
+                if isinstance(text, str):
+                    ids, places = tokenizer.encode_with_offsets(text, allowed_special=allowed)
+                    found.append(Part(ids, text, split, known=places))
+                    continue
+                encoded = [tokenizer.encode_with_offsets(word, allowed_special=allowed) for word in text]
                 ids = [id for each, _ in encoded for id in each]
                 found.append(Part(ids, text, split, known=[place for _, each in encoded for place in each]))
             return found
         # Texts without special tokens, which are most, go in one batch on all cores.
-        words = [word for text in texts for word in ([text] if isinstance(text, str) else text)]
-        special = [first_of(allowed, word) is not None for word in words]
-        plain = iter(tokenizer.encode_batch([word for word, has in zip(words, special, strict=True) if not has]))
-        ids_of = iter(
+        in_words = any(not isinstance(text, str) for text in texts)
+        flat: list[Any] = [word for text in texts for word in ([text] if isinstance(text, str) else text)]
+        special = [first_of(allowed, word) is not None for word in flat]
+        plain = iter(tokenizer.encode_batch([word for word, has in zip(flat, special, strict=True) if not has]))
+        lists = [
             tokenizer.encode(word, allowed_special=allowed) if has else next(plain)
-            for word, has in zip(words, special, strict=True)
-        )
-        return [
-            Part(
-                next(ids_of) if isinstance(text, str) else [id for _ in text for id in next(ids_of)],
-                text,
-                split,
-            )
-            for text in texts
+            for word, has in zip(flat, special, strict=True)
         ]
+        if in_words:
+            rest = iter(lists)
+            lists = [[id for ids in itertools.islice(rest, len(text)) for id in ids] for text in texts]
+        return [Part(ids, text, split) for ids, text in zip(lists, texts, strict=True)]
 
     def offsets_of(self, text: Text, split: bool) -> list[tuple[int, int]]:
         """The characters of each token of a text, or of each word's tokens in that word."""

@@ -173,7 +173,7 @@ def truncated(sizes: tuple[int, ...], limit: int, strategy: str) -> tuple[int, .
     return tuple(kept)
 
 
-def spans(size: int, kept: int, stride: int, side: str) -> list[tuple[int, int]]:
+def spans(size: int, kept: int, stride: int, side: str, overflow: bool = True) -> list[tuple[int, int]]:
     """Which of a text's tokens form a row: those that stay, then those that were cut off, as ``tokenizers`` has them.
 
     Args:
@@ -181,6 +181,7 @@ def spans(size: int, kept: int, stride: int, side: str) -> list[tuple[int, int]]
         kept: How many there may be in a row.
         stride: How many of them are of the row before.
         side: The side on which is cut off: ``right`` or ``left``.
+        overflow: Whether those are wanted that were cut off.
 
     >>> spans(10, 4, 1, "right"), spans(10, 4, 1, "left")
     ([(0, 4), (3, 7), (6, 10)], [(6, 10), (3, 7), (0, 4)])
@@ -188,13 +189,13 @@ def spans(size: int, kept: int, stride: int, side: str) -> list[tuple[int, int]]
     if kept >= size:
         return [(0, size)]
     if kept == 0:
-        return [(0, 0), (0, size)]
+        return [(0, 0), (0, size)] if overflow else [(0, 0)]
     if stride >= kept:
         raise ValueError(f"stride is {stride}; it has to be less than the {kept} tokens that are left of a text")
     found = []
     for begin in range(0, size, kept - stride):
         end = min(begin + kept, size)
         found.append((begin, end) if side == "right" else (size - end, size - begin))
-        if end == size:
+        if end == size or not overflow:
             break
     return found

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, TypeAlias
 
 import numpy as np
 
@@ -36,9 +36,9 @@ from bbpe.bulk.id_files import (
 from bbpe.bulk.shards import ShardFolder
 from bbpe.bulk.single_file import SingleFile
 from bbpe.bulk.unfinished import Place, Unfinished, after
-from bbpe.corpus import BLOCK_BYTES, Corpus, Progress, Reporter, SourceLike, open_corpus
+from bbpe.corpus import BLOCK_BYTES, Block, Corpus, Progress, Reporter, SourceLike, Stream, open_corpus
 from bbpe.engines import EngineTokenizer
-from bbpe.errors import EncodeError, FormatError
+from bbpe.errors import EncodeError, FormatError, OutputError
 from bbpe.tokenizer import MAX_THREADS, Allowed, Tokenizer
 
 __all__ = ["EncodedCorpus", "encode_corpus", "own_encoder"]
@@ -123,12 +123,11 @@ def encode_corpus(
         progress: Called at most ten times a second, in the calling thread, with the bytes read from disk.
 
     Raises:
-        CorpusError: Something cannot be read, or there is no text in it; or it changed since a run was begun that is
-            to be gone on with.
+        CorpusError: Something cannot be read, or there is no text in it.
         EncodeError: A special token that the vocabulary has not, or a byte for which it has no token.
         FormatError: The format is unknown, or ids do not fit in ``dtype``.
-        OutputError: The output exists or cannot be written, or an unfinished one was begun with another tokenizer,
-            corpus or options. (A stream raises what it raises.)
+        OutputError: The output exists, is part of the corpus or cannot be written; or an unfinished one was begun with
+            another tokenizer, corpus or options, or of files that changed since. (A stream raises what it raises.)
     """
     tokenizer = own_encoder(tokenizer)
     chosen = _checked_format(format, output, shard_bytes)
@@ -143,8 +142,14 @@ def encode_corpus(
     name = None if kind is None else kind.name
     again = Reporter(corpus, "reading again", progress)
 
-    def results(begin: Place | None) -> contextlib.closing[Generator[tuple[_Batch, Encoded], None, None]]:
-        batches = _batches(corpus, job, begin, again.now_and_then)
+    def results(
+        begin: Place | None, folder: Path = Path()
+    ) -> contextlib.closing[Generator[tuple[_Batch, Encoded], None, None]]:
+        def rest(stream: Stream) -> Iterator[Block]:
+            assert begin is not None
+            return after(stream, begin, folder, again.now_and_then)
+
+        batches = _batches(corpus, job, begin, rest)
         return contextlib.closing(_in_order(batches, job.encode, threads, report))
 
     try:
@@ -167,6 +172,9 @@ def encode_corpus(
             "shard_bytes": shard_bytes,
         }
         target = Path(output)
+        for file_read in corpus.files:
+            if file_read != "-" and target.exists() and os.path.exists(file_read) and target.samefile(file_read):
+                raise OutputError(f"{target}: is part of the corpus, which force (--force) does not replace")
         unfinished = Unfinished(target, tokenizer, corpus, options, force)
         file: SingleFile | ShardFolder
         if shard_bytes is None:
@@ -174,7 +182,7 @@ def encode_corpus(
         else:
             file = ShardFolder(target, unfinished, corpus, shard_bytes, chosen, kind, render, force)
         with file:
-            with results(file.place) as encoded:
+            with results(file.place, unfinished.folder) as encoded:
                 for batch, texts in encoded:
                     file.write(texts, batch.place_after)
             sums = file.sums
@@ -259,7 +267,7 @@ class _Encoding:
 
 
 def _batches(
-    corpus: Corpus, job: _Encoding, begin: Place | None = None, tell: Callable[[], None] = lambda: None
+    corpus: Corpus, job: _Encoding, begin: Place | None, rest: Callable[[Stream], Iterable[Block]]
 ) -> Iterator[_Batch]:
     """The documents of a corpus in batches of about ``BLOCK_BYTES``.
 
@@ -267,18 +275,18 @@ def _batches(
         corpus: What to read.
         job: What knows where documents may be cut.
         begin: Where to go on; from the start when None.
-        tell: Called now and then while what stands before that is read again.
+        rest: What stands behind that in its stream.
     """
     batch = _Batch()
     size = 0
     for index, stream in enumerate(corpus.streams):
         number = offset = 0
-        blocks: Iterable[Any] = stream
+        blocks: Iterable[Block] = stream
         if begin is not None and index <= begin.stream:
             if index < begin.stream:
                 continue
             number, offset = begin.documents, begin.offset
-            blocks = after(stream, begin, tell) if begin.bytes_read else stream  # which came after all was read
+            blocks = rest(stream) if begin.bytes_read else stream  # which came after all was read
             batch = _Batch(begins=not offset)
         for texts in texts_of(blocks, job.cutter, offset):
             parts = texts.parts

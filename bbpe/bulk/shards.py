@@ -142,7 +142,8 @@ class ShardFolder:
     def close(self) -> None:
         """Finish the last shard, write the manifest, and give the folder its name."""
         if self._file is not None:
-            self._finish_shard(Place(len(self._corpus.streams), 0, 0, 0, ""))
+            with self._unfinished.errors():
+                self._finish_shard(Place(len(self._corpus.streams), 0, 0, 0, ""))
         job = self._unfinished.job
         with self._unfinished.errors():
             write_json(
@@ -172,23 +173,24 @@ class ShardFolder:
             texts: What was encoded.
             place_after: Called with the number of one of the texts: the :class:`Place` behind it.
         """
-        ends = self._render.ends(texts)
-        payload = memoryview(texts.payload)
-        first = begin = 0
-        while first < len(texts):
-            if self._file is None:
-                name = f"shard-{len(self._finished):05d}.{self._format}"
-                self._file = IdFile(self._unfinished.shards / name, self._format, self._dtype, True)
-            sizes = self._file.writer.payload_bytes + ends[first:] - begin
-            full = (sizes >= self._shard_bytes) & texts.final[first:]
-            if self._dtype is not None:
-                full |= sizes >= 2 * self._shard_bytes
-            last = first + 1 + int(np.argmax(full)) if full.any() else len(texts)
-            end = len(payload) if last == len(texts) else int(ends[last - 1])
-            self._file.writer.write(texts.part(first, last, payload[begin:end]))
-            if full.any():
-                self._finish_shard(place_after(last - 1))
-            first, begin = last, end
+        with self._unfinished.errors():
+            ends = self._render.ends(texts)
+            payload = memoryview(texts.payload)
+            first = begin = 0
+            while first < len(texts):
+                if self._file is None:
+                    name = f"shard-{len(self._finished):05d}.{self._format}"
+                    self._file = IdFile(self._unfinished.shards / name, self._format, self._dtype, True)
+                sizes = self._file.writer.payload_bytes + ends[first:] - begin
+                full = (sizes >= self._shard_bytes) & texts.final[first:]
+                if self._dtype is not None:
+                    full |= sizes >= 2 * self._shard_bytes
+                last = first + 1 + int(np.argmax(full)) if full.any() else len(texts)
+                end = len(payload) if last == len(texts) else int(ends[last - 1])
+                self._file.writer.write(texts.part(first, last, payload[begin:end]))
+                if full.any():
+                    self._finish_shard(place_after(last - 1))
+                first, begin = last, end
 
     def _finish_shard(self, place: Place) -> None:
         file = self._file

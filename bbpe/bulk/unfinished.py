@@ -37,7 +37,7 @@ from bbpe.atomic import (
     remove_temporaries,
 )
 from bbpe.corpus import Block, Corpus, Source, Stream, with_escaped_names
-from bbpe.errors import CorpusError, OutputError
+from bbpe.errors import OutputError
 from bbpe.tokenizer import Tokenizer
 
 __all__ = [
@@ -306,22 +306,23 @@ def _is_temporary(name: str) -> bool:
 # --- the corpus again -------------------------------------------------------------------------------------------------
 
 
-def after(stream: Stream, place: Place, tell: Callable[[], None]) -> Iterator[Block]:
+def after(stream: Stream, place: Place, folder: Path, tell: Callable[[], None]) -> Iterator[Block]:
     """What stands in a stream behind a place: it is read from its start, and its hash is checked.
 
     Args:
         stream: The stream.
         place: The place.
+        folder: Where what ends there is kept, for the error.
         tell: Called after every block that is passed over.
 
     Raises:
-        CorpusError: The stream is not what it was.
+        OutputError: The stream is not what it was.
     """
     documents, offset = place.documents, place.offset
     checked = False
     for block in stream:
         if not checked and stream.bytes_read >= place.bytes_read:
-            checked = _checked(stream, place)
+            checked = _checked(stream, place, folder)
         ended = len(block.starts) - (not block.complete)
         if documents > ended or (documents == ended and block.complete):
             documents -= ended
@@ -337,14 +338,14 @@ def after(stream: Stream, place: Place, tell: Callable[[], None]) -> Iterator[Bl
         else:
             yield Block(block.data, starts, ends, block.complete)
     if not checked:
-        _checked(stream, place)
+        _checked(stream, place, folder)
 
 
-def _checked(stream: Stream, place: Place) -> bool:
+def _checked(stream: Stream, place: Place, folder: Path) -> bool:
     if (stream.bytes_read, stream.prefix_sha256) != (place.bytes_read, place.sha256):
-        raise CorpusError(
+        raise OutputError(
             f"{stream.name}: has changed since its encoding was begun; choose another name for the output, or remove "
-            "the folder that ends in .partial beside it to begin anew"
+            f"{folder} to begin anew"
         )
     return True
 

@@ -136,11 +136,16 @@ def command(
 
     if donor_model is not None and (model is None or tokens_from is None):
         raise click.UsageError("--donor-model is for --model with --tokens-from")
-    if model is None:
+    if model is None or not (force or Path(target).resolve() == Path(model).resolve()):
         output.check_folder(target, force)
-    else:
+    if model is not None:
         from bbpe.checkpoint import read_checkpoint
+        from bbpe.embeddings import METHODS
+        from bbpe.errors import VocabularyError
 
+        for option, method in (("--init", init), ("--init-output", init_output)):
+            if method is not None and method not in METHODS:
+                raise VocabularyError(f"{option}: unknown method {method!r}; there are {', '.join(METHODS)}")
         for folder in (model, *((donor_model,) if donor_model is not None else ())):
             read_checkpoint(folder)  # what is wrong with it shall not be told after the learning
         ids_from = model if ids_from is None else ids_from  # its rows may be more than the base's
@@ -278,9 +283,10 @@ def _notes(saved: Saved, report: ExtensionReport, quiet: bool) -> None:
             quiet,
         )
     if report.price is not None:
+        more = "more" if report.price.share >= 0 else "fewer"
         output.note(
-            f"never a character and a half: {report.price.share:.2%} more tokens than with --no-utf8-safe, which would "
-            f"add {report.price.character_and_a_half:,} such tokens",
+            f"never a character and a half: {abs(report.price.share):.2%} {more} tokens than with --no-utf8-safe, which "
+            f"would add {report.price.character_and_a_half:,} such tokens",
             quiet,
         )
     if report.suspicious:

@@ -68,9 +68,9 @@ def command(
 
     if pad_to_multiple is not None and model is None:
         raise click.UsageError("--pad-to-multiple is for --model")
-    if model is None:
+    if model is None or not (force or Path(target).resolve() == Path(model).resolve()):
         output.check_folder(target, force)
-    else:
+    if model is not None:
         from bbpe.checkpoint import read_checkpoint
 
         read_checkpoint(model)  # what is wrong with it shall not be told after the counting

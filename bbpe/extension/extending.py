@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 import bbpe
-from bbpe.corpus import Progress, SourceLike, find_files
+from bbpe.corpus import Progress, SourceLike, find_files, open_corpus
 from bbpe.count_files import is_count_file, read_manifest
 from bbpe.counts import Counts
 from bbpe.embeddings import EmbeddingPlan
@@ -178,6 +178,9 @@ def extend(
         strict=strict,
     )
     _check_ways(source, words, tokens_from, options)
+    for _, text in _guards(guard):
+        if isinstance(text, (str, os.PathLike)) and not _once(text):
+            open_corpus(text, lines=lines).close()  # what is missing shall not be told after the learning
     tokenizer = load(base) if not isinstance(base, (Tokenizer, EngineTokenizer)) else base
     if isinstance(tokens_from, (str, os.PathLike)):
         tokens_from = load(tokens_from)
@@ -340,7 +343,8 @@ class _Extending(Generic[Made]):
     def _nothing_learned(self) -> str:
         options = self.options
         if self.targets is not None:
-            return f"none of the {self.targets.given:,} {self.targets.kind} can be made: a rule refuses every merge"
+            missing = len(self.targets.weights)
+            return f"none of the {missing:,} {self.targets.kind} that the base lacks can be made: a rule refuses every merge"
         why = f"no pair of the base's tokens occurs {max(options.min_count, self.gain_count):,} times"
         if native_rules(options) is not None:
             why += " and may be merged"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 WordsLike: TypeAlias = "str | os.PathLike[str] | Mapping[str, int] | Iterable[tuple[str, int]]"
 MAX_WEIGHT = 2**40
+_SHOWN = 8  # words in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,10 @@ class Targets:
             TrainingError: There is nothing to make.
         """
         if not self.weights:
+            shown = f" ({', '.join(map(repr, self.cut[:_SHOWN]))}{' …' if len(self.cut) > _SHOWN else ''})"
             raise TrainingError(
                 f"there is nothing to add: of {self.given:,} {self.kind} {self.already:,} are tokens of the base "
-                f"already and {len(self.cut):,} are cut by its pattern"
+                f"already and {len(self.cut):,} are cut by its pattern{shown if self.cut else ''}"
             )
         return self.weights
 
