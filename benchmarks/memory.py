@@ -20,7 +20,6 @@ import itertools
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -130,11 +129,15 @@ def measure_limit(options: argparse.Namespace) -> dict[str, object]:
             command += ["--memory", options.memory]
         began = time.perf_counter()
         environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
-        done = subprocess.run([*command, *options.rest], capture_output=True, text=True, check=False, env=environment)
+        with (Path(folder) / ".out").open("w+b") as out, (Path(folder) / ".err").open("w+b") as err:
+            process = subprocess.Popen([*command, *options.rest], stdout=out, stderr=err, env=environment)
+            # Of this process alone: whoever made the text was another child.
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            said = [file.read().decode() for file in (out, err) if file.seek(0) == 0]
         seconds = time.perf_counter() - began
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        left = sorted(name for name in os.listdir(folder) if name != target.name)
-    events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+        left = sorted(name for name in os.listdir(folder) if name not in (target.name, ".out", ".err"))
+    events = [json.loads(line) for line in said[1].splitlines() if line.startswith("{")]
     forecasts = [event for event in events if event.get("event") == "forecast"]
     from bbpe.cli.options import byte_size
 
@@ -149,8 +152,8 @@ def measure_limit(options: argparse.Namespace) -> dict[str, object]:
         "peak": used.ru_maxrss * 1024,
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
         "wall_seconds": round(seconds, 2),
-        "status": done.returncode,
-        "said": [line for line in (done.stdout + done.stderr).splitlines() if line and not line.startswith("{")],
+        "status": process.returncode,
+        "said": [line for line in "".join(said).splitlines() if line and not line.startswith("{")],
         "left_over": left,
         "first_forecast": forecasts[0] if forecasts else None,
         "phases": {event["phase"]: event["seconds"] for event in events if "seconds" in event},
