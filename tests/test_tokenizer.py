@@ -284,7 +284,7 @@ def test_threads_is_a_positive_integer(threads: Any) -> None:
 def test_chunks_that_are_done_before_their_turn_wait_for_it() -> None:
     """The first chunk takes longest; then uneven ones, so that several wait and are placed together."""
     draw = random.Random(5)
-    batch = ["".join(draw.choices("ab 你好好学习", k=400_000))]
+    batch = ["".join(draw.choices("ab 你好好学习", k=400_000)) * 5]
     batch += ["".join(draw.choices("ab 你好好学习", k=draw.choice((1, 30, 40_000, 200_000)))) for _ in range(40)]
     ids, offsets = TOK.encode_batch_to_numpy(batch, threads=1)
     assert [ids[start:end].tolist() for start, end in pairwise(offsets)] == [TOK.encode(text) for text in batch]
