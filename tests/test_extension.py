@@ -409,7 +409,7 @@ def test_word_lists_that_say_nothing(base: Tokenizer, tmp_path: Path) -> None:
         TrainingError, match="there is nothing to add: of 2 words 1 are tokens of the base already and 1"
     ):
         bbpe.extend(base, words={"e": 3, "a b": 1})
-    with pytest.raises(TrainingError, match="none of the 1 words can be made"):
+    with pytest.raises(TrainingError, match="none of the 1 words that the base lacks can be made"):
         bbpe.extend(base, words={"词元": 3}, script="Nko")
     with pytest.raises(TypeError, match="pairs of a str and its frequency"):
         bbpe.extend(base, words=["词元"])  # type: ignore[list-item]
