@@ -170,7 +170,7 @@ cdef enum:
     SHORT = 15               # bytes of the longest cache key
     SHORT_IDS = 4            # ids in a cache entry; also how far past the ids a copy may write
     QUEUE = 256              # segments cut before they are encoded: time for memory to answer
-    NARROWED = 1 << 12       # ASCII characters between others that are turned into bytes in blocks, before the queue is full
+    NARROWED = 1 << 12       # ASCII characters between others that are turned into bytes in blocks, for one queue
     MIN_BUCKETS = 1 << 13    # of two cache entries, one cache line each: 512 KiB a thread
     MAX_BUCKETS = 1 << 18    # 16 MiB; two for each token, between these
     LONG = 46                # bytes of the longest key of the cache for long segments
@@ -937,7 +937,7 @@ cdef int encode_units(const tables_t* tables, Workspace space, const uint16_t* u
     cdef uint64_t base, cuts, remaining, single, three, at, waiting = 0
     cdef uint64_t was_cut = 0, had_three = 0
     cdef uint64_t narrowed = 0               # characters in `space.narrowed`
-    cdef uint64_t ascii_from = NOWHERE       # from here on to the end of the block they are there: they end at `narrowed`
+    cdef uint64_t ascii_from = NOWHERE       # from here on to the end of the block; they end at `narrowed`
     cdef BlockBefore before
     cdef unsigned int k
     before.three = 0

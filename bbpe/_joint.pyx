@@ -35,7 +35,7 @@ cdef class JointLearner:
     cdef count_t seed_tokens
     cdef count_t min_count
     cdef vector[count_t] learned_count
-    cdef vector[count_t] choices          # for each merge the place of the text that chose it; behind the last: the seeds
+    cdef vector[count_t] choices          # of each merge: the place of the text that chose it; after those: seeds
     cdef bint counted
 
     def __init__(self, texts, sides=(), MergeLearner seeds=None, *, count_t seed_tokens=0, count_t min_count=2):
@@ -170,5 +170,5 @@ cdef class JointLearner:
 
     @property
     def chosen_by(self):
-        """For each merge the place of the text that chose it; where seed tokens did, the number of texts: int64[merges]."""
+        """Of each merge the place of the text that chose it, or the number of texts for seed tokens: int64[merges]."""
         return as_array(self.choices)

@@ -52,7 +52,7 @@ cdef enum:
     START = 0x100     # row of the state before the first character
     CLASSES = 0x80    # columns 0-127 are the ASCII characters, then come the classes
     MAX_STAGES = 16
-    FLAGS_BEFORE = 15 # readable bytes before the flags of a text
+    FLAGS_BEFORE = 15  # readable bytes before the flags of a text
 
 # Two ranges of ASCII characters, for testing eight bytes in one word (`outside`).
 cdef struct byte_ranges_t:
@@ -397,7 +397,8 @@ cdef inline void mark_boundaries(const automaton_t* machine, const text_t* begin
                                  const text_t* origin, uint8_t* flags) noexcept nogil:
     """Write the flags of `begin` to `end`, for `flag_mask` and `is_boundary`. `flags` begins at `origin`.
 
-    Of them FLAGS_BEFORE more are readable, whatever they are. Text in bytes must be ASCII. Four parts of the text, cut where there is always a boundary, go side by side.
+    Text in bytes must be ASCII. Four parts of the text, cut where there is always a boundary, go side by side. Before
+    the flags FLAGS_BEFORE bytes are readable, whatever they are.
     """
     mark_until(machine, begin, end, end, origin, flags)
 
