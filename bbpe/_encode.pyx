@@ -2043,7 +2043,7 @@ cdef Py_ssize_t read_ids(list ids, Buffer[token_id_t]& numbers) except -1:
     for i in range(count):
         value = <object>PyList_GET_ITEM(ids, i)
         if not PyLong_CheckExact(value):
-            if isinstance(value, bool):
+            if isinstance(value, (bool, np.bool_)):
                 raise TypeError(f"ids are integers; the one at position {i} is {value}")
             try:
                 value = operator.index(value)
