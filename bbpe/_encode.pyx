@@ -71,7 +71,6 @@ cdef extern from "_native/buffer.hpp" namespace "bbpe" nogil:
         size_t capacity()
         void reserve(size_t wanted, size_t kept) except +MemoryError
         void zero(size_t count) except +MemoryError
-        void copy(const T* values, size_t count) except +MemoryError
         void resize(size_t count) except +MemoryError
         void swap(Buffer& other)
         void release()

@@ -89,9 +89,10 @@ def _part_by_last_class(next_state, accept):
             copies.append((state, other, len(origin)))
             origin.append(state)
             beginnings.append(other)
-    parted = next_state[origin]
+    undivided = next_state[origin]
+    parted = undivided.copy()
     for state, begun, copy in copies:
-        parted[:, characters][(next_state[origin][:, characters] == state) & (first == begun)] = copy
+        parted[:, characters][(undivided[:, characters] == state) & (first == begun)] = copy
     return parted, accept[origin], np.array(beginnings)
 
 

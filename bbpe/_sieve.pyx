@@ -11,7 +11,7 @@ rarer than the rarest merge that will be learned (the *bar*) nothing is ever mer
 Whatever is left alone, with nothing to merge with, goes; and what is left of many pretokens is the same, and is counted
 once. Of 30 MB of Chinese web pages, extended by 10,000 tokens, 28 % of all pairs stay, and 12 % after putting together.
 
-What it does not: merge (``_merge.pyx``), or know where the bar is to be. ``training.py`` guesses it from the counts of
+What it does not: merge (``_merge.pyx``), or know where the bar is to be. ``sifting.py`` guesses it from the counts of
 the pairs before the first merge, and does it again with a lower one where that was too high.
 
 How often each pair occurs is kept in *buckets*, by a hash of the pair: pairs that share one are counted together. So a

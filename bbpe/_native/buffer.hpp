@@ -18,6 +18,19 @@
 
 namespace bbpe {
 
+// Ask for huge pages for every page that has a byte of this memory: mappings that are advised in part cannot be moved as a
+// whole, and growing would copy. It is advice: where it is not taken, nothing is lost.
+inline void prefer_huge_pages(void* memory, size_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr uintptr_t page = uintptr_t{1} << 12;
+  uintptr_t begin = reinterpret_cast<uintptr_t>(memory) & ~(page - 1);
+  uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + bytes + page - 1) & ~(page - 1);
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#else
+  (void)memory, (void)bytes;
+#endif
+}
+
 // Unset memory that `std::free` gives back. Large tables are read at random places, and then most of the waiting is for
 // translations of addresses: they ask for huge pages before they are first touched.
 inline void* allocate(size_t bytes) {
@@ -27,26 +40,13 @@ inline void* allocate(size_t bytes) {
   if (bytes >= huge / 2) {
     size_t rounded = (bytes + huge - 1) & ~(huge - 1);
     if (rounded < bytes || posix_memalign(&memory, huge, rounded) != 0) throw std::bad_alloc();
-    madvise(memory, rounded, MADV_HUGEPAGE);  // advice: where it is not taken, nothing is lost
+    prefer_huge_pages(memory, rounded);
     return memory;
   }
 #endif
   memory = std::malloc(bytes ? bytes : 1);
   if (!memory) throw std::bad_alloc();
   return memory;
-}
-
-// The same for memory that was got otherwise. It says so of every page that has a byte of it: mappings that are advised
-// in part cannot be moved as a whole, and growing would copy.
-inline void prefer_huge_pages(void* memory, size_t bytes) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  constexpr uintptr_t page = uintptr_t{1} << 12;
-  uintptr_t begin = reinterpret_cast<uintptr_t>(memory) & ~(page - 1);
-  uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + bytes + page - 1) & ~(page - 1);
-  if (bytes >= size_t{1} << 22) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-#else
-  (void)memory, (void)bytes;
-#endif
 }
 
 // An array of plain values. Growing keeps the first `kept` values and leaves the rest unset.
@@ -77,7 +77,7 @@ class Buffer {
     if (count > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
     void* fresh = std::realloc(static_cast<void*>(data_), (count ? count : 1) * sizeof(T));
     if (!fresh) throw std::bad_alloc();
-    if (count > capacity_) prefer_huge_pages(fresh, count * sizeof(T));
+    if (count > capacity_ && count * sizeof(T) >= size_t{1} << 22) prefer_huge_pages(fresh, count * sizeof(T));
     data_ = static_cast<T*>(fresh);
     capacity_ = count;
   }
@@ -90,11 +90,6 @@ class Buffer {
   void zero(size_t count) {  // a fresh array of `count` zero values
     fresh(count);
     std::memset(static_cast<void*>(data_), 0, count * sizeof(T));
-  }
-
-  void copy(const T* values, size_t count) {  // a fresh array of these values
-    fresh(count);
-    std::memcpy(static_cast<void*>(data_), values, count * sizeof(T));
   }
 
   void release() {
