@@ -31,10 +31,15 @@ cdef extern from "_native/steps.hpp" namespace "bbpe" nogil:
         uint32_t row
     cdef cppclass Steps:
         const uint32_t* steps
+        const uint32_t* pairs
+        const uint8_t* ascii_pairs
+        const uint8_t* kinds
+        const uint8_t* kind_pairs
         const uint32_t* firsts
         const uint8_t* columns
         uint32_t step[Unit](uint32_t row, Unit unit) const
     uint32_t STEP_BOUNDARY
+    uint32_t PAIRED_KINDS
     uint32_t STEP_POSSIBLE
     uint32_t STEP_HELP
     uint32_t STEP_BEFORE

@@ -96,6 +96,34 @@ def _part_by_last_class(next_state, accept):
     return parted, accept[origin], np.array(beginnings)
 
 
+def _pairs(steps, columns):
+    """Two steps at once; only a few dozen kinds of pairs differ in what they do.
+
+    Args:
+        steps: Shape (states, 256).
+        columns: Of 16-bit units.
+
+    Returns:
+        ``pairs``, ``ascii_pairs``, ``kinds`` and ``kind_pairs`` of ``Steps``; None where there are too many kinds.
+    """
+    distinct, kind = np.unique(steps, axis=1, return_inverse=True)
+    kind = kind.reshape(-1).astype(np.uint8)
+    first = distinct[:, :, None]
+    second = distinct[distinct >> 8]           # [state, first, second]
+    both = second >> 8 << 16 | (second & 0xFF) << 8 | (first & 0xFF)
+    both[(first | second) & <uint32_t>STEP_HELP != 0] = <uint32_t>STEP_HELP
+    both, column = np.unique(both.reshape(len(steps), -1), axis=1, return_inverse=True)
+    if distinct.shape[1] > PAIRED_KINDS or both.shape[1] > 256:
+        return None
+    pairs = np.zeros((len(steps), 256), np.uint32)
+    pairs[:, : both.shape[1]] = both
+    kind_pairs = np.zeros((PAIRED_KINDS, PAIRED_KINDS), np.uint8)
+    kind_pairs[: distinct.shape[1], : distinct.shape[1]] = column.reshape(distinct.shape[1], -1)
+    ascii_pairs = np.zeros((256, 256), np.uint8)  # [second, first]
+    ascii_pairs[:CLASSES, :CLASSES] = kind_pairs[np.ix_(kind[:CLASSES], kind[:CLASSES])].T
+    return pairs, ascii_pairs, kind[columns], kind_pairs
+
+
 @cython.final
 cdef class Automaton:
     """One stage of a pattern, ready to run.
@@ -177,6 +205,9 @@ cdef class Automaton:
             "blocks": np.ascontiguousarray(blocks),
             "safe": pairs,
         }
+        paired = _pairs(steps[:, :width], self.tables["columns"])
+        if paired is not None:
+            self.tables.update(zip(("pairs", "ascii_pairs", "kinds", "kind_pairs"), paired))
         for table in self.tables.values():
             table.flags.writeable = False
         cdef const uint32_t[:, ::1] transitions_view = transitions
@@ -184,6 +215,9 @@ cdef class Automaton:
         cdef const uint64_t[:, ::1] run_ranges_view = ranges
         cdef const uint8_t[:, ::1] run_blocks_view = run_blocks
         cdef const uint32_t[:, ::1] steps_view = steps
+        cdef const uint32_t[:, ::1] pairs_view
+        cdef const uint8_t[:, ::1] ascii_pairs_view, kind_pairs_view
+        cdef const uint8_t[::1] kinds_view
         cdef const uint16_t[:, ::1] unit_runs_view = runs
         cdef const uint8_t[::1] columns_view = self.tables["columns"]
         cdef const uint8_t[::1] two_view = self.tables["two"]
@@ -200,6 +234,13 @@ cdef class Automaton:
         self.machine.steps.steps = &steps_view[0, 0]
         self.machine.steps.firsts = self.machine.transitions + START
         self.machine.steps.columns = self.machine.columns
+        self.machine.steps.ascii_pairs = NULL
+        if paired is not None:
+            pairs_view, ascii_pairs_view, kinds_view, kind_pairs_view = paired
+            self.machine.steps.pairs = &pairs_view[0, 0]
+            self.machine.steps.ascii_pairs = &ascii_pairs_view[0, 0]
+            self.machine.steps.kinds = &kinds_view[0]
+            self.machine.steps.kind_pairs = &kind_pairs_view[0, 0]
         self.machine.two = &two_view[0]
         self.machine.three = &three_view[0]
         self.machine.four = &four_view[0]

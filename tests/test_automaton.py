@@ -150,6 +150,21 @@ def test_a_whole_text_at_once_by_each_named_pattern(name: str, drawn: list[str],
         assert_boundaries(automaton, "".join(random.Random(seed).choices(plain, k=500)) if plain else "")
 
 
+def test_two_steps_at_once_where_the_kinds_of_pairs_are_few() -> None:
+    """With more kinds than the tables of pairs have room for, one step is taken at a time."""
+    letters = [chr(code) for code in range(0x4E00, 0x4E00 + 60)]
+    many = "|".join(f"{a}{b}{c}" for a, b, c in zip(letters, letters[1:], letters[2:], strict=False)) + "|[a-c]+"
+    rng = random.Random(1)
+    for pattern, paired in ((many, False), ("|".join(many.split("|")[:4]) + "|[a-c]+", True)):
+        automaton = automaton_of(pattern)
+        assert ("pairs" in automaton.tables) == paired
+        for drawn in (letters, [*letters[:6], *"abc"], [*"abc "]):
+            for size in (1, 2, 3, 50, 501):
+                text = "".join(rng.choices(drawn, k=size))
+                assert_boundaries(automaton, text + "".join(letters) + text)
+                assert_boundaries(automaton, text)
+
+
 @settings(max_examples=80)
 @given(patterns(), st.lists(st.sampled_from(["a", "b ", "é", "一", *BROKEN]), max_size=8))
 def test_invalid_bytes_are_characters_without_properties(pattern: str, parts: list[object]) -> None:

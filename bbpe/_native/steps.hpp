@@ -1,5 +1,6 @@
 // A pattern's automaton that goes on after each match: a step says the next state and whether a match ended before this
-// character. Four places of one text take their steps in turn, so that none waits for the look-up of another.
+// character. Four places of one text take their steps in turn, so that none waits for the look-up of another, and each
+// takes two steps at once where neither needs help.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +16,8 @@ constexpr uint32_t STEP_POSSIBLE = 2;   // a match may end before it, but may go
 constexpr uint32_t STEP_HELP = 4;       // the match ended earlier, where it last could, or none begins here
 constexpr uint32_t STEP_BEFORE = 8;     // a match ended one character earlier: the last character began the next one
 constexpr uint32_t STEP_ROW = 0xFFFFFF00;
+
+constexpr uint32_t PAIRED_KINDS = 64;
 
 // Whether a pretoken begins or ends at a place of the flags.
 inline uint8_t is_boundary(const uint8_t* flags) noexcept {
@@ -41,11 +44,23 @@ struct Steps {
     const uint32_t* steps;     // [row | column]
     const uint32_t* firsts;    // [column] -> the row after a match's first character, and flags; row 0: none begins so
     const uint8_t* columns;    // of 16-bit units; of ASCII the column is the character
+    const uint32_t* pairs;     // [row | column of a pair]: the row after both in the upper half, and what is written down
+                               // for the first and for the second in a byte each; or STEP_HELP
+    const uint8_t* ascii_pairs;  // [first | second << 8] -> column of a pair; NULL: there are too many columns
+    const uint8_t* kinds;        // of 16-bit units, by what they do; below PAIRED_KINDS
+    const uint8_t* kind_pairs;   // [first kind * PAIRED_KINDS | second kind] -> column of a pair
 
     uint32_t column(uint8_t unit) const noexcept { return unit; }
     uint32_t column(uint16_t unit) const noexcept { return columns[unit]; }
     template <class Unit>
     uint32_t step(uint32_t row, Unit unit) const noexcept { return steps[row | column(unit)]; }
+    bool has_pairs() const noexcept { return ascii_pairs; }
+    uint32_t pair(uint32_t row, const uint8_t* text) const noexcept {
+        return pairs[row | ascii_pairs[text[0] | text[1] << 8]];
+    }
+    uint32_t pair(uint32_t row, const uint16_t* text) const noexcept {
+        return pairs[row | kind_pairs[kinds[text[0]] * PAIRED_KINDS | kinds[text[1]]]];
+    }
 };
 
 // Where one of the places is, up to where it goes, and its state.
@@ -63,6 +78,16 @@ struct Lane {
     const Unit* text;
     uint8_t* flags;
     uint32_t row;
+
+    void write(size_t index, uint32_t step) noexcept {
+        flags[index] = static_cast<uint8_t>(step);
+        row = step & STEP_ROW;
+    }
+    void write_pair(size_t index, uint32_t pair) noexcept {
+        flags[index] = static_cast<uint8_t>(pair);
+        flags[index + 1] = static_cast<uint8_t>(pair >> 8);
+        row = pair >> 8 & STEP_ROW;
+    }
 
     // The match ended before: go back to where it last could, and begin the next one there. False where it could nowhere.
     bool go_back(const Steps& tables, size_t index) noexcept {
@@ -94,6 +119,18 @@ inline void step_four(const Steps& tables, Cursor<Unit>* cursors, const Unit* or
     }
     size_t i = 0;
     while (i < rounds) {
+        for (; tables.has_pairs() && i + 1 < rounds; i += 2) {
+            const uint32_t pair_a = tables.pair(a.row, a.text + i);
+            const uint32_t pair_b = tables.pair(b.row, b.text + i);
+            const uint32_t pair_c = tables.pair(c.row, c.text + i);
+            const uint32_t pair_d = tables.pair(d.row, d.text + i);
+            if ((pair_a | pair_b | pair_c | pair_d) & STEP_HELP) break;
+            a.write_pair(i, pair_a);
+            b.write_pair(i, pair_b);
+            c.write_pair(i, pair_c);
+            d.write_pair(i, pair_d);
+        }
+        if (i == rounds) break;
         const uint32_t step_a = tables.step(a.row, a.text[i]);
         const uint32_t step_b = tables.step(b.row, b.text[i]);
         const uint32_t step_c = tables.step(c.row, c.text[i]);
@@ -105,14 +142,10 @@ inline void step_four(const Steps& tables, Cursor<Unit>* cursors, const Unit* or
             if (step_d & STEP_HELP && !d.go_back(tables, i)) break;
             continue;
         }
-        a.flags[i] = static_cast<uint8_t>(step_a);
-        b.flags[i] = static_cast<uint8_t>(step_b);
-        c.flags[i] = static_cast<uint8_t>(step_c);
-        d.flags[i] = static_cast<uint8_t>(step_d);
-        a.row = step_a & STEP_ROW;
-        b.row = step_b & STEP_ROW;
-        c.row = step_c & STEP_ROW;
-        d.row = step_d & STEP_ROW;
+        a.write(i, step_a);
+        b.write(i, step_b);
+        c.write(i, step_c);
+        d.write(i, step_d);
         i++;
     }
     const Lane<Unit>* lanes[4] = {&a, &b, &c, &d};
@@ -128,13 +161,18 @@ inline void step_one(const Steps& tables, Cursor<Unit>& cursor, const Unit* orig
     Lane<Unit> lane{cursor.at, flags + (cursor.at - origin), cursor.row};
     size_t i = 0;
     while (lane.text + i < cursor.stop) {
+        for (; tables.has_pairs() && lane.text + i + 1 < cursor.stop; i += 2) {
+            const uint32_t pair = tables.pair(lane.row, lane.text + i);
+            if (pair & STEP_HELP) break;
+            lane.write_pair(i, pair);
+        }
+        if (lane.text + i == cursor.stop) break;
         const uint32_t step = tables.step(lane.row, lane.text[i]);
         if (step & STEP_HELP) {
             if (!lane.go_back(tables, i)) break;
             continue;
         }
-        lane.flags[i] = static_cast<uint8_t>(step);
-        lane.row = step & STEP_ROW;
+        lane.write(i, step);
         i++;
     }
     cursor.at = lane.text + i;
