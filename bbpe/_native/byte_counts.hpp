@@ -94,22 +94,24 @@ public:
         if (is_word(at, length)) {
             PendingWord& pending = word_queue_[words_queued_++];
             pending.bytes = load_word(at, length);
-            pending.hash = hash_word(pending.bytes);
-            parts_[pending.hash >> 59].words.prefetch_slot(pending.hash);
+            const uint64_t hash = hash_word(pending.bytes);
+            pending.slot = parts_[hash >> 59].words.slot(hash);
+            prefetch(pending.slot);
             return words_queued_ == queue_size;
         }
         if (length <= short_bytes) {
             PendingShort& pending = short_queue_[shorts_queued_++];
             load_key(at, length, pending.low, pending.high);
-            pending.hash = hash_key(pending.low, pending.high);
-            parts_[pending.hash >> 59].shorts.prefetch_slot(pending.hash);
+            const uint64_t hash = hash_key(pending.low, pending.high);
+            pending.slot = parts_[hash >> 59].shorts.slot(hash);
+            prefetch(pending.slot);
             return shorts_queued_ == queue_size;
         }
         PendingLong& pending = long_queue_[longs_queued_++];
         pending.at = at;
         pending.length = length;
         pending.hash = hash_bytes(at, length);
-        parts_[pending.hash >> 59].longs.prefetch_slot(static_cast<uint32_t>(pending.hash));
+        prefetch(parts_[pending.hash >> 59].longs.slot(static_cast<uint32_t>(pending.hash)));
         return longs_queued_ == queue_size;
     }
 
@@ -130,14 +132,27 @@ public:
 
     // Do all that was queued. Throws std::bad_alloc.
     void flush() {
+        // Most are found where they were looked for. Once a table has grown the slots are elsewhere.
+        bool grown = false;
         for (size_t i = 0; i < words_queued_; i++) {
             const PendingWord& pending = word_queue_[i];
-            parts_[pending.hash >> 59].add_word(pending.bytes, pending.hash, 1);
+            if (!grown && pending.slot->bytes == pending.bytes) {
+                pending.slot->count++;
+            } else {
+                const uint64_t hash = hash_word(pending.bytes);
+                grown |= parts_[hash >> 59].add_word(pending.bytes, hash, 1);
+            }
         }
         words_queued_ = 0;
+        grown = false;
         for (size_t i = 0; i < shorts_queued_; i++) {
             const PendingShort& pending = short_queue_[i];
-            parts_[pending.hash >> 59].add_short(pending.low, pending.high, pending.hash, 1);
+            if (!grown && pending.slot->low == pending.low && pending.slot->high == pending.high) {
+                pending.slot->count++;
+            } else {
+                const uint64_t hash = hash_key(pending.low, pending.high);
+                grown |= parts_[hash >> 59].add_short(pending.low, pending.high, hash, 1);
+            }
         }
         shorts_queued_ = 0;
         for (size_t i = 0; i < longs_queued_; i++) {  // the slots have arrived; now ask for what they point to
@@ -305,10 +320,12 @@ private:
         uint8_t* bytes() noexcept { return reinterpret_cast<uint8_t*>(this) + 12; }
     };
     struct PendingWord {
-        uint64_t bytes, hash;
+        uint64_t bytes;
+        Word* slot;  // where it is looked for first; so in the next
     };
     struct PendingShort {
-        uint64_t low, high, hash;
+        uint64_t low, high;
+        Short* slot;
     };
     struct PendingLong {
         const uint8_t* at;
@@ -371,12 +388,14 @@ private:
 
         size_t bytes() const noexcept { return (mask + 1) * sizeof(Slot); }
         size_t growth(size_t more) const noexcept { return used + more > limit ? bytes() : 0; }
-        void prefetch_slot(uint64_t hash) const noexcept { prefetch(slots.get() + (hash & mask)); }
+        Slot* slot(uint64_t hash) const noexcept { return slots.get() + (hash & mask); }
 
-        // To be called when a free slot was filled.
-        void filled(size_t percent) {
+        // To be called when a free slot was filled. Returns whether the slots are elsewhere now.
+        bool filled(size_t percent) {
             used++;
-            if (used > limit) grow(percent);
+            if (used <= limit) return false;
+            grow(percent);
+            return true;
         }
 
         void set_limit(size_t percent) noexcept { limit = (mask + 1) * percent / 100; }
@@ -425,32 +444,31 @@ private:
             return reinterpret_cast<Record*>(chunks[unit >> chunk_bits].get() + offset);
         }
 
-        void add_word(uint64_t bytes, uint64_t hash, int64_t count) {
+        // Returns whether the slots of words are elsewhere now; and so does the next of those of short strings.
+        bool add_word(uint64_t bytes, uint64_t hash, int64_t count) {
             for (size_t at = hash & words.mask;; at = (at + 1) & words.mask) {
                 Word& slot = words.slots[at];
                 if (slot.bytes == bytes) {
                     slot.count += count;
-                    return;
+                    return false;
                 }
                 if (slot.is_free()) {
                     slot = Word{bytes, count};
-                    words.filled(percent);
-                    return;
+                    return words.filled(percent);
                 }
             }
         }
 
-        void add_short(uint64_t low, uint64_t high, uint64_t hash, int64_t count) {
+        bool add_short(uint64_t low, uint64_t high, uint64_t hash, int64_t count) {
             for (size_t at = hash & shorts.mask;; at = (at + 1) & shorts.mask) {
                 Short& slot = shorts.slots[at];
                 if (slot.low == low && slot.high == high) {
                     slot.count += count;
-                    return;
+                    return false;
                 }
                 if (slot.is_free()) {
                     slot = Short{low, high, count};
-                    shorts.filled(percent);
-                    return;
+                    return shorts.filled(percent);
                 }
             }
         }
