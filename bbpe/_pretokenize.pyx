@@ -30,15 +30,16 @@ def _columns(class_starts, class_ids):
     return columns, invalid
 
 
-def _distinct(blocks):
-    """The distinct rows, and for each row which it is. Most rows hold one value; only the others are compared."""
-    uniform = (blocks == blocks[:, :1]).all(axis=1)
-    values, number = np.unique(blocks[uniform, 0], return_inverse=True)
-    mixed, mixed_number = np.unique(blocks[~uniform], axis=0, return_inverse=True)
-    which = np.empty(len(blocks), dtype=np.uint16)
-    which[uniform] = number.reshape(-1)
-    which[~uniform] = mixed_number.reshape(-1) + len(values)
-    return np.concatenate([np.repeat(values[:, None], _BLOCK, axis=1), mixed]), which
+def _distinct(blocks, mixed):
+    """The distinct rows, and for each row which it is. Only the rows that are ``mixed`` hold more than one value."""
+    values = blocks[:, 0]
+    present = np.flatnonzero(np.bincount(values[~mixed], minlength=256))
+    which = np.searchsorted(present, values).astype(np.uint16)
+    numbers = {}
+    rows = blocks[mixed].view(f"V{_BLOCK}").reshape(-1).tolist()
+    which[mixed] = [numbers.setdefault(row, len(present) + len(numbers)) for row in rows]
+    others = np.frombuffer(b"".join(numbers), dtype=np.uint8).reshape(-1, _BLOCK)
+    return np.concatenate([np.repeat(present.astype(np.uint8)[:, None], _BLOCK, axis=1), others]), which
 
 
 def _ranges(members):
@@ -184,7 +185,10 @@ cdef class Automaton:
         # blocks where only they can be.
         three = code_points[:0x10000].copy()
         three[:0x800] = 0
-        blocks, block_of = _distinct(np.concatenate([three, code_points[0x10000:]]).reshape(-1, _BLOCK))
+        mixed = np.zeros(0x110000 // _BLOCK, dtype=bool)
+        mixed[class_starts[class_starts % _BLOCK != 0] // _BLOCK] = True
+        mixed[: 0x800 // _BLOCK] = False
+        blocks, block_of = _distinct(np.concatenate([three, code_points[0x10000:]]).reshape(-1, _BLOCK), mixed)
         run_blocks = run_columns[:, blocks].all(axis=2)[:, block_of[: 0x10000 // _BLOCK]]
         run_blocks = np.ascontiguousarray(run_blocks, dtype=np.uint8)
         runs = np.array([_unit_range(row) for row in run_blocks], dtype=np.uint16)

@@ -27,6 +27,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import time
 import zlib
 from collections import deque
@@ -51,6 +52,7 @@ __all__ = [
     "REPORT_SECONDS",
     "Block",
     "Corpus",
+    "Documents",
     "Forecast",
     "Portion",
     "Progress",
@@ -205,6 +207,19 @@ class Block:
     padded: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Whole documents of an iterable, which :meth:`Stream.block_of` makes a block of.
+
+    Attributes:
+        texts: The documents.
+        first: The number of the first.
+    """
+
+    texts: list[str | bytes]
+    first: int
+
+
 class Stream:
     """One file, standard input, or one iterable: an iterator of its blocks.
 
@@ -214,14 +229,15 @@ class Stream:
         source: Size and sha256 of the file once it has been read to its end; ``None`` before, and for iterables.
     """
 
-    __slots__ = ("_blocks", "_hash", "bytes_read", "name", "source")
+    __slots__ = ("_blocks", "_hash", "_lock", "bytes_read", "name", "source")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.bytes_read = 0
         self.source: Source | None = None
         self._hash = hashlib.sha256()
-        self._blocks: Iterator[Block] = iter(())
+        self._lock = threading.Lock()
+        self._blocks: Iterator[Block | Documents] = iter(())
 
     @classmethod
     def of_file(cls, path: str, *, text_field: str, lines: bool, strict: bool, block_bytes: int) -> Stream:
@@ -292,7 +308,30 @@ class Stream:
         return self
 
     def __next__(self) -> Block:
-        return next(self._blocks)
+        following = next(self._blocks)
+        return following if isinstance(following, Block) else self.block_of(following)
+
+    def next_unmade(self) -> Block | Documents | None:
+        """The next block, or what :meth:`block_of` makes it of; None at the end."""
+        return next(self._blocks, None)
+
+    def block_of(self, documents: Documents) -> Block:
+        """A block of documents that :meth:`next_unmade` gave; several threads may make theirs at the same time."""
+        made = utf8_block(documents.texts)
+        if isinstance(made, int):
+            try:
+                str(documents.texts[made]).encode()
+            except UnicodeEncodeError as error:
+                raise _lone_surrogate(f"document {documents.first + made}", error) from None
+            raise AssertionError(f"document {made} of the block was refused without reason")
+        padded, ends = made
+        data = memoryview(padded)[:-PADDING]
+        with self._lock:
+            self.bytes_read += len(data)
+        starts = np.empty_like(ends)
+        starts[0] = 0
+        starts[1:] = ends[:-1]
+        return Block(data, starts, ends, True, padded)
 
     def documents(self) -> Iterator[bytes]:
         """Yield each document whole, in order. A document of any size is held in memory as it is yielded."""
@@ -319,7 +358,9 @@ class Stream:
             sample: The sample.
             number: The place of this stream among all.
         """
-        self._blocks = _sampled(self._blocks, sample, number)
+        blocks = self._blocks
+        made = (each if isinstance(each, Block) else self.block_of(each) for each in blocks)
+        self._blocks = _sampled(made, sample, number)
 
     def close(self) -> None:
         """Close the file, read to its end or not."""
@@ -387,7 +428,7 @@ class Stream:
             self.bytes_read += len(piece)
             yield piece
 
-    def _of_items(self, items: Iterable[object], strict: bool, block_bytes: int) -> Iterator[Block]:
+    def _of_items(self, items: Iterable[object], strict: bool, block_bytes: int) -> Iterator[Block | Documents]:
         """Batch small documents into one block, because a native call for each would cost more than the counting."""
         batch: list[str | bytes] = []
         size = before = 0  # of the batch; documents before it
@@ -404,8 +445,8 @@ class Stream:
                     batch.append(document)
                     size += most + 16
             if batch and (long is not None or other is None or size >= block_bytes):
+                yield Documents(batch, before)
                 before += len(batch)
-                yield self._block_of(batch, before)
                 batch, size = [], 0
             if long is not None:  # encode and hand on piece by piece, so that no second copy is made
                 before += 1
@@ -417,23 +458,6 @@ class Stream:
                     yield from _whole(view[at : at + block_bytes] for at in range(0, len(long), block_bytes))
             if other is None:
                 return
-
-    def _block_of(self, documents: list[str | bytes], following: int) -> Block:
-        """One block of several whole documents, the last of which stands before document ``following``."""
-        made = utf8_block(documents)
-        if isinstance(made, int):
-            try:
-                str(documents[made]).encode()
-            except UnicodeEncodeError as error:
-                raise _lone_surrogate(f"document {following - len(documents) + made}", error) from None
-            raise AssertionError(f"document {made} of the block was refused without reason")
-        padded, ends = made
-        data = memoryview(padded)[:-PADDING]
-        self.bytes_read += len(data)
-        starts = np.empty_like(ends)
-        starts[0] = 0
-        starts[1:] = ends[:-1]
-        return Block(data, starts, ends, True, padded)
 
     def _of_long_str(self, text: str, number: int, block_bytes: int) -> Iterator[Block]:
         def pieces() -> Iterator[bytes]:

@@ -46,6 +46,7 @@ from bbpe.corpus import (
     REPORT_SECONDS,
     Block,
     Corpus,
+    Documents,
     Progress,
     Reporter,
     Sample,
@@ -1202,7 +1203,7 @@ def _normalized(chunk: _Chunk) -> _Chunk:
 
 
 class _Cutter:
-    """Makes chunks of one stream. Used by one thread at a time.
+    """Makes chunks of one stream. Used by one thread at a time, but for :meth:`chunk_of`.
 
     Attributes:
         documents: Documents that have ended so far.
@@ -1215,6 +1216,7 @@ class _Cutter:
         "_chunks",
         "_first_stage",
         "_job",
+        "_lock",
         "_most",
         "_rest",
         "_stream",
@@ -1239,6 +1241,7 @@ class _Cutter:
         self._stream = stream
         self._job = job
         self._chunk_bytes = chunk_bytes
+        self._lock = threading.Lock()
         self._rest = b""  # of a document that goes on: what has not been handed out
         automata = job.pretokenizer.automata
         # A boundary that is certain in the first stage is one for all: the later stages only see its pieces.
@@ -1246,19 +1249,26 @@ class _Cutter:
 
     def take(self) -> _Chunk | None:
         """The next chunk, or ``None`` at the end of the stream."""
+        while (taken := self.take_unmade()) is not None:
+            if (chunk := self.chunk_of(taken)) is not None:
+                return chunk
+        return None
+
+    def take_unmade(self) -> Documents | _Chunk | None:
+        """What :meth:`chunk_of` makes the next chunk of, or ``None`` at the end of the stream."""
         while True:
             parts: list[bytes | memoryview] = [self._rest]
             size = shift = len(self._rest)
             # Where no cut was found the next chunk is to be twice as long: so a text without any is copied, all in
             # all, a few times and not once a block.
             wanted = max(self._chunk_bytes, 2 * size)
-            block: Block
             while True:
-                following = next(self._stream, None)
-                if following is None:
+                block = self._stream.next_unmade()
+                if block is None:
                     self.ended = True
                     return None
-                block = following
+                if isinstance(block, Documents):  # they are whole, and so was what stood before them
+                    return block
                 shift = size
                 parts.append(block.data)
                 size += len(block.data)
@@ -1271,20 +1281,41 @@ class _Cutter:
                 )
             starts, ends = block.starts + shift, block.ends + shift
             starts[0] = 0  # the document that goes on from before; where none does, `shift` is 0
-            self.documents += len(starts) if block.complete else len(starts) - 1
-            self.text_bytes += int((block.ends - block.starts).sum())
             if size == len(block.data) and block.padded is not None:
                 data = block.padded
             else:
                 data = b"".join([*parts, _PADDING])
-            job = self._job
-            starts, ends, stop, rest = plan(
-                data, starts, ends, block.complete, job.specials, self._first_stage, job.normalizer is not None
-            )
+            self._seen(block)
+            chunk, rest = self._planned(data, starts, ends, block.complete)
             self._rest = data[rest:size] if not block.complete else b""
-            if len(starts):
+            if chunk is not None:
                 self._chunks += 1
-                return _Chunk(data, starts, ends, stop)
+                return chunk
+
+    def chunk_of(self, taken: Documents | _Chunk) -> _Chunk | None:
+        """A chunk of what :meth:`take_unmade` gave; ``None`` where there is no text in it. Any thread may make it."""
+        if isinstance(taken, _Chunk):
+            return taken
+        block = self._stream.block_of(taken)
+        assert block.padded is not None  # it was made for this
+        self._seen(block)
+        return self._planned(block.padded, block.starts, block.ends, True)[0]
+
+    def _seen(self, block: Block) -> None:
+        text_bytes = int((block.ends - block.starts).sum())
+        with self._lock:
+            self.documents += len(block.starts) - (not block.complete)
+            self.text_bytes += text_bytes
+
+    def _planned(
+        self, data: bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], complete: bool
+    ) -> tuple[_Chunk | None, int]:
+        """The chunk, and where the bytes begin that belong to the next one."""
+        job = self._job
+        starts, ends, stop, rest = plan(
+            data, starts, ends, complete, job.specials, self._first_stage, job.normalizer is not None
+        )
+        return _Chunk(data, starts, ends, stop) if len(starts) else None, rest
 
     def state(self) -> StreamState:
         """How far this has come; every chunk that was taken has been counted."""
@@ -1386,20 +1417,20 @@ class _Files:
 
 
 class _Fed:
-    """Hands out chunks that the calling thread makes, at most ``capacity`` ahead."""
+    """Hands out chunks of documents that the calling thread asks an iterable for, at most ``capacity`` chunks ahead."""
 
     def __init__(self, cutter: _Cutter, capacity: int) -> None:
         self._changed = threading.Condition()
         self._cutter = cutter
         self._capacity = capacity
-        self._chunks: deque[_Chunk] = deque()
+        self._taken: deque[Documents | _Chunk] = deque()
         self._ended = False
         self._paused = False
 
     @property
     def ended(self) -> bool:
         """Whether the source has been read to its end and everything of it handed out."""
-        return self._ended and not self._chunks
+        return self._ended and not self._taken
 
     def begin(self) -> None:
         """Hand out chunks from now on."""
@@ -1407,28 +1438,30 @@ class _Fed:
 
     def take(self) -> _Chunk | None:
         """The next chunk; ``None`` when there are no more, or none for now."""
-        with self._changed:
-            while not (self._chunks or self._ended or self._paused):
-                self._changed.wait()
-            if not self._chunks or self._paused:
-                return None
-            chunk = self._chunks.popleft()
-            self._changed.notify_all()
-            return chunk
+        while True:
+            with self._changed:
+                while not (self._taken or self._ended or self._paused):
+                    self._changed.wait()
+                if not self._taken or self._paused:
+                    return None
+                taken = self._taken.popleft()
+                self._changed.notify_all()
+            if (chunk := self._cutter.chunk_of(taken)) is not None:
+                return chunk
 
     def run(self, report: Reporter, done: threading.Event) -> None:
-        """Make chunks until the source ends, the workers do, or pause, in the calling thread."""
+        """Ask for documents until the source ends, the workers do, or pause, in the calling thread."""
         while not self._ended and not self._paused:
-            chunk = self._cutter.take()
+            taken = self._cutter.take_unmade()
             with self._changed:
-                if chunk is None:
+                if taken is None:
                     self._ended = True
                     self._changed.notify_all()
                     break
                 # One more than there is room for where the workers pause meanwhile: it is theirs when they go on.
-                self._chunks.append(chunk)
+                self._taken.append(taken)
                 self._changed.notify_all()
-                while len(self._chunks) >= self._capacity and not (self._ended or self._paused):
+                while len(self._taken) >= self._capacity and not (self._ended or self._paused):
                     self._changed.wait(REPORT_SECONDS)  # with a limit, so that Ctrl-C is noticed everywhere
             report.now_and_then()
         while not done.wait(REPORT_SECONDS):
@@ -1444,7 +1477,7 @@ class _Fed:
         """Hand out nothing more, ever."""
         with self._changed:
             self._ended = True
-            self._chunks.clear()
+            self._taken.clear()
             self._changed.notify_all()
 
 
