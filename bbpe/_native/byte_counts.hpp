@@ -78,7 +78,8 @@ public:
     static constexpr size_t word_bytes = 8;    // longest string kept as one word; one that ends in a zero byte is not
     static constexpr size_t short_bytes = 15;  // longest string kept in its slot
 
-    // One distinct string on its way to being sorted: eight of its bytes as an integer, and where it lives.
+    // One distinct string on its way to being sorted: eight of its bytes as an integer (those of a word are all it has, and
+    // it is asked for nothing but its count), and where it lives.
     struct Item {
         uint64_t prefix;
         uintptr_t where;  // a Short with bit 0 set, a Word with bit 1 set, or a Record
@@ -238,22 +239,25 @@ public:
         parts_[which].each([&](const Item& item) { prefixes.push_back(item.prefix); });
     }
 
-    // Distribute one partition's strings: those from pivots[b-1] up to, not including, pivots[b] go to buckets[b].
-    // Nothing may be added to the partition afterwards; the slots of its long strings are freed.
-    void distribute(int which, const std::vector<uint64_t>& pivots, std::vector<std::vector<Item>>& buckets) {
-        Partition& part = parts_[which];
-        const size_t expected = part.used() / buckets.size();
+    // Distribute the strings of the partitions from `first` up to `last`: those from pivots[b-1] up to, not including,
+    // pivots[b] go to buckets[b]. Nothing may be added to them afterwards; the slots of their long strings are freed.
+    void distribute(int first, int last, const std::vector<uint64_t>& pivots, std::vector<std::vector<Item>>& buckets) {
+        size_t expected = 0;
+        for (int i = first; i < last; i++) expected += parts_[i].used();
+        expected /= buckets.size();
         for (auto& bucket : buckets) bucket.reserve(expected + expected / 8 + 1);
-        part.each([&](const Item& item) {
-            size_t bucket = 0;  // a few dozen comparisons without a branch: a search would mispredict each of its own
-            for (const uint64_t pivot : pivots) bucket += item.prefix >= pivot;
-            buckets[bucket].push_back(item);
-        });
-        part.longs.slots.reset();
+        for (int i = first; i < last; i++) {
+            parts_[i].each([&](const Item& item) {
+                size_t bucket = 0;  // a few dozen comparisons without a branch: a search would mispredict each of its own
+                for (const uint64_t pivot : pivots) bucket += item.prefix >= pivot;
+                buckets[bucket].push_back(item);
+            });
+            parts_[i].longs.slots.reset();
+        }
     }
 
     static size_t length(const Item& item) noexcept {
-        if (item.where & 2) return word_length(as_word(item)->bytes);
+        if (item.where & 2) return 8 - lowest_set(item.prefix) / 8;
         return item.where & 1 ? as_short(item)->high >> 56 : as_record(item)->length;
     }
     static int64_t& count(const Item& item) noexcept {
@@ -262,7 +266,7 @@ public:
     }
     // Eight bytes from `depth` on as an integer that orders as they do (first byte highest), zeros after the end.
     static uint64_t prefix(const Item& item, size_t depth) noexcept {
-        if (item.where & 2) return depth == 0 ? swap_bytes(as_word(item)->bytes) : 0;
+        if (item.where & 2) return depth == 0 ? item.prefix : 0;
         if (item.where & 1) {
             const Short* entry = as_short(item);
             if (depth == 0) return swap_bytes(entry->low);
@@ -340,7 +344,7 @@ private:
     // Where the bytes are; those of a short string are put into `buffer`, 16 bytes.
     static const uint8_t* bytes(const Item& item, uint8_t* buffer) noexcept {
         if (item.where & 2) {
-            store64(buffer, as_word(item)->bytes);
+            store64(buffer, swap_bytes(item.prefix));
             return buffer;
         }
         if (!(item.where & 1)) return as_record(item)->bytes();
@@ -354,9 +358,6 @@ private:
     }
     static uint64_t load_word(const uint8_t* at, size_t length) noexcept {
         return load64(at) & ~uint64_t{0} >> (64 - 8 * length);
-    }
-    static size_t word_length(uint64_t bytes) noexcept {
-        return 8 - lowest_set(swap_bytes(bytes)) / 8;
     }
     static void load_key(const uint8_t* at, size_t length, uint64_t& low, uint64_t& high) noexcept {
         low = load64(at);
@@ -536,7 +537,8 @@ private:
                 visit(item);
             };
             for (size_t i = 0; i <= words.mask; i++) {
-                if (!words.slots[i].is_free()) show(reinterpret_cast<uintptr_t>(&words.slots[i]) | 2);
+                const Word& word = words.slots[i];
+                if (!word.is_free()) visit(Item{swap_bytes(word.bytes), reinterpret_cast<uintptr_t>(&word) | 2});
             }
             for (size_t i = 0; i <= shorts.mask; i++) {
                 if (!shorts.slots[i].is_free()) show(reinterpret_cast<uintptr_t>(&shorts.slots[i]) | 1);
@@ -579,11 +581,12 @@ public:
         bytes_.assign(buckets, 0);
     }
 
-    size_t parts() const { return tables_.size() * ByteCounts::partitions; }
+    size_t parts() const { return tables_.size() * (ByteCounts::partitions / together); }
 
     void gather(size_t part) {
-        const int partition = static_cast<int>(part % ByteCounts::partitions);
-        tables_[part / ByteCounts::partitions]->distribute(partition, pivots_, gathered_[part]);
+        const size_t first = part * together % ByteCounts::partitions;
+        ByteCounts* const table = tables_[part * together / ByteCounts::partitions];
+        table->distribute(static_cast<int>(first), static_cast<int>(first + together), pivots_, gathered_[part]);
     }
 
     void sort(size_t bucket) {
@@ -642,6 +645,7 @@ public:
     void free(size_t bucket) { std::vector<Item>().swap(sorted_[bucket]); }
 
 private:
+    static constexpr size_t together = 8;  // partitions of a part
     static constexpr std::ptrdiff_t few = 12;
 
     // Byte order, by eight bytes at a time: sort by the prefix; where a few prefixes are equal, compare the strings;
