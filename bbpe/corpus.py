@@ -227,12 +227,14 @@ class Stream:
         name: The path, or a word for what is read; stands in every error.
         bytes_read: Bytes taken from disk so far (from an iterable: bytes of its text).
         source: Size and sha256 of the file once it has been read to its end; ``None`` before, and for iterables.
+        any_thread: Whether blocks may be asked for in any thread, one at a time: asking runs no code of the caller's.
     """
 
-    __slots__ = ("_blocks", "_hash", "_lock", "bytes_read", "name", "source")
+    __slots__ = ("_blocks", "_hash", "_lock", "any_thread", "bytes_read", "name", "source")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, any_thread: bool = True) -> None:
         self.name = name
+        self.any_thread = any_thread
         self.bytes_read = 0
         self.source: Source | None = None
         self._hash = hashlib.sha256()
@@ -298,9 +300,9 @@ class Stream:
         return stream
 
     @classmethod
-    def of_items(cls, items: Iterable[object], *, strict: bool, block_bytes: int) -> Stream:
+    def of_items(cls, items: Iterable[object], *, strict: bool, block_bytes: int, any_thread: bool = False) -> Stream:
         """A stream of an iterable whose items are documents."""
-        stream = cls("iterable")
+        stream = cls("iterable", any_thread=any_thread)
         stream._blocks = stream._of_items(items, strict, block_bytes)
         return stream
 
@@ -623,7 +625,12 @@ def open_corpus(
                 break
         if not (head and isinstance(head[0], os.PathLike)):
             _refuse_file_names(head)
-            stream = Stream.of_items(_chain(head, items), strict=strict, block_bytes=block_bytes)
+            stream = Stream.of_items(
+                _chain(head, items),
+                strict=strict,
+                block_bytes=block_bytes,
+                any_thread=type(source) in (list, tuple),
+            )
             return Corpus("iterable", (), (stream,), None)
         paths = []
         for path in _chain(head, items):

@@ -6,7 +6,8 @@ every distinct pretoken. The result does not depend on the number of threads or 
 What it does not: learn anything, or look into a pretoken. Finding files is ``corpus.py``'s, finding pretokens the
 automaton's (``automaton.py``); the inner loop and its table are in ``_count.pyx``.
 
-How the work is shared: a file is read by one thread at a time, but by whichever has nothing to count. Reading a chunk
+How the work is shared: a file is read by one thread at a time, but by whichever has nothing to count; so is a list of
+documents, and only an iterator, which may run anybody's code, is asked in the calling thread. Reading a chunk
 ends with :meth:`_Cutter.take`, which finds the last place in it where a pretoken boundary is certain whatever follows,
 keeps what stands after it for the next chunk, and lets the thread count what stands before it while another thread
 reads on. So chunks of one large document are counted in parallel, exactly. :func:`count_pretokens` begins it all.
@@ -816,8 +817,8 @@ def _count_in_runs(
 
 
 def _feed(corpus: Corpus, cutters: list[_Cutter], threads: int, seconds: float | None = None) -> _Files | _Fed:
-    if not corpus.files and threads > 1:
-        # An iterable is the caller's code: it is asked for documents in the caller's thread only.
+    if threads > 1 and not all(stream.any_thread for stream in corpus.streams):
+        # It is asked for documents in the caller's thread only.
         return _Fed(cutters[0], threads + 1)
     return _Files(cutters, seconds)
 
@@ -1349,7 +1350,7 @@ class _Cutter:
 
 
 class _Files:
-    """Hands out chunks of files. A file is read by one thread at a time, several files by several threads."""
+    """Hands out chunks of files, or of a list. Each is read by one thread at a time, several files by several threads."""
 
     def __init__(self, cutters: Iterable[_Cutter], seconds: float | None = None) -> None:
         self._changed = threading.Condition()
@@ -1385,17 +1386,17 @@ class _Files:
                     return None
                 cutter = self._idle.popleft() if self._idle else self._waiting.popleft()
                 self._reading += 1
-            chunk = None
+            taken = None
             try:
-                chunk = cutter.take()
+                taken = cutter.take_unmade()
             finally:
                 with self._changed:
                     self._reading -= 1
-                    if chunk is not None:
+                    if taken is not None:
                         self._idle.append(cutter)
                         self._handed_out = True
                     self._changed.notify_all()
-            if chunk is not None:
+            if taken is not None and (chunk := cutter.chunk_of(taken)) is not None:
                 return chunk
 
     def run(self, report: Reporter, done: threading.Event) -> None:

@@ -291,10 +291,9 @@ def _case_variants() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """(characters, number of the orbit of each)."""
     from bbpe._unicode_tables import CASES
 
-    orbits = [[int(c, 16) for c in orbit.split("=")] for orbit in CASES.split()]
-    characters = np.array([c for orbit in orbits for c in orbit], dtype=np.int32)
-    numbers = np.repeat(np.arange(len(orbits), dtype=np.int32), [len(orbit) for orbit in orbits])
-    return characters, numbers
+    characters = np.array([int(c, 16) for c in CASES.replace("=", " ").split()], dtype=np.int32)
+    sizes = [orbit.count("=") + 1 for orbit in CASES.split()]
+    return characters, np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
 
 
 def folded(characters: CharacterSet) -> CharacterSet:
