@@ -51,9 +51,10 @@ cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
         void sort(size_t bucket) except +
         size_t size(size_t bucket)
         int64_t bytes(size_t bucket)
-        void fill(size_t bucket, uint8_t* data, int64_t base, int64_t* ends, int64_t* counts) noexcept
-        void fill_some(size_t bucket, size_t first, size_t last, uint8_t* data, int64_t base, int64_t* ends,
-                       int64_t* counts) noexcept
+        void fill(size_t bucket, uint8_t* data, int64_t base, int64_t* ends, int64_t* counts, int64_t& characters,
+                  int64_t& invalid) noexcept
+        void fill_some(size_t bucket, size_t first, size_t last, uint8_t* data, int64_t size, int64_t base,
+                       int64_t* ends, int64_t* counts, int64_t& characters, int64_t& invalid) noexcept
         size_t fitting(size_t bucket, size_t first, size_t rows, int64_t most, int64_t& total) noexcept
         void free(size_t bucket) except +
 
@@ -776,17 +777,12 @@ cdef class _Sorting:
         cdef uint8_t[::1] to_data = data
         cdef int64_t[::1] to_offsets = offsets
         cdef count_t[::1] to_counts = counts
-        cdef int64_t characters = 0, invalid = 0, all_characters = 0, all_invalid = 0
-        cdef size_t i
+        cdef int64_t characters = 0, invalid = 0
         offsets[0] = 0
         with nogil:
-            self.steps.fill_some(bucket, first, last, &to_data[0], 0, &to_offsets[1], &to_counts[0])
-            for i in range(last - first):
-                characters = invalid = 0
-                c_count_characters(&to_data[0] + to_offsets[i], &to_data[0] + to_offsets[i + 1], characters, invalid)
-                all_characters += characters * to_counts[i]
-                all_invalid += invalid * to_counts[i]
-        return data, offsets, counts, all_characters, all_invalid
+            self.steps.fill_some(bucket, first, last, &to_data[0], size, 0, &to_offsets[1], &to_counts[0], characters,
+                                 invalid)
+        return data, offsets, counts, characters, invalid
 
     def allocate(self):
         cdef size_t bucket
@@ -807,19 +803,11 @@ cdef class _Sorting:
         cdef uint8_t[::1] data = self.data
         cdef int64_t[::1] offsets = self.offsets
         cdef count_t[::1] counts = self.counts
-        cdef int64_t first, base, begin, i, n = <int64_t> self.steps.size(bucket)
-        cdef int64_t characters = 0, invalid = 0, all_characters = 0, all_invalid = 0
+        cdef int64_t first, base, characters = 0, invalid = 0
         first, base = self.firsts[bucket]
-        if n == 0:
+        if self.steps.size(bucket) == 0:
             return
         with nogil:
-            self.steps.fill(bucket, &data[base], base, &offsets[first + 1], &counts[first])
-            begin = base  # not offsets[first]: that is another bucket's to write
-            for i in range(first, first + n):
-                characters = invalid = 0
-                c_count_characters(&data[0] + begin, &data[0] + offsets[i + 1], characters, invalid)
-                begin = offsets[i + 1]
-                all_characters += characters * counts[i]
-                all_invalid += invalid * counts[i]
-        self.characters[bucket] = all_characters
-        self.invalid[bucket] = all_invalid
+            self.steps.fill(bucket, &data[base], base, &offsets[first + 1], &counts[first], characters, invalid)
+        self.characters[bucket] = characters
+        self.invalid[bucket] = invalid

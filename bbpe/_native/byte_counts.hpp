@@ -19,7 +19,9 @@
 #include <utility>
 #include <vector>
 
+#include "buffer.hpp"
 #include "units.hpp"  // flag_mask, lowest_set
+#include "utf8.hpp"
 
 #if defined(_MSC_VER)
 #include <intrin.h>
@@ -29,12 +31,6 @@
 #endif
 
 namespace bbpe {
-
-#if defined(_MSC_VER)
-inline void prefetch(const void* address) { _mm_prefetch(static_cast<const char*>(address), 1); }
-#else
-inline void prefetch(const void* address) { __builtin_prefetch(address); }
-#endif
 
 inline uint64_t swap_bytes(uint64_t value) {
 #if defined(_MSC_VER)
@@ -78,11 +74,11 @@ public:
     static constexpr size_t word_bytes = 8;    // longest string kept as one word; one that ends in a zero byte is not
     static constexpr size_t short_bytes = 15;  // longest string kept in its slot
 
-    // One distinct string on its way to being sorted: eight of its bytes as an integer (those of a word are all it has, and
-    // it is asked for nothing but its count), and where it lives.
+    // One distinct string on its way to being sorted: eight of its bytes as an integer, and what it has besides. Those of
+    // a word are all of it, so that an item has all that there is to know of it.
     struct Item {
         uint64_t prefix;
-        uintptr_t where;  // a Short with bit 0 set, a Word with bit 1 set, or a Record
+        uint64_t rest;  // of a word the count, shifted left, and 1; else a Short's address with bit 1 set, or a Record's
     };
 
     ByteCounts() : parts_(new Partition[partitions]) {
@@ -226,8 +222,8 @@ public:
             uint8_t buffer[16];
             const uint8_t* at = ByteCounts::bytes(item, buffer);
             const size_t size = length(item);
-            hashes.push_back(item.where & 2   ? as_word(item)->hash()
-                             : item.where & 1 ? as_short(item)->hash()
+            hashes.push_back(is_word(item)    ? hash_word(swap_bytes(item.prefix))
+                             : is_short(item) ? as_short(item)->hash()
                                               : hash_bytes(at, size));
             bytes += static_cast<int64_t>(size);
             for (size_t i = 0; i < size; i++) characters += (at[i] & 0xC0) != 0x80;
@@ -257,17 +253,31 @@ public:
     }
 
     static size_t length(const Item& item) noexcept {
-        if (item.where & 2) return 8 - lowest_set(item.prefix) / 8;
-        return item.where & 1 ? as_short(item)->high >> 56 : as_record(item)->length;
+        if (is_word(item)) return 8 - lowest_set(item.prefix) / 8;
+        return is_short(item) ? as_short(item)->high >> 56 : as_record(item)->length;
     }
-    static int64_t& count(const Item& item) noexcept {
-        if (item.where & 2) return as_word(item)->count;
-        return item.where & 1 ? as_short(item)->count : as_record(item)->count;
+    static bool is_ascii_word(const Item& item) noexcept {
+        return is_word(item) && !(item.prefix & 0x8080808080808080u);
+    }
+    static int64_t count(const Item& item) noexcept {
+        if (is_word(item)) return static_cast<int64_t>(item.rest >> 1);
+        return is_short(item) ? as_short(item)->count : as_record(item)->count;
+    }
+    static void add(Item& item, int64_t count) noexcept {
+        if (is_word(item)) {
+            item.rest += static_cast<uint64_t>(count) << 1;
+        } else {
+            (is_short(item) ? as_short(item)->count : as_record(item)->count) += count;
+        }
+    }
+    // Fetch what is not in the item itself.
+    static void fetch(const Item& item) noexcept {
+        if (!is_word(item)) prefetch(reinterpret_cast<const void*>(item.rest));
     }
     // Eight bytes from `depth` on as an integer that orders as they do (first byte highest), zeros after the end.
     static uint64_t prefix(const Item& item, size_t depth) noexcept {
-        if (item.where & 2) return depth == 0 ? item.prefix : 0;
-        if (item.where & 1) {
+        if (is_word(item)) return depth == 0 ? item.prefix : 0;
+        if (is_short(item)) {
             const Short* entry = as_short(item);
             if (depth == 0) return swap_bytes(entry->low);
             return depth == 8 ? swap_bytes(entry->high & ~(0xFFull << 56)) : 0;
@@ -337,17 +347,18 @@ private:
         uint64_t hash;
     };
 
-    static Word* as_word(const Item& item) noexcept { return reinterpret_cast<Word*>(item.where & ~uintptr_t{2}); }
-    static Short* as_short(const Item& item) noexcept { return reinterpret_cast<Short*>(item.where & ~uintptr_t{1}); }
-    static Record* as_record(const Item& item) noexcept { return reinterpret_cast<Record*>(item.where); }
+    static bool is_word(const Item& item) noexcept { return item.rest & 1; }
+    static bool is_short(const Item& item) noexcept { return item.rest & 2; }
+    static Short* as_short(const Item& item) noexcept { return reinterpret_cast<Short*>(item.rest & ~uint64_t{2}); }
+    static Record* as_record(const Item& item) noexcept { return reinterpret_cast<Record*>(item.rest); }
 
     // Where the bytes are; those of a short string are put into `buffer`, 16 bytes.
     static const uint8_t* bytes(const Item& item, uint8_t* buffer) noexcept {
-        if (item.where & 2) {
+        if (is_word(item)) {
             store64(buffer, swap_bytes(item.prefix));
             return buffer;
         }
-        if (!(item.where & 1)) return as_record(item)->bytes();
+        if (!is_short(item)) return as_record(item)->bytes();
         store64(buffer, as_short(item)->low);
         store64(buffer + 8, as_short(item)->high);
         return buffer;
@@ -531,17 +542,17 @@ private:
 
         template <class Visit>
         void each(Visit visit) const {
-            const auto show = [&](uintptr_t where) {
-                Item item{0, where};
+            const auto show = [&](uint64_t rest) {
+                Item item{0, rest};
                 item.prefix = prefix(item, 0);
                 visit(item);
             };
             for (size_t i = 0; i <= words.mask; i++) {
                 const Word& word = words.slots[i];
-                if (!word.is_free()) visit(Item{swap_bytes(word.bytes), reinterpret_cast<uintptr_t>(&word) | 2});
+                if (!word.is_free()) visit(Item{swap_bytes(word.bytes), static_cast<uint64_t>(word.count) << 1 | 1});
             }
             for (size_t i = 0; i <= shorts.mask; i++) {
-                if (!shorts.slots[i].is_free()) show(reinterpret_cast<uintptr_t>(&shorts.slots[i]) | 1);
+                if (!shorts.slots[i].is_free()) show(reinterpret_cast<uintptr_t>(&shorts.slots[i]) | 2);
             }
             if (!longs.slots) return;
             for (size_t i = 0; i <= longs.mask; i++) {
@@ -608,23 +619,35 @@ public:
     int64_t bytes(size_t bucket) const { return bytes_[bucket]; }
 
     // Write bucket after bucket: `data` is where this bucket's bytes begin, `base` how many bytes stand before them;
-    // `ends` and `counts` are where its first string's numbers go. Frees the bucket.
-    void fill(size_t bucket, uint8_t* data, int64_t base, int64_t* ends, int64_t* counts) {
-        fill_some(bucket, 0, sorted_[bucket].size(), data, base, ends, counts);
+    // `ends` and `counts` are where its first string's numbers go. Adds up what all occurrences have. Frees the bucket.
+    void fill(size_t bucket, uint8_t* data, int64_t base, int64_t* ends, int64_t* counts, int64_t& characters,
+              int64_t& invalid) {
+        fill_some(bucket, 0, sorted_[bucket].size(), data, bytes_[bucket], base, ends, counts, characters, invalid);
         free(bucket);
     }
 
-    // The same for the strings from `first` up to `last` of the bucket, which stays.
-    void fill_some(size_t bucket, size_t first, size_t last, uint8_t* data, int64_t base, int64_t* ends,
-                   int64_t* counts) const noexcept {
+    // The same for the strings from `first` up to `last` of the bucket, which stays; they have `size` bytes.
+    void fill_some(size_t bucket, size_t first, size_t last, uint8_t* data, int64_t size, int64_t base, int64_t* ends,
+                   int64_t* counts, int64_t& characters, int64_t& invalid) const noexcept {
         const std::vector<Item>& items = sorted_[bucket];
         int64_t offset = 0;
         for (size_t i = first; i < last; i++) {
-            if (i + 16 < last) prefetch_item(items[i + 16]);  // strings lie in the order of arrival
-            ByteCounts::copy(items[i], data + offset);
-            offset += static_cast<int64_t>(ByteCounts::length(items[i]));
+            if (i + 16 < last) ByteCounts::fetch(items[i + 16]);  // strings lie in the order of arrival
+            const int64_t length = static_cast<int64_t>(ByteCounts::length(items[i]));
+            const int64_t count = ByteCounts::count(items[i]);
+            int64_t of_this = 0, invalid_of_this = 0;
+            if (ByteCounts::is_ascii_word(items[i]) && offset + 8 <= size) {  // nine in ten of English
+                store64(data + offset, swap_bytes(items[i].prefix));
+                of_this = length;
+            } else {
+                ByteCounts::copy(items[i], data + offset);
+                count_characters(data + offset, data + offset + length, of_this, invalid_of_this);
+            }
+            offset += length;
             ends[i - first] = base + offset;
-            counts[i - first] = ByteCounts::count(items[i]);
+            counts[i - first] = count;
+            characters += of_this * count;
+            invalid += invalid_of_this * count;
         }
     }
 
@@ -656,7 +679,7 @@ private:
             size_t begin, end, depth;
         };
         std::vector<Range> stack{{0, items.size(), 0}};
-        std::vector<Item> scratch;
+        Buffer<Item> scratch;
         bool repeated = false;
         while (!stack.empty()) {
             const Range range = stack.back();
@@ -669,7 +692,7 @@ private:
                     const uint64_t prefix = items[asked].prefix;
                     if ((asked > first && prefix == items[asked - 1].prefix) ||
                         (asked + 1 < range.end && prefix == items[asked + 1].prefix)) {
-                        prefetch_item(items[asked]);
+                        ByteCounts::fetch(items[asked]);
                     }
                 }
                 size_t last = first + 1;
@@ -702,20 +725,20 @@ private:
             }
         }
         if (repeated) {
-            items.erase(std::remove_if(items.begin(), items.end(), [](const Item& item) { return item.where == 0; }),
+            items.erase(std::remove_if(items.begin(), items.end(), [](const Item& item) { return item.rest == 0; }),
                         items.end());
         }
     }
 
-    // Of equal strings next to one another the first gets all counts, and the others point nowhere.
+    // Of equal strings next to one another the first gets all counts, and nothing is left of the others.
     template <class Equal>
     static bool add_up(Item* begin, Item* end, Equal equal) {
         bool any = false;
         for (Item* first = begin; first != end;) {
             Item* other = first + 1;
             for (; other != end && equal(*first, *other); other++) {
-                ByteCounts::count(*first) += ByteCounts::count(*other);
-                other->where = 0;
+                ByteCounts::add(*first, ByteCounts::count(*other));
+                other->rest = 0;
                 any = true;
             }
             first = other;
@@ -725,12 +748,12 @@ private:
 
     // Many are sorted by counting their bytes, from the lowest to the highest, which mispredicts no branch: a third of
     // std::sort's time on a million prefixes.
-    static void sort_by_prefix(Item* items, size_t size, std::vector<Item>& scratch) {
+    static void sort_by_prefix(Item* items, size_t size, Buffer<Item>& scratch) {
         if (size < 1024) {
             std::sort(items, items + size, [](const Item& a, const Item& b) { return a.prefix < b.prefix; });
             return;
         }
-        if (scratch.size() < size) scratch.resize(size);
+        scratch.reserve(size);
         std::vector<size_t> starts(8 * 256, 0);
         for (size_t i = 0; i < size; i++) {
             for (size_t digit = 0; digit < 8; digit++) starts[digit * 256 + (items[i].prefix >> 8 * digit & 0xFF)]++;
@@ -746,10 +769,6 @@ private:
             std::swap(from, to);
         }
         if (from != items) std::copy(from, from + size, items);
-    }
-
-    static void prefetch_item(const Item& item) noexcept {
-        prefetch(reinterpret_cast<const void*>(item.where & ~uintptr_t{3}));
     }
 
     std::vector<ByteCounts*> tables_;
