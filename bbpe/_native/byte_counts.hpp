@@ -235,13 +235,16 @@ public:
         parts_[which].each([&](const Item& item) { prefixes.push_back(item.prefix); });
     }
 
+    // Take over the words and the short strings of a partition of another table, which is left without: most are in both.
+    void absorb(int which, ByteCounts& other) { parts_[which].absorb(other.parts_[which]); }
+
     // Distribute the strings of the partitions from `first` up to `last`: those from pivots[b-1] up to, not including,
     // pivots[b] go to buckets[b]. Nothing may be added to them afterwards; the slots of their long strings are freed.
     void distribute(int first, int last, const std::vector<uint64_t>& pivots, std::vector<std::vector<Item>>& buckets) {
         size_t expected = 0;
         for (int i = first; i < last; i++) expected += parts_[i].used();
         expected /= buckets.size();
-        for (auto& bucket : buckets) bucket.reserve(expected + expected / 8 + 1);
+        for (auto& bucket : buckets) bucket.reserve(bucket.size() + expected + expected / 8 + 1);
         for (int i = first; i < last; i++) {
             parts_[i].each([&](const Item& item) {
                 size_t bucket = 0;  // a few dozen comparisons without a branch: a search would mispredict each of its own
@@ -509,6 +512,20 @@ private:
             }
         }
 
+        // Slots are in the order of their hashes, nearly, in both tables.
+        void absorb(Partition& other) {
+            for (size_t i = 0; i <= other.words.mask; i++) {
+                const Word& word = other.words.slots[i];
+                if (!word.is_free()) add_word(word.bytes, word.hash(), word.count);
+            }
+            for (size_t i = 0; i <= other.shorts.mask; i++) {
+                const Short& entry = other.shorts.slots[i];
+                if (!entry.is_free()) add_short(entry.low, entry.high, entry.hash(), entry.count);
+            }
+            other.words = Table<Word>();
+            other.shorts = Table<Short>();
+        }
+
         uint32_t store(const uint8_t* bytes, size_t length, int64_t count) {
             if (length > UINT32_MAX - 64) throw std::bad_alloc();
             const size_t needed = (12 + length + 7) & ~size_t{7};
@@ -572,7 +589,8 @@ private:
 // Several tables on their way to one list of distinct strings in byte order. The steps that take a number may run at
 // the same time on different numbers; between two steps all must be done:
 // prepare(), gather(0 .. parts - 1), sort(0 .. buckets - 1), then fill(0 .. buckets - 1).
-// A string that is in several tables is met again next to itself when sorted; that is where its counts are added up.
+// What is in several tables is brought together: short strings in the first table when they are gathered, long ones when
+// they are sorted and stand next to each other.
 class SortedByteCounts {
 public:
     using Item = ByteCounts::Item;
@@ -592,12 +610,14 @@ public:
         bytes_.assign(buckets, 0);
     }
 
-    size_t parts() const { return tables_.size() * (ByteCounts::partitions / together); }
+    size_t parts() const { return ByteCounts::partitions / together; }
 
     void gather(size_t part) {
-        const size_t first = part * together % ByteCounts::partitions;
-        ByteCounts* const table = tables_[part * together / ByteCounts::partitions];
-        table->distribute(static_cast<int>(first), static_cast<int>(first + together), pivots_, gathered_[part]);
+        const int first = static_cast<int>(part) * together, last = first + together;
+        for (size_t table = 1; table < tables_.size(); table++) {
+            for (int which = first; which < last; which++) tables_[0]->absorb(which, *tables_[table]);
+        }
+        for (ByteCounts* table : tables_) table->distribute(first, last, pivots_, gathered_[part]);
     }
 
     void sort(size_t bucket) {
@@ -668,7 +688,7 @@ public:
     void free(size_t bucket) { std::vector<Item>().swap(sorted_[bucket]); }
 
 private:
-    static constexpr size_t together = 8;  // partitions of a part
+    static constexpr int together = 2;  // partitions of a part
     static constexpr std::ptrdiff_t few = 12;
 
     // Byte order, by eight bytes at a time: sort by the prefix; where a few prefixes are equal, compare the strings;
