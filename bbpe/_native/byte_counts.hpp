@@ -255,12 +255,10 @@ public:
         }
     }
 
+    static bool is_word(const Item& item) noexcept { return item.rest & 1; }
     static size_t length(const Item& item) noexcept {
         if (is_word(item)) return 8 - lowest_set(item.prefix) / 8;
         return is_short(item) ? as_short(item)->high >> 56 : as_record(item)->length;
-    }
-    static bool is_ascii_word(const Item& item) noexcept {
-        return is_word(item) && !(item.prefix & 0x8080808080808080u);
     }
     static int64_t count(const Item& item) noexcept {
         if (is_word(item)) return static_cast<int64_t>(item.rest >> 1);
@@ -275,7 +273,8 @@ public:
     }
     // Fetch what is not in the item itself.
     static void fetch(const Item& item) noexcept {
-        if (!is_word(item)) prefetch(reinterpret_cast<const void*>(item.rest));
+        const uint64_t itself = reinterpret_cast<uintptr_t>(&item);  // of a word: without a branch on which it is
+        prefetch(reinterpret_cast<const void*>(static_cast<uintptr_t>(is_word(item) ? itself : item.rest)));
     }
     // Eight bytes from `depth` on as an integer that orders as they do (first byte highest), zeros after the end.
     static uint64_t prefix(const Item& item, size_t depth) noexcept {
@@ -350,7 +349,6 @@ private:
         uint64_t hash;
     };
 
-    static bool is_word(const Item& item) noexcept { return item.rest & 1; }
     static bool is_short(const Item& item) noexcept { return item.rest & 2; }
     static Short* as_short(const Item& item) noexcept { return reinterpret_cast<Short*>(item.rest & ~uint64_t{2}); }
     static Record* as_record(const Item& item) noexcept { return reinterpret_cast<Record*>(item.rest); }
@@ -653,21 +651,28 @@ public:
         int64_t offset = 0;
         for (size_t i = first; i < last; i++) {
             if (i + 16 < last) ByteCounts::fetch(items[i + 16]);  // strings lie in the order of arrival
-            const int64_t length = static_cast<int64_t>(ByteCounts::length(items[i]));
-            const int64_t count = ByteCounts::count(items[i]);
-            int64_t of_this = 0, invalid_of_this = 0;
-            if (ByteCounts::is_ascii_word(items[i]) && offset + 8 <= size) {  // nine in ten of English
+            if (ByteCounts::is_word(items[i]) && offset + 8 <= size) {
                 store64(data + offset, swap_bytes(items[i].prefix));
-                of_this = length;
             } else {
                 ByteCounts::copy(items[i], data + offset);
-                count_characters(data + offset, data + offset + length, of_this, invalid_of_this);
             }
-            offset += length;
+            offset += static_cast<int64_t>(ByteCounts::length(items[i]));
             ends[i - first] = base + offset;
-            counts[i - first] = count;
-            characters += of_this * count;
-            invalid += invalid_of_this * count;
+            counts[i - first] = ByteCounts::count(items[i]);
+        }
+        // On its own: what characters there are decides on branches, which should not wait for strings from far away.
+        const uint8_t* at = data;
+        for (size_t i = 0; i < last - first; i++) {
+            const uint8_t* const end = data + (ends[i] - base);
+            int64_t of_this = 0, invalid_of_this = 0;
+            if (end - at <= 8 && at + 8 <= data + size && is_ascii(load64(at), end - at)) {  // nine in ten of English
+                of_this = end - at;
+            } else {
+                count_characters(at, end, of_this, invalid_of_this);
+            }
+            characters += of_this * counts[i];
+            invalid += invalid_of_this * counts[i];
+            at = end;
         }
     }
 
@@ -688,6 +693,11 @@ public:
     void free(size_t bucket) { std::vector<Item>().swap(sorted_[bucket]); }
 
 private:
+    // Whether the first bytes of eight, one at least, are ASCII.
+    static bool is_ascii(uint64_t eight, std::ptrdiff_t length) noexcept {
+        return !(eight & 0x8080808080808080u & ~uint64_t{0} >> (64 - 8 * length));
+    }
+
     static constexpr int together = 2;  // partitions of a part
     static constexpr std::ptrdiff_t few = 12;
 
