@@ -29,6 +29,7 @@ cdef int64_t PADDING_BYTES = PADDING
 cdef enum:
     WINDOW = 1 << 13        # bytes of ASCII whose boundaries are marked at once; the flags stay in the first cache
     SHORTEST_MARKED = 64    # shorter text before another character is not worth setting out for
+    WORTH_GIVING_BACK = 1 << 26  # bytes
 
 cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
     cdef cppclass ByteCounts:
@@ -44,6 +45,12 @@ cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
         int64_t sorting() noexcept
         void sample_hashes(vector[uint64_t]& hashes, int64_t& size, int64_t& characters) except +
 
+    cdef struct ByteCountSums:
+        int64_t bytes
+        int64_t characters
+        int64_t invalid_bytes
+        int64_t strings
+
     cdef cppclass SortedByteCounts:
         void prepare(const vector[ByteCounts*]& tables, size_t buckets) except +
         size_t parts()
@@ -51,10 +58,9 @@ cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
         void sort(size_t bucket) except +
         size_t size(size_t bucket)
         int64_t bytes(size_t bucket)
-        void fill(size_t bucket, uint8_t* data, int64_t base, int64_t* ends, int64_t* counts, int64_t& characters,
-                  int64_t& invalid) noexcept
-        void fill_some(size_t bucket, size_t first, size_t last, uint8_t* data, int64_t size, int64_t base,
-                       int64_t* ends, int64_t* counts, int64_t& characters, int64_t& invalid) noexcept
+        ByteCountSums fill(size_t bucket, uint8_t* data, int64_t base, int64_t* ends, int64_t* counts) noexcept
+        ByteCountSums fill_some(size_t bucket, size_t first, size_t last, uint8_t* data, int64_t size, int64_t base,
+                                int64_t* ends, int64_t* counts) noexcept
         size_t fitting(size_t bucket, size_t first, size_t rows, int64_t most, int64_t& total) noexcept
         void free(size_t bucket) except +
 
@@ -608,8 +614,8 @@ def sorted_counts(list counters not None, map_parallel, size_t buckets):
         buckets: Into how many parts the sorting is divided.
 
     Returns:
-        ``(data, offsets, counts, characters, invalid_bytes)``: uint8, int64 (n + 1), int64 (n), and the characters and
-        invalid bytes in all occurrences.
+        ``(data, offsets, counts, sums)``: uint8, int64 (n + 1), int64 (n), and of all occurrences the bytes, the
+        characters, the invalid bytes, and how many there are.
     """
     cdef _Sorting sorting = _Sorting(counters, buckets)
     map_parallel(sorting.gather, range(sorting.parts))
@@ -617,12 +623,22 @@ def sorted_counts(list counters not None, map_parallel, size_t buckets):
     sorting.allocate()
     map_parallel(sorting.fill, range(buckets))
     data, offsets, counts = sorting.data, sorting.offsets, sorting.counts
-    characters, invalid = sum(sorting.characters), sum(sorting.invalid)
+    sums = tuple(map(sum, zip(*sorting.sums)))
     del sorting
+    _clear(counters)
+    return data, offsets, counts, sums
+
+
+cdef int _clear(list counters) except -1:
+    """Empty them, and give back what they had, unless it is so little that it is soon used again."""
+    cdef size_t held = 0
+    cdef PretokenCounter counter
     for counter in counters:
-        (<PretokenCounter> counter)._clear()
-    release_free_memory()
-    return data, offsets, counts, characters, invalid
+        held += counter.table.memory()
+        counter._clear()
+    if held >= WORTH_GIVING_BACK:
+        release_free_memory()
+    return 0
 
 
 def count_characters_of(const uint8_t[::1] data not None, const int64_t[::1] offsets not None,
@@ -669,7 +685,7 @@ def sorted_rows(list counters not None, map_parallel, size_t buckets, size_t tog
         most: Bytes of pretokens in a piece, at most; but for a piece of a single pretoken.
 
     Yields:
-        ``(data, offsets, counts, characters, invalid_bytes)`` of each piece.
+        What :func:`sorted_counts` returns, of each piece.
     """
     cdef _Sorting sorting = _Sorting(counters, buckets)
     cdef size_t bucket, done, first, size
@@ -686,9 +702,7 @@ def sorted_rows(list counters not None, map_parallel, size_t buckets, size_t tog
                 done += size
             sorting.steps.free(bucket)
     del sorting
-    for counter in counters:
-        (<PretokenCounter> counter)._clear()
-    release_free_memory()
+    _clear(counters)
 
 
 def merge_sorted(list pieces not None):
@@ -737,6 +751,10 @@ def merge_sorted(list pieces not None):
     return all_data[:to_offsets[strings]], all_offsets[:strings + 1], all_counts[:strings]
 
 
+cdef tuple _sums(ByteCountSums sums):
+    return sums.bytes, sums.characters, sums.invalid_bytes, sums.strings
+
+
 cdef class _Sorting:
     """The steps of :func:`sorted_counts`."""
 
@@ -745,7 +763,7 @@ cdef class _Sorting:
     cdef size_t buckets
     cdef list firsts  # of each bucket: (strings, bytes) before it
     cdef readonly object data, offsets, counts
-    cdef readonly list characters, invalid
+    cdef readonly list sums
 
     def __init__(self, list counters, size_t buckets):
         cdef vector[ByteCounts*] tables
@@ -777,12 +795,11 @@ cdef class _Sorting:
         cdef uint8_t[::1] to_data = data
         cdef int64_t[::1] to_offsets = offsets
         cdef count_t[::1] to_counts = counts
-        cdef int64_t characters = 0, invalid = 0
+        cdef ByteCountSums sums
         offsets[0] = 0
         with nogil:
-            self.steps.fill_some(bucket, first, last, &to_data[0], size, 0, &to_offsets[1], &to_counts[0], characters,
-                                 invalid)
-        return data, offsets, counts, characters, invalid
+            sums = self.steps.fill_some(bucket, first, last, &to_data[0], size, 0, &to_offsets[1], &to_counts[0])
+        return data, offsets, counts, _sums(sums)
 
     def allocate(self):
         cdef size_t bucket
@@ -796,18 +813,17 @@ cdef class _Sorting:
         self.offsets = np.empty(strings + 1, np.int64)
         self.offsets[0] = 0
         self.counts = np.empty(strings, np.int64)
-        self.characters = [0] * self.buckets
-        self.invalid = [0] * self.buckets
+        self.sums = [(0, 0, 0, 0)] * self.buckets
 
     def fill(self, size_t bucket):
         cdef uint8_t[::1] data = self.data
         cdef int64_t[::1] offsets = self.offsets
         cdef count_t[::1] counts = self.counts
-        cdef int64_t first, base, characters = 0, invalid = 0
+        cdef ByteCountSums sums
+        cdef int64_t first, base
         first, base = self.firsts[bucket]
         if self.steps.size(bucket) == 0:
             return
         with nogil:
-            self.steps.fill(bucket, &data[base], base, &offsets[first + 1], &counts[first], characters, invalid)
-        self.characters[bucket] = characters
-        self.invalid[bucket] = invalid
+            sums = self.steps.fill(bucket, &data[base], base, &offsets[first + 1], &counts[first])
+        self.sums[bucket] = _sums(sums)

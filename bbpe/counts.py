@@ -909,7 +909,7 @@ def _collected(counters: list[PretokenCounter], threads: int, about: Counts) -> 
     """Add up the counters; the fields of ``about`` that do not follow from them are kept."""
     cut = sum(counter.cut for counter in counters)
     with _mapping(threads) as map_parallel:
-        data, offsets, counts, characters, invalid = sorted_counts(counters, map_parallel, _BUCKETS * threads)
+        data, offsets, counts, sums = sorted_counts(counters, map_parallel, _BUCKETS * threads)
     for array in (data, offsets, counts):
         array.setflags(write=False)
     return replace(
@@ -917,10 +917,10 @@ def _collected(counters: list[PretokenCounter], threads: int, about: Counts) -> 
         data=data,
         offsets=offsets,
         counts=counts,
-        bytes=int(np.dot(counts, np.diff(offsets))),
-        characters=characters,
-        invalid_bytes=invalid,
-        pretokens=int(counts.sum()),
+        bytes=sums[0],
+        characters=sums[1],
+        invalid_bytes=sums[2],
+        pretokens=sums[3],
         pretokens_cut=about.pretokens_cut + cut,
     )
 
@@ -1063,13 +1063,11 @@ class Counted:
         size = sum(map(len, self._counters))
         buckets = self._threads * max(_BUCKETS, min(64, size >> 16))
         with _mapping(self._threads) as map_parallel:
-            for data, offsets, counts, characters, invalid in sorted_rows(
+            for data, offsets, counts, of_these in sorted_rows(
                 self._counters, map_parallel, buckets, self._threads, BLOCK_ROWS, RUN_BLOCK_BYTES
             ):
-                sums["bytes"] += int(np.dot(counts, np.diff(offsets)))
-                sums["characters"] += characters
-                sums["invalid_bytes"] += invalid
-                sums["pretokens"] += int(counts.sum())
+                for name, more in zip(_SUMS, of_these, strict=True):
+                    sums[name] += more
                 yield data, offsets, counts
 
     def about(self) -> dict[str, int]:

@@ -393,11 +393,12 @@ def test_tables_grow_and_are_added_up_in_any_number_of_parts(buckets: int) -> No
         ends = np.cumsum([len(key) for key in keys], dtype=np.uint64)
         counter.count_ends(b"".join(keys) + bytes(PADDING), 0, ends)
         counters.append(counter)
-    data, offsets, counts, characters, invalid = sorted_counts(counters, lambda f, r: list(map(f, r)), buckets)
+    data, offsets, counts, sums = sorted_counts(counters, lambda f, r: list(map(f, r)), buckets)
     keys = [data[offsets[i] : offsets[i + 1]].tobytes() for i in range(len(counts))]
     assert keys == sorted(wanted)
     assert dict(zip(keys, counts.tolist(), strict=True)) == wanted
-    assert (characters, invalid) == (sum(len(key) * count for key, count in wanted.items()), 0)
+    size = sum(len(key) * count for key, count in wanted.items())
+    assert sums == (size, size, 0, sum(wanted.values()))
     assert [len(counter) for counter in counters] == [0, 0, 0]
 
 

@@ -584,6 +584,11 @@ private:
     PendingLong long_queue_[queue_size];
 };
 
+// What all occurrences of some strings have.
+struct ByteCountSums {
+    int64_t bytes = 0, characters = 0, invalid_bytes = 0, strings = 0;
+};
+
 // Several tables on their way to one list of distinct strings in byte order. The steps that take a number may run at
 // the same time on different numbers; between two steps all must be done:
 // prepare(), gather(0 .. parts - 1), sort(0 .. buckets - 1), then fill(0 .. buckets - 1).
@@ -637,16 +642,17 @@ public:
     int64_t bytes(size_t bucket) const { return bytes_[bucket]; }
 
     // Write bucket after bucket: `data` is where this bucket's bytes begin, `base` how many bytes stand before them;
-    // `ends` and `counts` are where its first string's numbers go. Adds up what all occurrences have. Frees the bucket.
-    void fill(size_t bucket, uint8_t* data, int64_t base, int64_t* ends, int64_t* counts, int64_t& characters,
-              int64_t& invalid) {
-        fill_some(bucket, 0, sorted_[bucket].size(), data, bytes_[bucket], base, ends, counts, characters, invalid);
+    // `ends` and `counts` are where its first string's numbers go. Frees the bucket.
+    ByteCountSums fill(size_t bucket, uint8_t* data, int64_t base, int64_t* ends, int64_t* counts) {
+        const size_t size = sorted_[bucket].size();
+        const ByteCountSums sums = fill_some(bucket, 0, size, data, bytes_[bucket], base, ends, counts);
         free(bucket);
+        return sums;
     }
 
     // The same for the strings from `first` up to `last` of the bucket, which stays; they have `size` bytes.
-    void fill_some(size_t bucket, size_t first, size_t last, uint8_t* data, int64_t size, int64_t base, int64_t* ends,
-                   int64_t* counts, int64_t& characters, int64_t& invalid) const noexcept {
+    ByteCountSums fill_some(size_t bucket, size_t first, size_t last, uint8_t* data, int64_t size, int64_t base,
+                            int64_t* ends, int64_t* counts) const noexcept {
         const std::vector<Item>& items = sorted_[bucket];
         int64_t offset = 0;
         for (size_t i = first; i < last; i++) {
@@ -661,19 +667,23 @@ public:
             counts[i - first] = ByteCounts::count(items[i]);
         }
         // On its own: what characters there are decides on branches, which should not wait for strings from far away.
+        ByteCountSums sums;
         const uint8_t* at = data;
         for (size_t i = 0; i < last - first; i++) {
             const uint8_t* const end = data + (ends[i] - base);
-            int64_t of_this = 0, invalid_of_this = 0;
+            int64_t characters = 0, invalid = 0;
             if (end - at <= 8 && at + 8 <= data + size && is_ascii(load64(at), end - at)) {  // nine in ten of English
-                of_this = end - at;
+                characters = end - at;
             } else {
-                count_characters(at, end, of_this, invalid_of_this);
+                count_characters(at, end, characters, invalid);
             }
-            characters += of_this * counts[i];
-            invalid += invalid_of_this * counts[i];
+            sums.bytes += (end - at) * counts[i];
+            sums.characters += characters * counts[i];
+            sums.invalid_bytes += invalid * counts[i];
+            sums.strings += counts[i];
             at = end;
         }
+        return sums;
     }
 
     // Strings of a bucket from `first` on that have, all together, at most `most` bytes and number at most `rows`; at
