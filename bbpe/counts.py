@@ -62,7 +62,7 @@ from bbpe.normalizer import normalize
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
 from bbpe.runs import BLOCK_BYTES as RUN_BLOCK_BYTES
 from bbpe.runs import BLOCK_ROWS, Rows, Run, RunFolder, merged_rows, temporary_runs
-from bbpe.tokenizer import MAX_THREADS
+from bbpe.threads import thread_count
 
 __all__ = [
     "LONG_PRETOKEN_BYTES",
@@ -687,12 +687,7 @@ class _Counting:
         sample_seed: int,
     ) -> _Counting:
         job = _Job.checked(pattern, special_tokens, normalizer, max_pretoken_bytes)
-        if threads is None:
-            threads = os.cpu_count() or 1
-        elif type(threads) is not int:
-            raise TypeError(f"threads is an integer or None, not {threads!r}")
-        elif not 1 <= threads <= MAX_THREADS:
-            raise TrainingError(f"threads is {threads}; it must be from 1 to {MAX_THREADS:,}")
+        threads = thread_count(threads, TrainingError)
         if sample is not None and sample < 1:
             raise TrainingError(f"sample is {sample}; it must be at least 1 byte")
         if not 0 <= sample_seed < 2**64:

@@ -49,6 +49,7 @@ from bbpe.errors import CorpusError, TrainingError
 from bbpe.memory import Budget
 from bbpe.patterns import Pattern, get_pattern
 from bbpe.runs import Run, temporary_runs
+from bbpe.threads import thread_count
 from bbpe.unicode import unicode_version
 
 __all__ = ["Mixture", "files_by_sight", "weighed"]
@@ -279,7 +280,7 @@ class Mixture:
             TrainingError: Too little memory; weights that cannot be exact; a sample of count files.
         """
         self._check_sample(sample)
-        threads = threads if threads is not None else os.cpu_count() or 1
+        threads = thread_count(threads, TrainingError)
         budget = None if memory is None else Budget(memory, threads)
         options: dict[str, Any] = {
             **self._made_with(),

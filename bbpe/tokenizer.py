@@ -11,7 +11,6 @@ import codecs
 import contextlib
 import functools
 import operator
-import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +25,7 @@ from bbpe._encode import Encoder
 from bbpe.errors import EncodeError, MissingByteError, shown
 from bbpe.normalizer import all_stable, normalize, stretches
 from bbpe.patterns import Pattern, Pretokenizer
+from bbpe.threads import thread_count
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ IdArray: TypeAlias = npt.NDArray[np.uint32]
 
 
 _UINT32 = np.dtype(np.uint32)
-
-MAX_THREADS = 1024
-"""More are a mistake, and would take all memory before they were of use."""
 
 
 class Piece(NamedTuple):
@@ -252,7 +249,7 @@ class Tokenizer:
             text i is ``ids[offsets[i]:offsets[i + 1]]``. The same whatever ``threads`` is.
         """
         allowed = self._allowed(allowed_special)
-        count = _thread_count(threads)
+        count = thread_count(threads)
         _repaired("", errors)  # checks the word
         batch = _text_list(texts)
         if self._direct and not allowed:
@@ -639,14 +636,6 @@ def _surrogate_error(text: str, place: int, number: int | None = None) -> Encode
 @functools.lru_cache(maxsize=1024)
 def _is_word(character: str) -> bool:
     return ord(character) in unicode.word()
-
-
-def _thread_count(threads: int | None) -> int:
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
-        raise ValueError(f"threads is an integer from 1 to {MAX_THREADS:,} or None, not {shown(threads)}")
-    return threads
 
 
 def id_array(ids: npt.NDArray[Any]) -> IdArray:

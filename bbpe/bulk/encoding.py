@@ -39,7 +39,8 @@ from bbpe.bulk.unfinished import Place, Unfinished, after
 from bbpe.corpus import BLOCK_BYTES, Block, Corpus, Progress, Reporter, SourceLike, Stream, open_corpus
 from bbpe.engines import EngineTokenizer
 from bbpe.errors import EncodeError, FormatError, OutputError
-from bbpe.tokenizer import MAX_THREADS, Allowed, Tokenizer
+from bbpe.threads import thread_count
+from bbpe.tokenizer import Allowed, Tokenizer
 
 __all__ = ["EncodedCorpus", "encode_corpus", "own_encoder"]
 
@@ -133,7 +134,7 @@ def encode_corpus(
     chosen = _checked_format(format, output, shard_bytes)
     last = special_id(tokenizer, end_of_text)
     tokenizer.encode_bytes(b"", allowed_special=allowed_special)  # unknown ones are refused before any file is touched
-    threads = _checked_threads(threads)
+    threads = thread_count(threads)
     kind = checked_dtype(dtype, tokenizer) if chosen in ("npy", "bin") else None
     corpus = open_corpus(source, text_field=text_field, lines=lines, strict=strict, block_bytes=BLOCK_BYTES)
     render = Numbers(kind) if kind is not None else Lines(tokenizer, chosen)
@@ -363,14 +364,6 @@ def _checked_format(
                 raise FormatError("npy cannot be written to a stream: its header holds the length; use bin, or a file")
             return each
     raise FormatError(f"unknown format of ids {format!r}; known: {', '.join(FORMATS)}")
-
-
-def _checked_threads(threads: int | None) -> int:
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
-        raise ValueError(f"threads is an integer from 1 to {MAX_THREADS:,} or None, not {threads!r}")
-    return threads
 
 
 def own_encoder(tokenizer: Tokenizer | EngineTokenizer) -> Tokenizer:
