@@ -182,7 +182,7 @@ class Tokenizer:
             _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if (allowed_special == () or allowed_special == _NOTHING) and (
+        if (allowed_special is _NOTHING or _is_empty(allowed_special)) and (
             self._direct or (self._native and all_stable([text]))
         ):
             ids = self._encoder.encode(text)
@@ -196,7 +196,7 @@ class Tokenizer:
             _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if (allowed_special == () or allowed_special == _NOTHING) and (
+        if (allowed_special is _NOTHING or _is_empty(allowed_special)) and (
             self._direct or (self._native and all_stable([text]))
         ):
             return self._encoder.encode_to_numpy(text)
@@ -210,7 +210,7 @@ class Tokenizer:
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data is bytes, not {type(data).__name__}")
         data = bytes(data)
-        if self._direct and (allowed_special == () or allowed_special == _NOTHING):
+        if self._direct and (allowed_special is _NOTHING or _is_empty(allowed_special)):
             return self._encoder.encode(data)
         return _as_list(self._to_array(data.decode("utf-8", "surrogateescape"), allowed_special, escaped=True))
 
@@ -320,7 +320,7 @@ class Tokenizer:
         _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if (allowed_special == () or allowed_special == _NOTHING) and (
+        if (allowed_special is _NOTHING or _is_empty(allowed_special)) and (
             self._direct or (self._native and all_stable([text]))
         ):
             return self._encoder.count(text)
@@ -584,7 +584,13 @@ def _text_list(texts: Iterable[str] | Iterable[bytes]) -> list[str] | list[bytes
     return batch
 
 
-_NOTHING: frozenset[str] = frozenset()
+_NOTHING: tuple[str, ...] = ()
+"""What is allowed unless a call says more. There is only one empty tuple."""
+
+
+def _is_empty(allowed_special: Allowed) -> bool:
+    """Of the usual kinds only: others (an array, say) are looked at later, since they may have no truth."""
+    return isinstance(allowed_special, (set, frozenset, tuple, list)) and not allowed_special
 
 
 def allowed_set(allowed_special: Allowed, known: Mapping[str, SpecialToken]) -> frozenset[str]:
@@ -603,13 +609,17 @@ def allowed_set(allowed_special: Allowed, known: Mapping[str, SpecialToken]) -> 
     with contextlib.suppress(TypeError):  # of what has no hash, and is therefore no string
         if (allowed := frozenset(allowed_special)) <= known.keys():
             return allowed
-    for content in allowed_special:
+    try:
+        contents = list(allowed_special)
+    except TypeError:  # an array without a dimension
+        raise TypeError(f"allowed_special is a set of special tokens or 'all', not {allowed_special!r}") from None
+    for content in contents:
         if not isinstance(content, str):
             raise TypeError(f"allowed_special is a set of special tokens or 'all'; {shown(content)} is no str")
         if content not in known:
             some = ", ".join(map(repr, list(known)[:8])) or "none"
-            raise EncodeError(f"{shown(content)} is no special token of this vocabulary; it has: {some}")
-    return frozenset(allowed_special)
+            raise EncodeError(f"{shown(str(content))} is no special token of this vocabulary; it has: {some}")
+    return frozenset(contents)
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

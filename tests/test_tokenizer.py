@@ -549,6 +549,22 @@ def test_unit_is_characters_or_bytes() -> None:
 # ---- special tokens -----------------------------------------------------------------------------------
 
 
+def test_arrays_of_special_tokens_are_collections_like_others() -> None:
+    """An array has no truth of its own, and ``==`` makes another array of it."""
+    calls = [TOK.encode, TOK.count, TOK.tokens, TOK.encode_to_numpy, TOK.encode_with_offsets, TOK.pretokens]
+    for call in calls:
+        for text in ("<s>a</s>", "", "a"):
+            for contents in ([], ["<s>"], ["<s>", "</s>"]):
+                given: Any = np.array(contents, dtype=str)
+                found, wanted = call(text, allowed_special=given), call(text, allowed_special=set(contents))  # type: ignore[operator]
+                assert np.array_equal(found, wanted) if isinstance(wanted, np.ndarray) else found == wanted
+        for wrong in (np.array([1, 2]), np.array("<s>"), np.array(["<x>"]), np.array([None, "<s>"])):
+            with pytest.raises((TypeError, EncodeError), match="^(allowed_special is a set|'<x>' is no special)"):
+                call("<s>", allowed_special=wrong)  # type: ignore[operator]
+    assert TOK.encode_bytes(b"<s>", allowed_special=np.array(["<s>"])) == [1000]  # type: ignore[arg-type]
+    assert TOK.encode_batch(["<s>", ""], allowed_special=np.array(["<s>", "</s>"])) == [[1000], []]  # type: ignore[arg-type]
+
+
 def test_special_tokens_are_plain_text_unless_allowed() -> None:
     plain = TOK.encode("<s>")
     assert TOK.decode(plain) == "<s>"
