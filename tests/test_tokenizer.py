@@ -559,7 +559,7 @@ def test_arrays_of_special_tokens_are_collections_like_others() -> None:
                 found, wanted = call(text, allowed_special=given), call(text, allowed_special=set(contents))  # type: ignore[operator]
                 assert np.array_equal(found, wanted) if isinstance(wanted, np.ndarray) else found == wanted
         for wrong in (np.array([1, 2]), np.array("<s>"), np.array(["<x>"]), np.array([None, "<s>"])):
-            with pytest.raises((TypeError, EncodeError), match="^(allowed_special is a set|'<x>' is no special)"):
+            with pytest.raises((TypeError, EncodeError), match=r"^(allowed_special is a set|'<x>' is no special)"):
                 call("<s>", allowed_special=wrong)  # type: ignore[operator]
     assert TOK.encode_bytes(b"<s>", allowed_special=np.array(["<s>"])) == [1000]  # type: ignore[arg-type]
     assert TOK.encode_batch(["<s>", ""], allowed_special=np.array(["<s>", "</s>"])) == [[1000], []]  # type: ignore[arg-type]
