@@ -421,7 +421,7 @@ def test_the_corpus_is_not_replaced(tokenizer: Tokenizer, tmp_path: Path) -> Non
     text.write_text("precious")
     (tmp_path / "b.txt").symlink_to(text)
     for out in (text, tmp_path / "b.txt"):
-        with pytest.raises(OutputError, match="is part of the corpus"):
+        with pytest.raises(OutputError, match="is part of the input"):
             encode_corpus(tokenizer, text, out, force=True)
     assert text.read_text() == "precious"
 

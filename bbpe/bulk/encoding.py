@@ -19,6 +19,7 @@ from typing import IO, TypeAlias
 
 import numpy as np
 
+from bbpe.atomic import refuse_input
 from bbpe.bulk.cutting import Cutter, texts_of
 from bbpe.bulk.id_files import (
     FORMATS,
@@ -38,7 +39,7 @@ from bbpe.bulk.single_file import SingleFile
 from bbpe.bulk.unfinished import Place, Unfinished, after
 from bbpe.corpus import BLOCK_BYTES, Block, Corpus, Progress, Reporter, SourceLike, Stream, open_corpus
 from bbpe.engines import EngineTokenizer
-from bbpe.errors import EncodeError, FormatError, OutputError
+from bbpe.errors import EncodeError, FormatError
 from bbpe.threads import thread_count
 from bbpe.tokenizer import Allowed, Tokenizer
 
@@ -127,7 +128,7 @@ def encode_corpus(
         CorpusError: Something cannot be read, or there is no text in it.
         EncodeError: A special token that the vocabulary has not, or a byte for which it has no token.
         FormatError: The format is unknown, or ids do not fit in ``dtype``.
-        OutputError: The output exists, is part of the corpus or cannot be written; or an unfinished one was begun with
+        OutputError: The output exists, is part of the input or cannot be written; or an unfinished one was begun with
             another tokenizer, corpus or options, or of files that changed since. (A stream raises what it raises.)
     """
     tokenizer = own_encoder(tokenizer)
@@ -173,9 +174,7 @@ def encode_corpus(
             "shard_bytes": shard_bytes,
         }
         target = Path(output)
-        for file_read in corpus.files:
-            if file_read != "-" and target.exists() and os.path.exists(file_read) and target.samefile(file_read):
-                raise OutputError(f"{target}: is part of the corpus, which force (--force) does not replace")
+        refuse_input(target, (name for name in corpus.files if name != "-"))
         unfinished = Unfinished(target, tokenizer, corpus, options, force)
         file: SingleFile | ShardFolder
         if shard_bytes is None:
