@@ -559,9 +559,8 @@ def check_same(one: Counts, other: Counts, where: str = "") -> None:
         ("weights", one.power, other.power),
     ):
         if mine != theirs:
-            raise TrainingError(
-                f"{where}counts made with different {what} cannot be added: {mine!r} and {theirs!r}; count one again"
-            )
+            made = " and ".join(str(each) if isinstance(each, Pattern) else repr(each) for each in (mine, theirs))
+            raise TrainingError(f"{where}counts made with different {what} cannot be added: {made}; count one again")
 
 
 def count_pretokens(
