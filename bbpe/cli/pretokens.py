@@ -126,7 +126,7 @@ def command(
     if to_stdout and as_json:
         raise click.UsageError("--json and the counts would both go to standard output: name a file with -o")
     if not to_stdout:
-        check_output(target, force=force)
+        check_output(target, force=force, memory=memory)
     mixture = None
     if like is not None:
         for other, asked in (("--pattern", pattern), ("--special", special), ("--spark", master)):
