@@ -756,6 +756,7 @@ def _count(
     finally:
         corpus.close()
     report.now()
+    report.other("sorting", "pretokens")
     result = _collected(counters, threads, _about(corpus, job, cutters, sample))
     if not any(cutter.text_bytes for cutter in cutters):
         raise corpus.empty_error()

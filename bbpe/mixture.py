@@ -200,7 +200,7 @@ class Mixture:
             sample_seed: As for ``count_pretokens``.
             min_pretoken_count: Leave out pretokens that occur less often, all sources together, weighted.
             threads: As for ``count_pretokens``.
-            progress: Called in the phases ``"sampling"``, ``"counting"`` and ``"adding"``.
+            progress: Called in the phases ``"sampling"``, ``"counting"``, ``"sorting"`` and ``"adding"``.
             text_field: As for ``count_pretokens``.
             lines: As for ``count_pretokens``.
             strict: As for ``count_pretokens``.
