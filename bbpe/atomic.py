@@ -20,7 +20,7 @@ import shutil
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,6 +35,7 @@ __all__ = [
     "output_errors",
     "refuse_existing_file",
     "refuse_existing_folder",
+    "refuse_input",
     "remove_dead",
     "remove_temporaries",
     "sync_folder",
@@ -289,7 +290,7 @@ def output_error(target: Path, error: OSError, left: str | None = None) -> Outpu
         error: What the system said.
         left: What is left, where that is not nothing.
     """
-    if error.errno == errno.ENOENT:
+    if error.errno == errno.ENOENT and not target.parent.exists():
         reason = f"the folder {target.parent} does not exist"
     elif error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         reason = f"no space left ({error.strerror})"
@@ -329,6 +330,30 @@ def refuse_existing_folder(target: Path, force: bool, replaceable: Collection[st
             raise OutputError(
                 f"{target}: holds other files ({shown}), which force (--force) does not remove; choose another name"
             )
+
+
+def refuse_input(target: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse an output that is one of the inputs, or the folder that one is in: ``force`` would replace what is read.
+
+    Args:
+        target: The output, a file or a folder.
+        inputs: Files and folders; names of what is neither are passed over.
+
+    Raises:
+        OutputError: It is, also where the two have different names.
+    """
+    if not os.path.exists(target):
+        return
+    is_folder = os.path.isdir(target)
+    for path in inputs:
+        if not os.path.exists(path):
+            continue
+        for place in (path, os.path.dirname(path) or os.curdir) if is_folder else (path,):
+            if os.path.samefile(place, target):
+                raise OutputError(
+                    f"{os.fspath(target)}: is part of the input, which force (--force) does not replace; choose another "
+                    "name"
+                )
 
 
 def _beside(final: Path) -> Path:

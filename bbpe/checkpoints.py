@@ -108,10 +108,13 @@ class Checkpoint:
         self.seconds = seconds
         self._lock: IO[bytes] | None = None
         self._training: Mapping[str, object] = {}
+        self._made_folder = self._made_training = False
 
     def __enter__(self) -> Checkpoint:
         with output_errors(self.folder):
-            self.folder.mkdir(exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                self.folder.mkdir()
+                self._made_folder = True
             others = sorted(set(os.listdir(self.folder)).difference(_files_of(self.folder)))
             if others:
                 raise TrainingError(
@@ -123,9 +126,20 @@ class Checkpoint:
             remove_temporaries(self.folder)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and self._made_training:
+            self._remove_if_nothing_is_kept()
         if self._lock is not None:
             self._lock.close()
+
+    def _remove_if_nothing_is_kept(self) -> None:
+        """Leave no folder behind of a training that was refused before it began (a sample that is too small, say)."""
+        with contextlib.suppress(OSError):
+            if set(os.listdir(self.folder)) == {_TRAINING, _LOCK}:
+                (self.folder / _TRAINING).unlink()
+                (self.folder / _LOCK).unlink()
+                if self._made_folder:
+                    self.folder.rmdir()
 
     def begin(self, training: Mapping[str, object]) -> None:
         """Say which training this is; what was kept of the same one is gone on with.
@@ -148,6 +162,7 @@ class Checkpoint:
                         f"{_shown(asked.get(name))}); repeat that training, or name another folder"
                     )
         else:
+            self._made_training = True
             self._write_json(path, asked)
 
     @contextlib.contextmanager

@@ -23,6 +23,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from bbpe.atomic import refuse_input
 from bbpe.errors import BbpeError, FormatError, MissingByteError, MissingExtraError
 from bbpe.formats import FORMATS, gguf_file, llama_cpp, tokenizer_json, vocab_merges
 from bbpe.formats.equivalence import RankReport, listed_merges, rank_report, unmade_tokens
@@ -160,12 +161,13 @@ def convert(
     Raises:
         FormatError: The target cannot say this vocabulary exactly, or the comparison failed; nothing is written.
         MissingExtraError: The target's own library is needed and not installed.
-        OutputError: The output exists (and ``force`` is false) or cannot be written.
+        OutputError: The output exists (and ``force`` is false), is the source, or cannot be written.
     """
     changes = changes or Changes()
     path = Path(target)
     chosen = target_format or _format_of_target(target)
     _check_writable(chosen)
+    refuse_input(path, [source])
     with contextlib.suppress(_Probed):
         _write_atomically(path, chosen, force, _probe)  # an output that cannot be is found before the work
     tokenizer = load(source, format=source_format, pattern=pattern, special_tokens=special_tokens)

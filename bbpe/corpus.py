@@ -562,6 +562,11 @@ class Reporter:
         if self._progress is not None and time.monotonic() >= self._next:
             self.now()
 
+    def other(self, phase: str, unit: str) -> None:
+        """Report the beginning of a phase of which nobody knows how far it is."""
+        if self._progress is not None:
+            self._progress(Progress(phase, 0, None, unit))
+
     def now(self) -> None:
         """Report."""
         if self._progress is not None:

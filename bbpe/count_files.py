@@ -37,7 +37,7 @@ from bbpe.atomic import atomic_write, remove_dead
 from bbpe.corpus import Progress, Sample, Source, with_escaped_names
 from bbpe.counts import Counted, Counts, CountsOnDisk, collected, merged_counts, without_pretokens, write_counted
 from bbpe.errors import CorpusError, MissingExtraError, OutputError, TrainingError
-from bbpe.memory import Budget
+from bbpe.memory import Budget, at_most_resident, megabytes
 from bbpe.patterns import Pattern, get_pattern
 from bbpe.runs import Rows, RunFolder
 from bbpe.unicode import unicode_version
@@ -64,6 +64,7 @@ _FORMAT_VERSION = 1
 _TSV_HEAD = b"#bbpe-counts "
 _ROWS = 1 << 19  # in a row group of Parquet, and in one piece of TSV
 _GROUP_BYTES = 1 << 25  # of pretokens in a row group, which has to be held whole; half a million of Chinese have 14 MB
+_PARQUET_BYTES = 230_000_000  # that writing such groups takes: pyarrow 31 MB, a group in all its forms 150 to 195
 _LINES = 1 << 14  # of TSV, written at once
 _MOST = 2**63 - 1
 _SUMS = ("documents", "bytes", "characters", "invalid_bytes", "pretokens", "pretokens_cut")
@@ -566,12 +567,20 @@ def write_counts(
             write_tsv(counts, file, progress)
 
 
-def check_output(path: str | os.PathLike[str], *, force: bool = False) -> Literal[".parquet", ".tsv"]:
+def check_output(
+    path: str | os.PathLike[str], *, force: bool = False, memory: int | None = None
+) -> Literal[".parquet", ".tsv"]:
     """The kind of count file that a name asks for; to be called before the work that fills it.
+
+    Args:
+        path: Where it is to be written.
+        force: Replace a file that exists.
+        memory: Bytes that the whole process may have; None: no limit.
 
     Raises:
         MissingExtraError: Parquet is wanted, and pyarrow is not installed.
         OutputError: The name asks for none, or the file exists already (and ``force`` is false).
+        TrainingError: Writing it may take more memory than there is.
     """
     suffix = Path(path).suffix.lower()
     if suffix in SUFFIXES:
@@ -581,6 +590,13 @@ def check_output(path: str | os.PathLike[str], *, force: bool = False) -> Litera
             )
         if suffix == ".tsv":
             return ".tsv"
+        own = at_most_resident()
+        if memory is not None and memory < own + _PARQUET_BYTES:
+            least = megabytes(own + _PARQUET_BYTES)
+            raise TrainingError(
+                f"memory is {megabytes(memory)}, and writing Parquet takes up to {least}, {megabytes(own)} of them for "
+                f"the program itself; give that much (--memory {least}), or write a .tsv"
+            )
         _arrow(os.fspath(path))
         return ".parquet"
     raise OutputError(f"{os.fspath(path)}: a count file is .parquet or .tsv; end its name in one of them")

@@ -64,7 +64,7 @@ from bbpe.normalizer import normalize
 from bbpe.patterns import Pattern, Pretokenizer, get_pattern
 from bbpe.runs import BLOCK_BYTES as RUN_BLOCK_BYTES
 from bbpe.runs import BLOCK_ROWS, Rows, Run, RunFolder, merged_rows, temporary_runs
-from bbpe.tokenizer import MAX_THREADS
+from bbpe.threads import thread_count
 
 __all__ = [
     "LONG_PRETOKEN_BYTES",
@@ -561,9 +561,8 @@ def check_same(one: Counts, other: Counts, where: str = "") -> None:
         ("weights", one.power, other.power),
     ):
         if mine != theirs:
-            raise TrainingError(
-                f"{where}counts made with different {what} cannot be added: {mine!r} and {theirs!r}; count one again"
-            )
+            made = " and ".join(str(each) if isinstance(each, Pattern) else repr(each) for each in (mine, theirs))
+            raise TrainingError(f"{where}counts made with different {what} cannot be added: {made}; count one again")
 
 
 def count_pretokens(
@@ -689,12 +688,7 @@ class _Counting:
         sample_seed: int,
     ) -> _Counting:
         job = _Job.checked(pattern, special_tokens, normalizer, max_pretoken_bytes)
-        if threads is None:
-            threads = os.cpu_count() or 1
-        elif type(threads) is not int:
-            raise TypeError(f"threads is an integer or None, not {threads!r}")
-        elif not 1 <= threads <= MAX_THREADS:
-            raise TrainingError(f"threads is {threads}; it must be from 1 to {MAX_THREADS:,}")
+        threads = thread_count(threads, TrainingError)
         if sample is not None and sample < 1:
             raise TrainingError(f"sample is {sample}; it must be at least 1 byte")
         if not 0 <= sample_seed < 2**64:
@@ -764,6 +758,7 @@ def _count(
     finally:
         corpus.close()
     report.now()
+    report.other("sorting", "pretokens")
     result = _collected(counters, threads, _about(corpus, job, cutters, sample))
     if not any(cutter.text_bytes for cutter in cutters):
         raise corpus.empty_error()

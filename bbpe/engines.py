@@ -30,6 +30,7 @@ import numpy.typing as npt
 
 from bbpe import protobuf
 from bbpe.errors import BbpeError, EncodeError, FormatError, MissingExtraError, shown
+from bbpe.threads import thread_count
 from bbpe.tokenizer import (
     _SURROGATE,
     Allowed,
@@ -39,7 +40,6 @@ from bbpe.tokenizer import (
     _special_search,
     _surrogate_error,
     _text_list,
-    _thread_count,
     allowed_set,
     id_array,
     id_list,
@@ -256,7 +256,7 @@ class EngineTokenizer:
         errors: str = "strict",
     ) -> list[list[int]]:
         """The ids of every text, in order. ``threads`` None uses all cores; tokenizers knows only one or all."""
-        count = _thread_count(threads)
+        count = thread_count(threads)
         batch = [
             _sound(text, errors, number) if isinstance(text, str) else _require_text(text)
             for number, text in enumerate(_text_list(texts))

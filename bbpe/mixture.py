@@ -49,9 +49,10 @@ from bbpe.errors import CorpusError, TrainingError
 from bbpe.memory import Budget
 from bbpe.patterns import Pattern, get_pattern
 from bbpe.runs import Run, temporary_runs
+from bbpe.threads import thread_count
 from bbpe.unicode import unicode_version
 
-__all__ = ["Mixture", "files_by_sight", "weighed"]
+__all__ = ["Mixture", "as_paths", "files_by_sight", "weighed"]
 
 _MOST_BITS = 62  # of the sum of all bytes in units: one bit less than a signed 64-bit integer
 _MOST_POWER = 32
@@ -121,7 +122,7 @@ class Mixture:
         """
         if source is None:
             raise TypeError("the source is None; give a path, paths, or an iterable of str or bytes")
-        paths, source = _as_paths(source)
+        paths, source = as_paths(source)
         if paths is not None:
             parts = tuple(_part(path, isinstance(source, str)) for path in paths)
             if weights is None and not any(part.count_files for part in parts):
@@ -173,7 +174,7 @@ class Mixture:
         names: list[str] = []
         for part in self._parts:
             if part.files is not None:
-                paths, _ = _as_paths(part.files)
+                paths, _ = as_paths(part.files)
                 if paths is None:
                     return None
                 names += chain.from_iterable(find_files(path, isinstance(part.files, str)) for path in paths)
@@ -199,7 +200,7 @@ class Mixture:
             sample_seed: As for ``count_pretokens``.
             min_pretoken_count: Leave out pretokens that occur less often, all sources together, weighted.
             threads: As for ``count_pretokens``.
-            progress: Called in the phases ``"sampling"``, ``"counting"`` and ``"adding"``.
+            progress: Called in the phases ``"sampling"``, ``"counting"``, ``"sorting"`` and ``"adding"``.
             text_field: As for ``count_pretokens``.
             lines: As for ``count_pretokens``.
             strict: As for ``count_pretokens``.
@@ -279,7 +280,7 @@ class Mixture:
             TrainingError: Too little memory; weights that cannot be exact; a sample of count files.
         """
         self._check_sample(sample)
-        threads = threads if threads is not None else os.cpu_count() or 1
+        threads = thread_count(threads, TrainingError)
         budget = None if memory is None else Budget(memory, threads)
         options: dict[str, Any] = {
             **self._made_with(),
@@ -499,7 +500,7 @@ def _sum(parts: Iterable[tuple[Counts, int]]) -> Counts:
     return first[0] if second is None else add_up(chain([first, second], iterator))
 
 
-def _as_paths(source: SourceLike) -> tuple[list[str] | None, SourceLike]:
+def as_paths(source: SourceLike) -> tuple[list[str] | None, SourceLike]:
     """The paths where the source is some, else None; and the source with nothing taken from it."""
     if isinstance(source, (str, os.PathLike)):
         return [os.fspath(source)], source

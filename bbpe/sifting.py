@@ -11,7 +11,6 @@ pairs run out, and all is done again with a lower one; a high guess leaves littl
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,6 +22,7 @@ from bbpe._merge import MergeLearner
 from bbpe._sieve import PairCounts, Sieve
 from bbpe.counts import Counts
 from bbpe.errors import EncodeError
+from bbpe.threads import processors
 from bbpe.tokenizer import Tokenizer
 
 __all__ = ["SHARED_BYTES", "SiftedLearner", "encoded"]
@@ -108,7 +108,7 @@ class SiftedLearner:
 def _sieve(counts: Counts, tokenizer: Tokenizer) -> Sieve:
     """A sieve with all pretokens in it, encoded in as many threads as there are processors."""
     lengths = _lengths(tokenizer)
-    threads = (os.cpu_count() or 1) if len(counts.data) >= SHARED_BYTES else 1
+    threads = processors() if len(counts.data) >= SHARED_BYTES else 1
     starts = np.linspace(0, len(counts), threads + 1).astype(np.int64).tolist()
     shares = [PairCounts(lengths, len(counts.data) // 4) for _ in range(threads)]
 

@@ -11,7 +11,6 @@ import codecs
 import contextlib
 import functools
 import operator
-import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +25,7 @@ from bbpe._encode import Encoder
 from bbpe.errors import EncodeError, MissingByteError, shown
 from bbpe.normalizer import all_stable, normalize, stretches
 from bbpe.patterns import Pattern, Pretokenizer
+from bbpe.threads import thread_count
 from bbpe.vocabulary import SpecialToken, Template, Vocabulary
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ IdArray: TypeAlias = npt.NDArray[np.uint32]
 
 
 _UINT32 = np.dtype(np.uint32)
-
-MAX_THREADS = 1024
-"""More are a mistake, and would take all memory before they were of use."""
 
 
 class Piece(NamedTuple):
@@ -185,7 +182,7 @@ class Tokenizer:
             _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if (allowed_special == () or allowed_special == _NOTHING) and (
+        if (allowed_special is _NOTHING or _is_empty(allowed_special)) and (
             self._direct or (self._native and all_stable([text]))
         ):
             ids = self._encoder.encode(text)
@@ -199,7 +196,7 @@ class Tokenizer:
             _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if (allowed_special == () or allowed_special == _NOTHING) and (
+        if (allowed_special is _NOTHING or _is_empty(allowed_special)) and (
             self._direct or (self._native and all_stable([text]))
         ):
             return self._encoder.encode_to_numpy(text)
@@ -213,7 +210,7 @@ class Tokenizer:
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data is bytes, not {type(data).__name__}")
         data = bytes(data)
-        if self._direct and (allowed_special == () or allowed_special == _NOTHING):
+        if self._direct and (allowed_special is _NOTHING or _is_empty(allowed_special)):
             return self._encoder.encode(data)
         return _as_list(self._to_array(data.decode("utf-8", "surrogateescape"), allowed_special, escaped=True))
 
@@ -252,7 +249,7 @@ class Tokenizer:
             text i is ``ids[offsets[i]:offsets[i + 1]]``. The same whatever ``threads`` is.
         """
         allowed = self._allowed(allowed_special)
-        count = _thread_count(threads)
+        count = thread_count(threads)
         _repaired("", errors)  # checks the word
         batch = _text_list(texts)
         if self._direct and not allowed:
@@ -323,7 +320,7 @@ class Tokenizer:
         _require_str(text)
         if errors != "strict":
             text = _repaired(text, errors)
-        if (allowed_special == () or allowed_special == _NOTHING) and (
+        if (allowed_special is _NOTHING or _is_empty(allowed_special)) and (
             self._direct or (self._native and all_stable([text]))
         ):
             return self._encoder.count(text)
@@ -587,7 +584,13 @@ def _text_list(texts: Iterable[str] | Iterable[bytes]) -> list[str] | list[bytes
     return batch
 
 
-_NOTHING: frozenset[str] = frozenset()
+_NOTHING: tuple[str, ...] = ()
+"""What is allowed unless a call says more. There is only one empty tuple."""
+
+
+def _is_empty(allowed_special: Allowed) -> bool:
+    """Of the usual kinds only: others (an array, say) are looked at later, since they may have no truth."""
+    return isinstance(allowed_special, (set, frozenset, tuple, list)) and not allowed_special
 
 
 def allowed_set(allowed_special: Allowed, known: Mapping[str, SpecialToken]) -> frozenset[str]:
@@ -606,13 +609,17 @@ def allowed_set(allowed_special: Allowed, known: Mapping[str, SpecialToken]) -> 
     with contextlib.suppress(TypeError):  # of what has no hash, and is therefore no string
         if (allowed := frozenset(allowed_special)) <= known.keys():
             return allowed
-    for content in allowed_special:
+    try:
+        contents = list(allowed_special)
+    except TypeError:  # an array without a dimension
+        raise TypeError(f"allowed_special is a set of special tokens or 'all', not {allowed_special!r}") from None
+    for content in contents:
         if not isinstance(content, str):
             raise TypeError(f"allowed_special is a set of special tokens or 'all'; {shown(content)} is no str")
         if content not in known:
             some = ", ".join(map(repr, list(known)[:8])) or "none"
-            raise EncodeError(f"{shown(content)} is no special token of this vocabulary; it has: {some}")
-    return frozenset(allowed_special)
+            raise EncodeError(f"{shown(str(content))} is no special token of this vocabulary; it has: {some}")
+    return frozenset(contents)
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -639,14 +646,6 @@ def _surrogate_error(text: str, place: int, number: int | None = None) -> Encode
 @functools.lru_cache(maxsize=1024)
 def _is_word(character: str) -> bool:
     return ord(character) in unicode.word()
-
-
-def _thread_count(threads: int | None) -> int:
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
-        raise ValueError(f"threads is an integer from 1 to {MAX_THREADS:,} or None, not {shown(threads)}")
-    return threads
 
 
 def id_array(ids: npt.NDArray[Any]) -> IdArray:

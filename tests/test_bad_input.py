@@ -300,6 +300,45 @@ def test_existing_output_is_refused_before_the_work_and_replaced_with_force(
         assert run(list(map(str, [*arguments, "-q", "--force"]))) == 0
 
 
+def test_no_command_replaces_what_it_reads(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even with --force, and not under another name of the file either."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("low lower lowest " * 20)
+    assert run(["train", "a.txt", "--vocab", "270", "-o", "tok", "-q"]) == 0
+    assert run(["encode", "a.txt", "-t", "tok", "-o", "a.npy", "-q"]) == 0
+    assert run(["encode", "a.txt", "-t", "tok", "-o", "shards", "--shard-size", "1k", "-q"]) == 0
+    assert run(["pretokens", "a.txt", "-o", "a.tsv", "-q"]) == 0
+    (tmp_path / "other.json").symlink_to(tmp_path / "tok" / "tokenizer.json")
+    (tmp_path / "other").symlink_to(tmp_path / "tok")
+    shard = str(Path("shards", "shard-00000.npy"))
+    before = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    capfd.readouterr()
+    for command, output in (
+        (["encode", "a.txt", "-t", "tok"], "a.txt"),
+        (["decode", "a.npy", "-t", "tok"], "a.npy"),
+        (["decode", "a.npy", "-t", "tok"], "a.npy.index.npy"),
+        (["decode", "shards", "-t", "tok"], shard),
+        (["pretokens", "a.txt", "a.tsv"], "a.tsv"),
+        (["pretokens", "*.tsv"], "a.tsv"),
+        (["extend", "tok", "a.txt", "--add", "1"], "other"),
+        (["extend", "tok/tokenizer.json", "a.txt", "--add", "1"], "tok"),
+        (["prune", "tok", "a.txt", "--keep", "260"], "tok"),
+        (["inspect", "tok/tokenizer.json"], "other.json"),
+        (["diff", "tok", "other.json", "text"], "other.json"),
+        (["compare", "zh=a.txt", "-t", "x=other.json"], "tok/tokenizer.json"),
+    ):
+        assert run([*command, "-o", output, "--force"]) == 1, command
+        error = capfd.readouterr().err
+        assert error.count("\n") == 1, error
+        assert f"{output}: is part of the input, which force (--force) does not replace; choose another name" in error
+    for source, output in (("tok", "tok"), ("tok/tokenizer.json", "other.json"), ("tok/vocab.tiktoken", "other")):
+        assert run(["convert", source, output, "--force"]) == 1
+        assert f"{output}: is part of the input" in capfd.readouterr().err
+    assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()} == before
+
+
 def test_a_folder_with_other_files_is_not_replaced(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.txt").write_text("text")

@@ -284,7 +284,7 @@ def test_uint32_where_ids_need_it(tokenizer: Tokenizer, tmp_path: Path) -> None:
         ({"format": "parquet"}, FormatError, "unknown format of ids 'parquet'"),
         ({"end_of_text": "<eot>"}, EncodeError, r"'<eot>' is no special token of this vocabulary; it has: '<\|endo"),
         ({"allowed_special": {"<eot>"}}, EncodeError, "'<eot>' is no special token"),
-        ({"threads": 0}, ValueError, "threads is an integer from 1 to 1,024"),
+        ({"threads": 0}, ValueError, "threads is 0; it is an integer from 1 to 1,024"),
         ({"format": "bin", "dtype": "int8"}, FormatError, "unknown dtype 'int8'"),
     ],
 )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -226,9 +229,9 @@ def test_progress_as_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert run(command) == 0
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     size = sum(path.stat().st_size for path in TINY.iterdir())
-    assert [line["phase"] for line in lines] == sorted(line["phase"] for line in lines)
     last = {line["phase"]: line for line in lines}
-    assert list(last) == ["counting", "merging"]
+    assert list(last) == ["counting", "sorting", "merging"]
+    assert (last["sorting"]["total"], last["sorting"]["seconds_left"]) == (None, None)  # nobody knows
     assert (last["counting"]["done"], last["counting"]["total"], last["counting"]["unit"]) == (size, size, "bytes")
     assert (last["merging"]["done"], last["merging"]["total"], last["merging"]["unit"]) == (344, 344, "merges")
     for line in lines:
@@ -238,8 +241,11 @@ def test_progress_as_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("arguments", "phases"),
     [
-        (["pretokens", "zh.txt", "-o", "a.parquet", "--sample", "50kB"], ["sampling", "counting", "writing"]),
-        (["pretokens", "zh.txt", "b.tsv", "-o", "a.tsv"], ["counting", "adding", "writing"]),
+        (
+            ["pretokens", "zh.txt", "-o", "a.parquet", "--sample", "50kB"],
+            ["sampling", "counting", "sorting", "writing"],
+        ),
+        (["pretokens", "zh.txt", "b.tsv", "-o", "a.tsv"], ["counting", "sorting", "adding", "writing"]),
         (
             ["train", "zh.txt", "b.tsv", "--weight", "zh.txt=2", "--weight", "b.tsv=1", "--memory", "1TB"],
             ["counting", "adding", "adding up", "merging"],
@@ -250,7 +256,7 @@ def test_progress_as_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ),
         (
             ["train", "zh.txt", "en.txt", "--balance", "zh.txt=zh.txt", "--balance", "en.txt=zh.txt"],
-            ["counting", "counting", "merging"],
+            ["counting", "sorting", "counting", "sorting", "merging"],
         ),
     ],
     ids=lambda value: value[0] if isinstance(value[0], str) and len(value) > 3 else "",
@@ -287,7 +293,7 @@ def test_every_phase_as_json_lines(
     ]
     for block in blocks:
         last = block[-1]
-        if last["phase"] != "adding":  # files, among which others are counted
+        if last["phase"] not in ("adding", "sorting"):  # files, among which others are counted; nobody knows
             assert last["done"] == last["total"]
             assert last["seconds_left"] in (0, None)
         assert {line["unit"] for line in block} == {last["unit"]}
@@ -308,6 +314,129 @@ def test_rate_and_time_left(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert [line["done"] for line in lines] == [400, 500, 600, 700, 750]
     assert [line["rate"] for line in lines] == [None, 100, 100, 100, 100]
     assert [line["seconds_left"] for line in lines] == [None, 5, 4, 3, 2.5]
+
+
+def _even(done: float) -> float:
+    return 7200 * done
+
+
+def _slower(done: float) -> float:
+    """A pace that falls by half on the way, up and down besides."""
+    return 7200 * (0.4 * done + 0.2 * done**2 + 0.1 * (1 - math.cos(200 * done)) / 200) / 0.6
+
+
+def _merging(done: float) -> float:
+    """The last half of the merges takes an eighth of the time."""
+    return float(7200 * done**0.2)
+
+
+@pytest.mark.parametrize("style", ["json", "auto"])
+@pytest.mark.parametrize(
+    ("phase", "time_of", "begun_at", "since", "off"),
+    [
+        ("counting", _even, 0.0, 0.01, 0.01),
+        ("counting", _even, 0.4, 0.01, 0.01),
+        ("counting", _slower, 0.0, 0.5, 0.2),
+        ("merging", _merging, 0.0, 0.4, 0.03),
+    ],
+)
+def test_time_left_comes_true(
+    phase: str,
+    time_of: Callable[[float], float],
+    begun_at: float,
+    since: float,
+    off: float,
+    style: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A job of two hours: whatever is said of the time left is compared with what the clock says at its end.
+
+    Args:
+        phase: What it is called, and how it is forecast.
+        time_of: When how much of it is done.
+        begun_at: How much was done before.
+        since: From which part of the time on it has to be right,
+        off: within how much of the rest.
+    """
+    clock = [1000.0]
+    monkeypatch.setattr(cli_progress.time, "monotonic", lambda: clock[0])
+    total = 32_000 if phase == "merging" else 10**11
+    ends = time_of(1) - time_of(begun_at)
+    truths: list[float] = []
+    said: list[float | None] = []
+    with cli_progress.shown(quiet=False, style=style) as show:
+        assert show is not None
+        for step in range(20_001):
+            done = begun_at + (1 - begun_at) * step / 20_000
+            clock[0] = 1000 + time_of(done) - time_of(begun_at)
+            show(Progress(phase, round(total * done), total, "merges" if phase == "merging" else "bytes"))
+            for line in capsys.readouterr().err.splitlines():
+                truths.append(1000 + ends - clock[0])
+                said.append(_said(line, style))
+    known = [(left, truth) for left, truth in zip(said, truths, strict=True) if left is not None]
+    assert len(known) > 100
+    assert said[-1] is not None
+    for left, truth in known:
+        if truth < (1 - since) * ends:
+            assert abs(left - truth) <= off * truth + 1, (left, truth)
+
+
+def _said(line: str, style: str) -> float | None:
+    """The seconds that a line of progress says are left."""
+    if style == "json":
+        left: float | None = json.loads(line)["seconds_left"]
+        return left
+    clock = re.search(r"([0-9:]+) left$", line)
+    return None if clock is None else sum(60**n * int(part) for n, part in enumerate(clock[1].split(":")[::-1]))
+
+
+@pytest.mark.parametrize("style", ["json", "auto"])
+def test_a_phase_that_follows_one_of_its_name_has_a_time_of_its_own(
+    style: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two languages that are counted one after the other, the second four times as fast."""
+    clock = [0.0]
+    monkeypatch.setattr(cli_progress.time, "monotonic", lambda: clock[0])
+    said: list[float | None] = []
+    with cli_progress.shown(quiet=False, style=style) as show:
+        assert show is not None
+        for second in range(401):
+            clock[0] = second
+            show(Progress("counting", second * 10**6, 4 * 10**8, "bytes"))
+        capsys.readouterr()
+        for second in range(101):
+            clock[0] = 400 + second
+            show(Progress("counting", second * 4 * 10**6, 4 * 10**8, "bytes"))
+            for line in capsys.readouterr().err.splitlines():
+                said.append(_said(line, style))
+                assert said[-1] is None or abs(said[-1] - (100 - second)) <= 1, line
+    assert sum(left is not None for left in said) >= 10
+
+
+def test_the_last_report_of_a_phase_is_of_its_own_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is held back until the next phase begins, which may be long after: its rate must not fall for that."""
+    clock = [0.0]
+    monkeypatch.setattr(cli_progress.time, "monotonic", lambda: clock[0])
+    with cli_progress.shown(quiet=True, style="json") as show:
+        assert show is not None
+        for clock[0], progress in (
+            (0.0, Progress("counting", 0, 90, "bytes")),
+            (0.9, Progress("counting", 90, 90, "bytes")),
+            (60.0, Progress("merging", 0, 5, "merges")),
+            (60.5, Progress("merging", 5, 5, "merges")),
+        ):
+            show(progress)
+        clock[0] = 100.0
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["phase"], line["seconds"], line["rate"]) for line in lines] == [
+        ("counting", 0, None),
+        ("counting", 0.9, 100),
+        ("merging", 0, None),
+        ("merging", 0.5, 10),
+    ]
 
 
 @pytest.mark.parametrize(

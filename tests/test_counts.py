@@ -463,12 +463,13 @@ def test_progress_is_reported_in_the_calling_thread(threads: int, tmp_path: Path
     reports: list[tuple[Progress, int]] = []
     count_pretokens(tmp_path, threads=threads, progress=lambda p: reports.append((p, threading.get_ident())))
     size = 20 * 10 * len(MIXED)
-    assert reports[-1][0] == Progress("counting", size, size, "bytes")
-    done = [report.done for report, _ in reports]
+    assert reports[-1][0] == Progress("sorting", 0, None, "pretokens")
+    assert reports[-2][0] == Progress("counting", size, size, "bytes")
+    done = [report.done for report, _ in reports[:-1]]
     assert done == sorted(done)
     assert {thread for _, thread in reports} == {threading.get_ident()}
     count_pretokens([MIXED], threads=threads, progress=lambda p: reports.append((p, 0)))
-    assert reports[-1][0] == Progress("counting", len(MIXED), None, "bytes")
+    assert reports[-2][0] == Progress("counting", len(MIXED), None, "bytes")
 
 
 @pytest.mark.parametrize("threads", [1, 4])

@@ -16,7 +16,7 @@ PACKAGE = Path(bbpe.__file__).parent
 # Lower layers first; modules in one line may not import one another, but for a package's own parts.
 LAYERS = [
     ["errors", "protobuf", "_types"],
-    ["_pretokenize", "atomic"],
+    ["_pretokenize", "atomic", "threads"],
     ["_count", "_encode", "_json_lines", "_merge", "_splits"],
     ["_characters", "_joint", "_sieve"],
     ["memory", "runs"],

@@ -274,6 +274,35 @@ def test_too_small_a_limit_is_refused_with_the_minimum(tmp_path: Path, capsys: p
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what is resident")
+def test_a_limit_that_parquet_does_not_fit_in_is_refused(tmp_path: Path) -> None:
+    """Before anything is counted; with the limit that it names, a count of groups of the largest size stays within."""
+    rng = random.Random(0)
+    words = ("".join(rng.choices("abcdefgh", k=63)) for _ in range(700_000))
+    (tmp_path / "a.txt").write_text(" ".join(words))
+
+    def run(limit: str, out: str) -> tuple[int, str, int]:
+        code = (
+            "from bbpe.cli import main\n"
+            "try: main()\n"
+            "finally: print(*(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+        )
+        command = [sys.executable, "-c", code, "pretokens", "a.txt", "-o", out, "--memory", limit, "-q"]
+        done = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr, int(done.stdout.split()[-2]) * 1024
+
+    status, said, _ = run("150MB", "a.parquet")
+    assert status == 1
+    assert "memory is 150MB, and writing Parquet takes up to" in said
+    assert said.endswith("or write a .tsv\n")
+    least = said.partition("(--memory ")[2].partition(")")[0]
+    status, said, peak = run(least, "a.parquet")
+    assert (status, said) == (0, "")
+    assert peak <= int(least.removesuffix("MB")) * 10**6
+    assert run("150MB", "a.tsv")[0] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "a.tsv", "a.txt"]
+
+
 def test_merging_that_does_not_fit_is_refused_with_what_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bbpe.training.limits.at_most_resident", lambda: 0)
     monkeypatch.setattr("bbpe.training.limits.merging_bytes", lambda distinct, *_: 10**9 * np.asarray(distinct))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -295,6 +296,26 @@ def test_the_order_of_the_sources_has_no_say(two_languages: dict[str, Path]) -> 
     one = train(sources, 450, balance=balance)
     other = train(sources[::-1], 450, balance=dict(reversed(balance.items())))
     assert one.vocabulary == other.vocabulary
+
+
+def test_the_sources_of_languages_are_named_as_other_sources_are(two_languages: dict[str, Path]) -> None:
+    """Globs and folders, as ``str`` or ``Path``, in any iterable."""
+    for name in ("zh", "en"):
+        folder = two_languages[name].parent / f"texts-{name}"
+        folder.mkdir()
+        shutil.copy(two_languages[name], folder / "a.txt")
+        (folder / "b.txt").write_text("结束 end\n", "utf-8")
+    parent = two_languages["zh"].parent
+    folders = [str(parent / f"texts-{name}") for name in ("zh", "en")]
+    sides = [str(two_languages[f"side-{name}"]) for name in ("zh", "en")]
+    wanted = train(list(map(Path, folders)), 450, balance=dict(zip(folders, sides, strict=True)))
+    globs = [f"{folder}/?.txt" for folder in folders]
+    for sources in ([Path(globs[0]), globs[1]], map(Path, globs), (Path(globs[0]), Path(globs[1]))):
+        found = train(sources, 450, balance=dict(zip(globs, sides, strict=True)))  # type: ignore[arg-type]  # mixed
+        assert found.vocabulary == wanted.vocabulary
+    for texts in (["one", "two"], globs, [Path(globs[0]), b"bytes"]):
+        with pytest.raises(TrainingError, match="name the sources, each a language, as Path objects"):
+            train(texts, 450, balance=dict(zip(globs, sides, strict=True)))  # type: ignore[arg-type]
 
 
 def test_balancing_closes_the_gap_between_the_sides(two_languages: dict[str, Path]) -> None:

@@ -326,6 +326,26 @@ def test_what_cannot_be_resumed(tmp_path: Path) -> None:
         train(TINY, 300, resume=tmp_path / "no" / "such" / "folder")
 
 
+def test_a_refused_training_leaves_no_folder(tmp_path: Path) -> None:
+    """Neither of a sample that no document fits in, nor in a folder that was there; what was kept before stays."""
+    kept = tmp_path / "kept"
+    for options in ({"sample": 10}, {"sample": 10, "superwords": 300}, {"text_field": "no", "strict": True}):
+        source = TINY / "zh.txt" if "sample" in options else [TINY / "zh.txt", tmp_path / "broken.jsonl"]
+        (tmp_path / "broken.jsonl").write_text("{")
+        with pytest.raises(BbpeError, match=r"larger than a sample|not valid JSON"):
+            train(source, 400, resume=kept, **options)  # type: ignore[arg-type]  # of several kinds
+        assert not kept.exists(), options
+    kept.mkdir()
+    with pytest.raises(CorpusError, match="larger than a sample"):
+        train(TINY / "zh.txt", 300, sample=10, resume=kept)
+    assert list(kept.iterdir()) == []
+    train(TINY / "zh.txt", 300, resume=kept)
+    before = {path.name: path.read_bytes() for path in kept.iterdir()}
+    with pytest.raises(TrainingError, match="was begun with another sample"):
+        train(TINY / "zh.txt", 300, sample=10, resume=kept)
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+
+
 @pytest.mark.parametrize("name", ["counts.run", "merges.npz", "training.json"])
 def test_damage_is_an_error(name: str, tmp_path: Path) -> None:
     train(TINY, 300, resume=tmp_path / "kept")

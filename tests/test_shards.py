@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bulk_runs import END, FORMATS, ROOT, TINY, Died, trained, write_corpus
 
 from bbpe.atomic import take_name
 from bbpe.bulk import IdFormat, cutting, decode_ids, encode_corpus, encoding, index_path
@@ -30,37 +31,15 @@ from bbpe.tokenizer import Tokenizer
 from bbpe.training import train
 from bbpe.vocabulary import SpecialToken
 
-ROOT = Path(__file__).parent.parent
-TINY = ROOT / "corpora" / "tiny"
-END = "<|endoftext|>"
-FORMATS: tuple[IdFormat, ...] = ("ids", "json", "npy", "bin")
-
-
-class Died(Exception):
-    """What stands for the death of a process at a moment that a test chooses."""
-
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return train(TINY / "train", 1200, special_tokens=[END])
+    return trained()
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of every kind: whole texts, JSON lines, compressed ones, empty and broken documents, a long one."""
-    import gzip
-
-    folder = tmp_path_factory.mktemp("corpus")
-    text = (TINY / "train" / "mixed.txt").read_bytes()
-    lines = text.decode().splitlines()
-    (folder / "a.txt").write_bytes(text[:3000])
-    documents = [*lines[:40], "", "最后", *lines[40:80], "long " + "".join(lines), "end"]
-    (folder / "b.jsonl").write_text("".join(json.dumps({"text": each}) + "\n" for each in documents), "utf-8")
-    (folder / "c.txt").write_bytes(b"\xff broken \xe4\xb8")
-    (folder / "d.txt.gz").write_bytes(gzip.compress((TINY / "train" / "zh.txt").read_bytes()))
-    (folder / "e.txt").write_bytes(b"")
-    (folder / "f.txt").write_bytes((TINY / "train" / "en.txt").read_bytes()[:9000])
-    return folder
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bulk_runs import END, FORMATS, ROOT, TINY, Died, trained, write_corpus
 
 from bbpe.bulk import IdFormat, cutting, decode_ids, encode_corpus, encoding, index_path, single_file
 from bbpe.bulk.single_file import SingleFile
@@ -24,38 +25,18 @@ from bbpe.io import save
 from bbpe.tokenizer import Tokenizer
 from bbpe.training import train
 
-ROOT = Path(__file__).parent.parent
-TINY = ROOT / "corpora" / "tiny"
-END = "<|endoftext|>"
-FORMATS: tuple[IdFormat, ...] = ("ids", "json", "npy", "bin")
-
-
-class Died(Exception):
-    """What stands for the death of a process at a moment that a test chooses."""
-
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return train(TINY / "train", 1200, special_tokens=[END])
+    return trained()
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of every kind: whole texts, JSON lines, a compressed one, an empty one, broken UTF-8, a name that is none."""
-    import gzip
-
-    folder = tmp_path_factory.mktemp("corpus")
-    text = (TINY / "train" / "mixed.txt").read_bytes()
-    lines = text.decode().splitlines()
-    (folder / "a.txt").write_bytes(text[:3000])
-    documents = [*lines[:40], "", "最后", *lines[40:80], "long " + "".join(lines), "end"]
-    (folder / "b.jsonl").write_text("".join(json.dumps({"text": each}) + "\n" for each in documents), "utf-8")
-    (folder / "c.txt").write_bytes(b"\xff broken \xe4\xb8")
-    (folder / "d.txt.gz").write_bytes(gzip.compress((TINY / "train" / "zh.txt").read_bytes()))
-    (folder / "e.txt").write_bytes(b"")
+    """Files of every kind, and a name that is none."""
+    folder = write_corpus(tmp_path_factory.mktemp("corpus"))
     if sys.platform == "linux":
         Path(os.fsdecode(os.fsencode(folder) + b"/e\xff.txt")).write_bytes(b"a name that is no UTF-8")
-    (folder / "f.txt").write_bytes((TINY / "train" / "en.txt").read_bytes()[:9000])
     return folder
 
 
@@ -421,7 +402,7 @@ def test_the_corpus_is_not_replaced(tokenizer: Tokenizer, tmp_path: Path) -> Non
     text.write_text("precious")
     (tmp_path / "b.txt").symlink_to(text)
     for out in (text, tmp_path / "b.txt"):
-        with pytest.raises(OutputError, match="is part of the corpus"):
+        with pytest.raises(OutputError, match="is part of the input"):
             encode_corpus(tokenizer, text, out, force=True)
     assert text.read_text() == "precious"
 

@@ -39,6 +39,7 @@ from strategies import (
 from test_encode import assert_linear
 
 from bbpe import SpecialToken, Template, Tokenizer, Vocabulary, get_pattern, reference
+from bbpe.counts import count_pretokens
 from bbpe.errors import BbpeError, EncodeError
 from bbpe.expression import spell_out
 from bbpe.normalizer import _joining, all_stable
@@ -279,6 +280,21 @@ def test_a_batch_of_bytes_is_each_of_them_alone(tok: Tokenizer, spec: reference.
 def test_threads_is_a_positive_integer(threads: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="threads"):
         TOK.encode_batch(["a"], threads=threads)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processes cannot be bound to processors here")
+def test_no_more_threads_than_the_process_has_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may give one of a hundred."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 100)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+    started: list[str] = []
+    original = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", lambda self: (started.append(self.name), original(self))[1])
+    TOK.encode_batch(["ab 你好" * 50_000] * 4)
+    count_pretokens(["ab 你好" * 500_000] * 4)
+    assert not started
+    TOK.encode_batch(["ab 你好" * 50_000] * 4, threads=2)
+    assert started
 
 
 def test_chunks_that_are_done_before_their_turn_wait_for_it() -> None:
@@ -531,6 +547,22 @@ def test_unit_is_characters_or_bytes() -> None:
 
 
 # ---- special tokens -----------------------------------------------------------------------------------
+
+
+def test_arrays_of_special_tokens_are_collections_like_others() -> None:
+    """An array has no truth of its own, and ``==`` makes another array of it."""
+    calls = [TOK.encode, TOK.count, TOK.tokens, TOK.encode_to_numpy, TOK.encode_with_offsets, TOK.pretokens]
+    for call in calls:
+        for text in ("<s>a</s>", "", "a"):
+            for contents in ([], ["<s>"], ["<s>", "</s>"]):
+                given: Any = np.array(contents, dtype=str)
+                found, wanted = call(text, allowed_special=given), call(text, allowed_special=set(contents))  # type: ignore[operator]
+                assert np.array_equal(found, wanted) if isinstance(wanted, np.ndarray) else found == wanted
+        for wrong in (np.array([1, 2]), np.array("<s>"), np.array(["<x>"]), np.array([None, "<s>"])):
+            with pytest.raises((TypeError, EncodeError), match=r"^(allowed_special is a set|'<x>' is no special)"):
+                call("<s>", allowed_special=wrong)  # type: ignore[operator]
+    assert TOK.encode_bytes(b"<s>", allowed_special=np.array(["<s>"])) == [1000]  # type: ignore[arg-type]
+    assert TOK.encode_batch(["<s>", ""], allowed_special=np.array(["<s>", "</s>"])) == [[1000], []]  # type: ignore[arg-type]
 
 
 def test_special_tokens_are_plain_text_unless_allowed() -> None:

@@ -27,6 +27,7 @@ from bbpe.adapters.tiktoken_unstable import completions
 from bbpe.engines import EngineTokenizer
 from bbpe.errors import EncodeError, FormatError, MissingByteError, shown
 from bbpe.io import load
+from bbpe.threads import processors
 from bbpe.tokenizer import Allowed, Tokenizer, id_list, integer_id
 
 __all__ = ["TiktokenEncoding", "as_tiktoken"]
@@ -326,7 +327,7 @@ class TiktokenEncoding:
 
     def _encode_batch(self, texts: list[str], num_threads: int, allowed: Allowed) -> list[list[int]]:
         _check_threads(num_threads)
-        threads = min(num_threads, os.cpu_count() or 1)
+        threads = min(num_threads, processors())
         try:
             return self._tokenizer.encode_batch(texts, threads=threads, allowed_special=allowed)
         except MissingByteError:

@@ -33,7 +33,7 @@ from bbpe.analysis.words import WordRule
 from bbpe.analysis.workers import Job, Result, run_all
 from bbpe.corpus import Progress, SourceLike
 from bbpe.errors import ComparisonError, MissingExtraError
-from bbpe.tokenizer import _thread_count
+from bbpe.threads import thread_count
 
 __all__ = ["Balance", "Comparison", "CostRow", "Missing", "Model", "Row", "Vocab", "compare"]
 
@@ -325,7 +325,7 @@ def compare(
         strict=strict,
     )
     kept = Cache(None if cache is False else cache_folder() if cache is True else Path(cache))
-    found, missing = _measured(wanted, texts, kept, _thread_count(threads), probe, progress)
+    found, missing = _measured(wanted, texts, kept, thread_count(threads), probe, progress)
     if not found:
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in missing)
         raise ComparisonError(f"no vocabulary could be measured: {reasons}")

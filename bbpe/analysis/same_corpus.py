@@ -28,6 +28,7 @@ from bbpe.corpus import Progress, SourceLike, open_corpus
 from bbpe.errors import ComparisonError, CorpusError, MissingExtraError, TrainingError
 from bbpe.io import save
 from bbpe.patterns import get_pattern
+from bbpe.threads import processors
 from bbpe.training import train
 
 __all__ = ["LIBRARIES", "SameCorpus", "Trained", "compare_trainers"]
@@ -232,7 +233,7 @@ def _sentencepiece(kind: str) -> Callable[[Sequence[str], int, int | None], _Res
             "character_coverage": 0.9995,
             "max_sentence_length": 1 << 20,  # longer lines would be dropped in silence, by default from 4,192 bytes on
             "hard_vocab_limit": False,  # a small text may have no more
-            "num_threads": threads if threads is not None else _processors(),
+            "num_threads": threads if threads is not None else processors(),
             "minloglevel": 2,
         }
         try:
@@ -315,9 +316,3 @@ def _tokenizers() -> Any:
 
 def _version(package: str) -> str:
     return f"{package} {importlib.metadata.version(package)}"
-
-
-def _processors() -> int:
-    from bbpe.tokenizer import _thread_count
-
-    return _thread_count(None)

@@ -19,7 +19,7 @@ from typing import IO, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bbpe.atomic import atomic_write
+from bbpe.atomic import atomic_write, refuse_input
 from bbpe.bulk.encoding import own_encoder
 from bbpe.bulk.id_files import FORMATS, IdFormat, IdType, checked_dtype, id_format, index_path, special_id
 from bbpe.bulk.shards import read_manifest
@@ -83,12 +83,15 @@ def decode_ids(
         EncodeError: An id that the vocabulary has not (with its place), shards that another tokenizer made, or
             ``strict`` and invalid UTF-8.
         FormatError: The format is unknown.
-        OutputError: The output exists or cannot be written. (A stream raises what it raises.)
+        OutputError: The output exists, is part of the input or cannot be written. (A stream raises what it raises.)
     """
     if errors not in ("keep", "replace", "strict"):
         raise ValueError(f"errors is 'keep', 'replace' or 'strict', not {errors!r}")
     tokenizer = own_encoder(tokenizer)
     last = special_id(tokenizer, end_of_text)
+    if isinstance(source, (str, os.PathLike)) and isinstance(output, (str, os.PathLike)):
+        inside = Path(source).iterdir() if os.path.isdir(source) else ()
+        refuse_input(output, [source, index_path(Path(source)), *inside])
     with contextlib.ExitStack() as stack:
         runs: Iterable[_Run]
         if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):

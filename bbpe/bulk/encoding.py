@@ -19,6 +19,7 @@ from typing import IO, TypeAlias
 
 import numpy as np
 
+from bbpe.atomic import refuse_input
 from bbpe.bulk.cutting import Cutter, texts_of
 from bbpe.bulk.id_files import (
     FORMATS,
@@ -38,8 +39,9 @@ from bbpe.bulk.single_file import SingleFile
 from bbpe.bulk.unfinished import Place, Unfinished, after
 from bbpe.corpus import BLOCK_BYTES, Block, Corpus, Progress, Reporter, SourceLike, Stream, open_corpus
 from bbpe.engines import EngineTokenizer
-from bbpe.errors import EncodeError, FormatError, OutputError
-from bbpe.tokenizer import MAX_THREADS, Allowed, Tokenizer
+from bbpe.errors import EncodeError, FormatError
+from bbpe.threads import thread_count
+from bbpe.tokenizer import Allowed, Tokenizer
 
 __all__ = ["EncodedCorpus", "encode_corpus", "own_encoder"]
 
@@ -126,14 +128,14 @@ def encode_corpus(
         CorpusError: Something cannot be read, or there is no text in it.
         EncodeError: A special token that the vocabulary has not, or a byte for which it has no token.
         FormatError: The format is unknown, or ids do not fit in ``dtype``.
-        OutputError: The output exists, is part of the corpus or cannot be written; or an unfinished one was begun with
+        OutputError: The output exists, is part of the input or cannot be written; or an unfinished one was begun with
             another tokenizer, corpus or options, or of files that changed since. (A stream raises what it raises.)
     """
     tokenizer = own_encoder(tokenizer)
     chosen = _checked_format(format, output, shard_bytes)
     last = special_id(tokenizer, end_of_text)
     tokenizer.encode_bytes(b"", allowed_special=allowed_special)  # unknown ones are refused before any file is touched
-    threads = _checked_threads(threads)
+    threads = thread_count(threads)
     kind = checked_dtype(dtype, tokenizer) if chosen in ("npy", "bin") else None
     corpus = open_corpus(source, text_field=text_field, lines=lines, strict=strict, block_bytes=BLOCK_BYTES)
     render = Numbers(kind) if kind is not None else Lines(tokenizer, chosen)
@@ -172,9 +174,7 @@ def encode_corpus(
             "shard_bytes": shard_bytes,
         }
         target = Path(output)
-        for file_read in corpus.files:
-            if file_read != "-" and target.exists() and os.path.exists(file_read) and target.samefile(file_read):
-                raise OutputError(f"{target}: is part of the corpus, which force (--force) does not replace")
+        refuse_input(target, (name for name in corpus.files if name != "-"))
         unfinished = Unfinished(target, tokenizer, corpus, options, force)
         file: SingleFile | ShardFolder
         if shard_bytes is None:
@@ -363,14 +363,6 @@ def _checked_format(
                 raise FormatError("npy cannot be written to a stream: its header holds the length; use bin, or a file")
             return each
     raise FormatError(f"unknown format of ids {format!r}; known: {', '.join(FORMATS)}")
-
-
-def _checked_threads(threads: int | None) -> int:
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
-        raise ValueError(f"threads is an integer from 1 to {MAX_THREADS:,} or None, not {threads!r}")
-    return threads
 
 
 def own_encoder(tokenizer: Tokenizer | EngineTokenizer) -> Tokenizer:

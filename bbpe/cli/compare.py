@@ -104,7 +104,11 @@ def command(corpus: tuple[str, ...], **given: Any) -> None:
         corpora.insert(0, given["probe"])
         given["probe"] = _DEFAULT_PROBE
     if given["target"] is not None:
-        output.check_report(given["target"], given["force"])
+        output.check_report(
+            given["target"],
+            given["force"],
+            [_split_label(argument)[1] for argument in [*corpora, *given["tokenizers"], *given["languages"]]],
+        )
     if sum(given[name] is not None for name in ("sizes", "trainers")) > 1:
         raise click.UsageError("--sizes and --train are two questions: ask one")
     if given["trainers"] is not None:

@@ -53,7 +53,7 @@ def command(
     from bbpe.report.difference_report import difference_report
 
     if target is not None:
-        output.check_report(target, force)
+        output.check_report(target, force, [first, second, text])
     names = _names(first, second)
     found = difference(
         load(first), load(second), _text(text), names=names, allowed_special=options.allowed(allow_special)

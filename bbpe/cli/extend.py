@@ -137,7 +137,7 @@ def command(
     if donor_model is not None and (model is None or tokens_from is None):
         raise click.UsageError("--donor-model is for --model with --tokens-from")
     if model is None or not (force or Path(target).resolve() == Path(model).resolve()):
-        output.check_folder(target, force)
+        output.check_folder(target, force, [base, *corpus])
     if model is not None:
         from bbpe.checkpoint import read_checkpoint
         from bbpe.embeddings import METHODS

@@ -71,7 +71,6 @@ def command(
       bbpe inspect tiny-2000 --corpus corpora/tiny/eval -o inside.html
       bbpe inspect tiny-2000 --token 中
     """
-    from bbpe.report import check_suffix
 
     looked_for = [
         name for name, value in (("--search", search), ("--id", token_id), ("--token", token)) if value is not None
@@ -81,7 +80,7 @@ def command(
     if looked_for and (corpus or against is not None):
         raise click.UsageError(f"{looked_for[0]} looks tokens up and takes no --corpus or --against")
     if target is not None:
-        check_suffix(target)
+        output.check_report(target, force, [vocabulary, *corpus, *([] if against is None else [against])])
     if looked_for:
         report = _look_up(vocabulary, search, token_id, token, limit)
     else:

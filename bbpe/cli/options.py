@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bbpe.threads import MAX_THREADS
+
 if TYPE_CHECKING:
     from bbpe.tokenizer import Allowed
 
@@ -198,7 +200,7 @@ def reading_options(function: Function) -> Function:
             click.option("--strict", is_flag=True, help="Refuse broken UTF-8, which is otherwise kept and counted."),
             click.option(
                 "--threads",
-                type=click.IntRange(1, 1024),
+                type=click.IntRange(1, MAX_THREADS),
                 metavar="N",
                 help="Threads to use.  [default: all processors]",
             ),

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 import click
@@ -83,13 +83,15 @@ def check_file(path: str | os.PathLike[str], force: bool) -> None:
         raise Probed  # it could be made; nothing of it is left
 
 
-def check_report(path: str | os.PathLike[str], force: bool) -> None:
-    """Refuse a report before the work that fills it: a name of no form, a file that exists, a missing library.
+def check_report(path: str | os.PathLike[str], force: bool, inputs: Iterable[str] = ()) -> None:
+    """Refuse a report before the work that fills it: a name of no form or of an input, a file that exists, a missing
+    library.
 
     Raises:
         OutputError: As ``bbpe.report.write`` would raise it afterwards.
         MissingExtraError: Likewise.
     """
+    from bbpe.atomic import refuse_input
     from bbpe.errors import MissingExtraError
     from bbpe.report import check_suffix
 
@@ -97,19 +99,22 @@ def check_report(path: str | os.PathLike[str], force: bool) -> None:
         for library in ("matplotlib", "jinja2"):
             if importlib.util.find_spec(library) is None:
                 raise MissingExtraError(f"a page needs {library}, which is not installed: pip install 'bbpe[compare]'")
+    refuse_input(path, inputs)
     check_file(path, force)
 
 
-def check_folder(path: str | os.PathLike[str], force: bool) -> None:
-    """Refuse an output folder before the work that fills it: one that exists, or that cannot be made.
+def check_folder(path: str | os.PathLike[str], force: bool, inputs: Iterable[str] = ()) -> None:
+    """Refuse an output folder before the work that fills it: one of an input, or that exists, or that cannot be made.
 
     Raises:
         OutputError: As ``bbpe.save`` would raise it afterwards.
     """
+    from bbpe.atomic import refuse_input
     from bbpe.io import OUTPUT_FILES, atomic_directory
 
     class Probed(Exception):
         pass
 
+    refuse_input(path, inputs)
     with contextlib.suppress(Probed), atomic_directory(path, force, OUTPUT_FILES):
         raise Probed  # it could be made; nothing of it is left

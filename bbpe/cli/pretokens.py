@@ -117,6 +117,7 @@ def command(
       bbpe pretokens corpora/tiny/train -o tiny.tsv
       bbpe train tiny.tsv --vocab 1k -o from-counts
     """
+    from bbpe.atomic import refuse_input
     from bbpe.count_files import check_output, write_counts, write_tsv
     from bbpe.mixture import Mixture
     from bbpe.training import warn_of_long_pretokens
@@ -125,7 +126,7 @@ def command(
     if to_stdout and as_json:
         raise click.UsageError("--json and the counts would both go to standard output: name a file with -o")
     if not to_stdout:
-        check_output(target, force=force)
+        check_output(target, force=force, memory=memory)
     mixture = None
     if like is not None:
         for other, asked in (("--pattern", pattern), ("--special", special), ("--spark", master)):
@@ -140,6 +141,8 @@ def command(
 
             made_with = dict(counting_like(like))
         mixture = Mixture.of(options.paths(corpus), **made_with, max_pretoken_bytes=max_pretoken_bytes)
+        if not to_stdout:
+            refuse_input(target, mixture.files or ())
     else:
         for option, given in (
             ("--sample", sample),

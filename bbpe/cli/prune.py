@@ -69,7 +69,7 @@ def command(
     if pad_to_multiple is not None and model is None:
         raise click.UsageError("--pad-to-multiple is for --model")
     if model is None or not (force or Path(target).resolve() == Path(model).resolve()):
-        output.check_folder(target, force)
+        output.check_folder(target, force, [base, *corpus])
     if model is not None:
         from bbpe.checkpoint import read_checkpoint
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from bbpe.corpus import SourceLike
 from bbpe.counts import Counts, add_up, count_pretokens
 from bbpe.errors import TrainingError
-from bbpe.mixture import Mixture
+from bbpe.mixture import Mixture, as_paths
 from bbpe.tokenizer import Tokenizer
 from bbpe.training.learning import Run
 from bbpe.training.limits import check_memory_together, warn_of_long_pretokens
@@ -29,7 +28,10 @@ def balanced_texts(source: SourceLike, options: TrainingOptions) -> list[Mixture
     Raises:
         TrainingError: A source has no side, or there is another reason why it cannot be balanced.
     """
-    _check_balance(source, options.balance)
+    paths, _ = as_paths(source)
+    if not paths:
+        raise TrainingError("balance is for files: name the sources, each a language, as Path objects")
+    _check_balance(paths, options.balance)
     return [Mixture.of(Path(path), **_made_with(options)) for path, _ in options.balance]
 
 
@@ -111,15 +113,8 @@ def _counted_texts(
         return [counted.load() for counted in on_disk]
 
 
-def _check_balance(source: SourceLike, balance: Sequence[tuple[str, str]]) -> None:
+def _check_balance(named: Sequence[str], balance: Sequence[tuple[str, str]]) -> None:
     """Every source has its side, and is named once."""
-    if isinstance(source, (str, os.PathLike)):
-        named = [os.fspath(source)]
-    else:
-        items = list(source) if isinstance(source, Sequence) else []
-        if not items or not all(isinstance(item, os.PathLike) for item in items):
-            raise TrainingError("balance is for files: name the sources, each a language")
-        named = [os.fspath(item) for item in items]
     known = ", ".join(named[:10])
     for path, _ in balance:
         if path not in named:

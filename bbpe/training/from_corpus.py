@@ -84,7 +84,8 @@ def train(
         byte_order: ``"gpt2"`` numbers bytes as OpenAI's and Hugging Face's files do.
         normalizer: ``"NFC"`` or None.
         threads: Threads for counting; as many as there are processors when None.
-        progress: Called now and then, in the calling thread: phase ``"counting"``, then ``"merging"``.
+        progress: Called now and then, in the calling thread: phases ``"counting"``, ``"sorting"`` (what was counted, and
+            what merging starts from), then ``"merging"``.
         text_field: The field of JSON lines, or the column of Parquet, that holds the text.
         lines: Each line of a text file is a document.
         strict: Invalid UTF-8 is an error; otherwise its bytes are kept, and the record says how many there were.
