@@ -20,7 +20,7 @@ import bbpe
 from bbpe._characters import learner
 from bbpe._count import release_free_memory
 from bbpe._joint import JointLearner
-from bbpe._merge import MergeLearner, Rules
+from bbpe._merge import MergeLearner, Rules, spelled
 from bbpe.checkpoints import Checkpoint, MergesKept
 from bbpe.corpus import Progress
 from bbpe.counts import Counts
@@ -277,19 +277,18 @@ class Run:
 
     def _vocabulary(self, learned: npt.NDArray[np.uint32], special_tokens: Sequence[str]) -> Vocabulary:
         options, base = self.options, self.base
-        merges = zip(learned[:, 0].tolist(), learned[:, 1].tolist(), strict=True)
         after = self.first_id + len(learned)
         specials = [SpecialToken(content, after + place) for place, content in enumerate(special_tokens)]
         if base is None:
             order = np.argsort(byte_ids(options.byte_order))
             return Vocabulary.of_learned(
-                [bytes([byte]) for byte in order.tolist()],
-                merges,
+                *spelled([bytes([byte]) for byte in order.tolist()], learned),
                 special_tokens=specials,
                 pattern=options.first_pattern,
                 normalizer=options.normalizer,
             )
         assert base.merges is not None  # as_merge_list
+        merges = zip(learned[:, 0].tolist(), learned[:, 1].tolist(), strict=True)
         tokens, known = dict(base.tokens), (*base.merges, *merges)
         for id, (left, right) in enumerate(known[len(base.merges) :], self.first_id):
             tokens[id] = tokens[left] + tokens[right]
