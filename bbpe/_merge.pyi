@@ -3,6 +3,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+MOST_APART: int
+
 class Rules:
     def __init__(
         self,

@@ -65,6 +65,10 @@ cdef struct byte_pair_t:
 cdef neighbour_t NOTHING = [0, 0, 0, 0]
 
 
+MOST_APART = STRETCH
+"""Cells between pretokens of different counts, at most, beside the separator of each pretoken."""
+
+
 cdef class Rules:
     """What tokens may be made, by the characters in them: ``reference.may_be_added`` says what it means.
 

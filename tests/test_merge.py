@@ -13,7 +13,7 @@ from strategies import documents, pretoken_counts, vocabularies
 
 from bbpe import reference
 from bbpe._characters import CharacterLearner, learner
-from bbpe._merge import MergeLearner
+from bbpe._merge import MergeLearner, spelled
 
 BYTES = np.arange(256, dtype=np.uint32)
 TOKENS = [bytes([byte]) for byte in range(256)]
@@ -74,6 +74,46 @@ def test_merges_counts_and_lengths_equal_the_specification(
 @given(st.dictionaries(st.text("ab", min_size=1, max_size=9).map(str.encode), counts_of_all_sizes, max_size=9))
 def test_counts_past_32_bits(pretokens: dict[bytes, int]) -> None:
     assert_equal(run(learner_of(pretokens), 12), reference.learn_merges(pretokens, num_merges=12))
+
+
+# The queue has one bucket for each count below 256, one for two counts up to 511, for four up to 1023, and so on.
+beside_the_edges_of_buckets = st.sampled_from(
+    [*range(126, 131), *range(253, 262), *range(508, 518), *range(1021, 1032), 2**40, 2**40 + 1, 2**40 + 2**33]
+)
+
+
+@given(
+    st.dictionaries(
+        st.text("abc", min_size=2, max_size=7).map(str.encode), beside_the_edges_of_buckets, min_size=2, max_size=25
+    ),
+    st.integers(1, 300),
+    st.sampled_from([1, MANY]),
+)
+@settings(max_examples=300)
+def test_counts_that_share_a_bucket_of_the_queue_and_fall_into_others(
+    pretokens: dict[bytes, int], min_count: int, work: int
+) -> None:
+    learned = reference.learn_merges(pretokens, num_merges=25, min_count=min_count)
+    assert_equal(run(learner_of(pretokens, min_count=min_count), 25, work), learned)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 3) | st.integers(61, 66) | st.integers(126, 129), st.sampled_from([1, 2, 3, 70000])),
+        min_size=1,
+        max_size=8,
+    ),
+    st.integers(0, 5),
+)
+@settings(max_examples=150)
+def test_weights_of_cells_where_pretokens_of_a_count_end_beside_a_multiple_of_64(
+    sizes: list[tuple[int, int]], seed: int
+) -> None:
+    """Counts differ by much: a position that took its weight from the neighbouring stretch would change a count."""
+    rng = random.Random(seed)
+    pretokens = {bytes(rng.choices(b"ab", k=size)): count for size, count in sizes}
+    learned = reference.learn_merges(pretokens, num_merges=40, min_count=1)
+    assert_equal(run(learner_of(pretokens, min_count=1), 40), learned)
 
 
 powers_of_two = st.integers(0, 40).map(lambda power: 1 << power)
@@ -240,6 +280,52 @@ def test_the_same_learner_goes_on_where_it_stopped() -> None:
     for merges in (0, 1, 5, 60):
         run(learner, merges, work=1)
     assert pairs(learner) == pairs(run(learner_of(pretokens), 60))
+
+
+def test_room_for_the_merges_asked_for_is_no_limit() -> None:
+    """All tables have room for the merges of the first call; later calls make them grow."""
+    pretokens = seeded(bytes(range(256)), 2500, 30, 11)
+    learner = learner_of(pretokens)
+    for merges in (1, 2, 700, 3000):
+        run(learner, merges)
+    once = run(learner_of(pretokens), 3000)
+    assert len(once) == 3000
+    assert pairs(learner) == pairs(once)
+    assert learner.corpus_tokens.tolist() == once.corpus_tokens.tolist()
+
+
+def test_many_pairs_of_one_count_are_merged_in_the_order_of_their_ids() -> None:
+    """Every two letters once, and twice those that begin with a vowel: two buckets of hundreds of pairs that tie."""
+    letters = bytes(range(97, 123))
+    pretokens = {bytes([x, y, 255]): 2 + (x in b"aeiou") for x in letters for y in letters}
+    learned = reference.learn_merges(pretokens, num_merges=600)
+    assert_equal(run(learner_of(pretokens), 600), learned)
+
+
+# ---- what was learned as a vocabulary keeps it ----
+
+
+def test_tokens_of_merges_are_spelled_as_they_are_joined() -> None:
+    base = [bytes([byte]) for byte in range(256)]
+    merges = np.array([[97, 98], [256, 99], [257, 256], [0, 255]], np.uint32)
+    tokens, ids, merge_list, made = spelled(base, merges)
+    assert list(tokens.values())[256:] == [b"ab", b"abc", b"abcab", b"\x00\xff"]
+    assert list(tokens) == list(range(260))
+    assert ids == {token: id for id, token in tokens.items()}
+    assert merge_list == ((97, 98), (256, 99), (257, 256), (0, 255))
+    assert made == (256, 257, 258, 259)
+    assert {type(id) for pair in merge_list for id in pair} == {int}
+
+
+def test_nothing_learned_leaves_the_bytes() -> None:
+    base = [bytes([byte]) for byte in range(256)]
+    tokens, ids, merge_list, made = spelled(base, np.empty((0, 2), np.uint32))
+    assert (list(tokens.values()), len(ids), merge_list, made) == (base, 256, (), ())
+
+
+def test_a_merge_of_what_is_not_made_yet_is_refused() -> None:
+    with pytest.raises(ValueError, match="merge 1 joins"):
+        spelled([b"a", b"b"], np.array([[0, 1], [3, 0]], np.uint32))
 
 
 # ---- characters first ------------------------------------------------------------------------------
