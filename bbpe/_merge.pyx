@@ -53,7 +53,8 @@ cdef extern from "Python.h":
 
 cdef enum:
     AHEAD = 16              # positions between a prefetch and its use; 8 and 32 measured the same
-    ROOMY = 1 << 22         # more positions than this do not get three times the room that they need
+    ROOMY = 1 << 20         # more positions than this do not get three times the room that they need
+    FEW_CELLS = 1 << 22     # of a text whose pairs are counted once, if the guess at how often they occur is right
     MANY_MERGES = 1 << 17   # there is room at once for so many
     HEADER = 2              # cells before a block of positions: its pair's number, its capacity
     SMALL_COUNTS = 1 << 16  # pretoken counts below this are sorted by counting
@@ -337,8 +338,8 @@ cdef class MergeLearner:
 
         Too low costs time for pairs that are never merged; too high, another count of what the text has become by then.
         The counts that merges win with fall, from some hundred merges on, a little slower than the power -1.5 of their
-        number. (On 30 MB of English from 1,315 for the 1,465th to 15 for the 31,744th, of Chinese from 1,805 to 25: 2.5 to
-        4.4 times the bytes by that power of the merges.)
+        number. (On 30 MB of English from 1,315 for the 1,465th to 15 for the 31,744th, of Chinese from 1,805 to 25: 2.5
+        to 4.4 times the bytes by that power of the merges.)
         """
         cdef uint64_t learned = self.learned_count.size()
         cdef double share = <double> learned / <double> merges
@@ -346,8 +347,9 @@ cdef class MergeLearner:
         if self.keeps:
             bar = 0
         elif learned == 0 and self.stage == LAID_OUT:
-            bar = self.corpus_tokens >> 13  # some hundred merges; or what more will reach, if that is less
-            bar = min(bar, <count_t> (2 * <double> self.corpus_tokens / (<double> merges * sqrt(<double> merges))))
+            bar = self.corpus_tokens >> 13  # some hundred merges
+            if self.used_cells <= FEW_CELLS:  # or all of them: rarer pairs take memory, which little text has
+                bar = min(bar, <count_t> (2 * <double> self.corpus_tokens / (<double> merges * sqrt(<double> merges))))
         elif learned == self.learned_before:
             bar = self.left_out >> 3
         else:
@@ -506,7 +508,7 @@ cdef class MergeLearner:
         cdef neighbour_t* right_of = self.right_of.data()
         cdef uint32_t* rights = self.rights.data()
         cdef neighbour_t* at
-        cdef uint32_t i, p, number, distinct = 0
+        cdef uint32_t i, p, distinct = 0
         cdef token_id_t y
         cdef uint64_t need = 1, capacity
         cdef uint32_t* pool
@@ -810,8 +812,7 @@ cdef class MergeLearner:
             at = left_of + slot
             at.step = 0
             if slot != slot_of(SEPARATOR):
-                if slot != slot_of(z):
-                    self.lose(pair_key(slot - 1, a), at)
+                self.lose(pair_key(slot - 1, a), at)
                 total += self.weigh(at, slot - 1, z)
         for n in range(rights):
             slot = right_slots[n]
@@ -819,7 +820,7 @@ cdef class MergeLearner:
             at.step = 0
             if slot != slot_of(SEPARATOR):
                 self.lose(pair_key(b, slot - 1), at)
-                if slot == slot_of(a):  # two merged in a row: the pair (z, a), noted at the first, was gone at the second
+                if slot == slot_of(a):  # two merged in a row: (z, a), noted at the first, was gone at the second
                     at.count -= left_of[slot_of(z)].count
                     at.positions -= left_of[slot_of(z)].positions
                 total += self.weigh(at, z, slot - 1)
@@ -1056,7 +1057,7 @@ def spelled(base, const token_id_t[:, ::1] merges not None):
         memcpy(PyBytes_AS_STRING(token) + size, PyBytes_AS_STRING(right), PyBytes_GET_SIZE(right))
         by_id.append(token)
         pair_of_ids = (numbers[merges[merge, 0]], numbers[merges[merge, 1]])
-        # Integers refer to nothing: the collector finds that out of each pair too, a few times over while they are made.
+        # Integers refer to nothing. The collector would find that out, after looking at each pair a few times.
         PyObject_GC_UnTrack(<void*> pair_of_ids)
         Py_INCREF(pair_of_ids)
         PyTuple_SET_ITEM(pairs, merge, pair_of_ids)

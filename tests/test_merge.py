@@ -302,6 +302,17 @@ def test_many_pairs_of_one_count_are_merged_in_the_order_of_their_ids() -> None:
     assert_equal(run(learner_of(pretokens), 600), learned)
 
 
+def test_a_token_that_is_there_already_is_told_by_all_of_its_bytes() -> None:
+    """The base has all even runs of a byte, up to 2,000. Every longer one begins with the bytes that are looked for."""
+    tokens = [*TOKENS, *(b"a" * length for length in range(2, 2002, 2))]
+    odd = [[256 + half, 97] for half in range(1000)]
+    even = [[256 + half, 256] for half in range(1000)]  # all are there but the last
+    symbols, offsets = flat(odd + even, np.uint32)
+    counts = np.array([*range(2000, 1000, -1), *range(5000, 4000, -1)], np.int64)
+    learner = MergeLearner(symbols, offsets, counts, tokens, first_id=1256)
+    assert pairs(run(learner, 2000)) == [(1255, 256), *map(tuple, odd)]
+
+
 # ---- what was learned as a vocabulary keeps it ----
 
 
@@ -423,6 +434,19 @@ def test_the_learner_begins_with_characters_where_that_pays() -> None:
     assert not isinstance(by_character({**chinese, b"\xe4\xb8": 1}, None), CharacterLearner)
     assert not isinstance(by_character(english, None), CharacterLearner)
     assert not isinstance(by_character(russian, None), CharacterLearner)
+
+
+def test_the_trial_does_not_hang_on_a_single_frequent_pretoken() -> None:
+    """Where the sample holds one that is as frequent as a tenth of all others, and that would be merged first."""
+    rng = np.random.default_rng(5)
+    han = np.array([list(chr(0x4E00 + 37 * place).encode()) for place in range(500)], np.uint8)
+    weights = 1 / np.arange(30, 530)
+    drawn = han[rng.choice(500, (400_000, 4), p=weights / weights.sum())]
+    drawn[0] = [list(character.encode()) for character in "，一，一"]
+    counts = np.ones(400_000, np.int64)
+    counts[0] = 40_000  # the first is in every sample
+    offsets = np.arange(0, drawn.size + 1, 12, dtype=np.int64)
+    assert isinstance(learner(drawn.reshape(-1), offsets, counts, TOKENS, byte_ids=BYTES), CharacterLearner)
 
 
 @pytest.mark.parametrize(("comma", "characters"), [(0.1, True), (0.9, False)], ids=["seldom", "often"])
