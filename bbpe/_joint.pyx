@@ -64,7 +64,6 @@ cdef class JointLearner:
                     if learner.stage == LAID_OUT:
                         with nogil:
                             learner.count_pairs()
-                            learner.fill_heap()  # before any pair is born, which goes into the heap at once
                         learner.stage = COUNTED
                 self.counted = True
                 return True

@@ -1,7 +1,5 @@
 # What the two learners share: `_merge.pyx` explains all of it, `_characters.pyx` builds on it.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libcpp.pair cimport pair
-from libcpp.queue cimport priority_queue
 from libcpp.string cimport string
 from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
@@ -31,10 +29,32 @@ cdef extern from "_native/keyed_pool.hpp" namespace "bbpe" nogil:
         uint64_t size() noexcept
     void prefetch(const void*) noexcept
 
-cdef extern from "_native/token_set.hpp" namespace "bbpe" nogil:
-    cdef cppclass TokenSet:
-        bint contains(const string&) noexcept
-        void insert(const string&) except +
+cdef extern from "_native/best_first.hpp" namespace "bbpe" nogil:
+    cdef cppclass BestFirst:
+        cppclass Item:
+            count_t count
+            uint64_t key
+            uint32_t number
+        void add(uint32_t, count_t, uint64_t) except +
+        bint take(Item&) noexcept
+        void open(vector[uint32_t]&) except +
+        void opened() noexcept
+        size_t known() noexcept
+        uint32_t coming(size_t) noexcept
+        void clear() noexcept
+
+ctypedef BestFirst.Item item_t  # a pair in the queue, its key that of tokens
+
+cdef extern from "_native/token_list.hpp" namespace "bbpe" nogil:
+    cdef cppclass TokenList:
+        void add(const string&) except +
+        void refuse(const string&) except +
+        bint joined_is_there(uint32_t, uint32_t) except +
+        void add_joined(uint32_t, uint32_t) except +
+        string joined(uint32_t, uint32_t) except +
+        size_t length(uint32_t) noexcept
+        size_t size() noexcept
+        void reserve(size_t) except +
 
 cdef extern from "_native/text_rules.hpp" namespace "bbpe" nogil:
     cdef cppclass TextRules:
@@ -61,6 +81,9 @@ cdef extern from * nogil:
 cdef enum:  # stages of a learner
     LAID_OUT, COUNTED, EXHAUSTED, BROKEN
 
+cdef enum:
+    STRETCH = 64  # cells of one weight: groups begin at multiples of it
+
 cdef struct pair_t:
     uint64_t key       # left id << 32 | right id
     count_t count      # positions x counts of their pretokens, now
@@ -69,28 +92,36 @@ cdef struct pair_t:
     uint32_t live      # positions that still hold the pair
 
 cdef struct group_t:   # pretokens of equal count
+    uint64_t begin     # first cell, a multiple of STRETCH
     uint64_t end       # first cell past them
     count_t count
 
-cdef struct neighbour_t:  # what one merge does to the pair of one neighbouring id
+cdef struct neighbour_t:  # what one merge does to the pair of one neighbouring symbol
     count_t count
+    uint64_t cursor       # where the next position of the new pair goes
     uint32_t positions
-    uint32_t number       # of the new pair
-    uint64_t cursor       # where its next position goes
-    uint64_t step         # by how much the cursor moves then: 0 for a pair that is not kept
+    uint32_t step         # by how much the cursor moves then: 0 for a pair that is not kept
 
 cdef struct candidate_t:  # the best pair
     count_t count
     uint64_t key          # left id << 32 | right id, of tokens
     uint32_t number       # NONE: there is none
 
-cdef struct seen_t:       # a neighbour seen at a position, to be put in the block of the new pair
-    token_id_t neighbour
+cdef struct seen_t:       # a replaced pair and what stands beside it, to be put in the blocks of the new pairs
     uint32_t position
+    uint32_t left         # slots of the neighbours
+    uint32_t right
 
 
 cdef inline uint64_t pair_key(token_id_t left, token_id_t right) noexcept nogil:
     return <uint64_t> left << 32 | right
+
+cdef inline uint32_t slot_of(token_id_t symbol) noexcept nogil:
+    """Where a symbol stands in the tables of neighbours: the separator before all others, at 0."""
+    return symbol + 1
+
+cdef inline uint64_t next_stretch(uint64_t cell) noexcept nogil:
+    return (cell + STRETCH - 1) // STRETCH * STRETCH
 
 
 cdef object as_array(const vector[count_t]& values)
@@ -100,6 +131,7 @@ cdef class MergeLearner:
     cdef BigArray[token_id_t] cells
     cdef uint64_t used_cells
     cdef vector[group_t] groups
+    cdef BigArray[count_t] weights       # by stretch of cells: the count of their pretokens
     cdef vector[uint64_t] places         # by pretoken: its first cell, if asked for
     cdef uint64_t shortest
     cdef bint only_bytes                 # no symbol is 256 or more
@@ -107,13 +139,12 @@ cdef class MergeLearner:
     cdef KeyedPool[pair_t] pairs
     cdef BigArray[uint32_t] pool         # blocks: number of the pair (NONE: free), capacity, positions
     cdef uint64_t pool_used
-    cdef priority_queue[pair[count_t, uint64_t]] heap  # (count, ~key): highest count first, then smallest key
-    cdef count_t floor                   # pairs with a lower count are not in the heap yet
+    cdef BestFirst queue                 # of pairs, by numbers that may belong to others by now
+    cdef vector[uint32_t] opened         # taken out of the queue, to be put in order
 
     cdef vector[uint32_t] width          # in cells, by symbol
     cdef vector[uint32_t] length         # in bytes, by symbol
-    cdef vector[string] tokens           # by id
-    cdef TokenSet taken
+    cdef TokenList tokens                # by id
     cdef unordered_set[string] kept      # what pairs make that are never dropped for being rare
     cdef bint keeps                      # something is
     cdef vector[uint8_t] in_kept         # by id, where something is
@@ -126,12 +157,11 @@ cdef class MergeLearner:
     cdef TextRules rules                 # what tokens may be made, where `restricted`
     cdef bint restricted
 
-    cdef vector[neighbour_t] left_of     # by symbol; all zero between merges
+    cdef vector[neighbour_t] left_of     # by slot; count and positions are zero between merges
     cdef vector[neighbour_t] right_of
-    cdef vector[token_id_t] lefts        # symbols that have an entry there
-    cdef vector[token_id_t] rights
-    cdef BigArray[seen_t] seen_left
-    cdef BigArray[seen_t] seen_right
+    cdef vector[uint32_t] lefts          # slots that have an entry there; one place more than there are slots
+    cdef vector[uint32_t] rights
+    cdef BigArray[seen_t] seen
 
     cdef vector[token_id_t] learned_left
     cdef vector[token_id_t] learned_right
@@ -141,30 +171,31 @@ cdef class MergeLearner:
     cdef int stage
 
     cdef int add_token(self, const string& token) except -1 nogil
+    cdef int reserve(self, uint64_t merges) except -1 nogil
     cdef int add_symbol(self, uint32_t length, uint32_t width) except -1 nogil
+    cdef int add_slot(self) except -1 nogil
+    cdef void clear_symbols(self) noexcept nogil
     cdef int lay_out(self, const uint8_t* as_bytes, const token_id_t* as_ids, const token_id_t* byte_map,
                      const int64_t* offsets, const count_t* counts, Py_ssize_t pretokens) except -1 nogil
     cdef void write_pretoken(self, token_id_t* cells, const uint8_t* as_bytes, const token_id_t* as_ids,
                              const token_id_t* byte_map, int64_t offset, uint64_t size) noexcept nogil
+    cdef int weigh_stretches(self) except -1 nogil
     cdef int count_pairs(self) except -1 nogil
     cdef int count_again(self) except -1 nogil
-    cdef void close_up(self) noexcept nogil
+    cdef int close_up(self) except -1 nogil
     cdef void lower_bar(self, uint64_t merges) noexcept nogil
     cdef int count_byte_pairs(self) except -1 nogil
     cdef int count_any_pairs(self) except -1 nogil
     cdef int count_right_of(self, token_id_t left, uint64_t begin, uint32_t positions, uint64_t rest) except -1 nogil
     cdef int note_pair(self, token_id_t left, token_id_t right, count_t count) except -1 nogil
-    cdef uint64_t group_after(self, uint64_t position, uint64_t group) noexcept nogil
     cdef uint32_t add_pair(self, uint64_t key, count_t count, uint32_t live) except 0xFFFFFFFF nogil
     cdef void new_block(self, uint32_t number, uint32_t capacity) noexcept nogil
-    cdef void store(self, const seen_t* seen, uint32_t positions, neighbour_t* beside,
-                    const vector[token_id_t]& neighbours) noexcept nogil
     cdef int drop_pair(self, uint32_t number) except -1 nogil
     cdef int reserve_blocks(self, uint64_t wanted) except -1 nogil
-    cdef int fill_heap(self) except -1 nogil
-    cdef int offer(self, uint64_t key, count_t count) except -1 nogil
+    cdef uint64_t key_of_tokens(self, uint64_t key) noexcept nogil
+    cdef int offer(self, uint32_t number) except -1 nogil
+    cdef void fetch_coming(self) noexcept nogil
     cdef token_id_t token_of(self, token_id_t symbol) noexcept nogil
-    cdef token_id_t symbol_of(self, token_id_t id) noexcept nogil
     cdef int best_pair(self, candidate_t* best) except -1 nogil
     cdef int put_back(self, const candidate_t* candidate) except -1 nogil
     cdef int apply_merge(self, uint32_t number) except -1 nogil
@@ -175,5 +206,6 @@ cdef class MergeLearner:
     cdef int may_make(self, token_id_t left, token_id_t right) except -1 nogil
     cdef int is_kept(self, token_id_t left, token_id_t right) except -1 nogil
     cdef int bear(self, uint64_t key, neighbour_t* at) except -1 nogil
+    cdef void store(self, uint32_t replaced, uint32_t lefts, uint32_t rights) noexcept nogil
     cdef int learn_merges(self, uint64_t merges, uint64_t work) except -1 nogil
     cdef void release(self) noexcept nogil

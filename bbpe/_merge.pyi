@@ -3,6 +3,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+MOST_APART: int
+
 class Rules:
     def __init__(
         self,
@@ -46,3 +48,7 @@ class MergeLearner:
     def corpus_tokens(self) -> npt.NDArray[np.int64]: ...
     @property
     def live_pairs(self) -> int: ...
+
+def spelled(
+    base: Sequence[bytes], merges: npt.NDArray[np.uint32]
+) -> tuple[dict[int, bytes], dict[bytes, int], tuple[tuple[int, int], ...], tuple[int, ...]]: ...

@@ -8,8 +8,8 @@ Where next: ``_characters.pyx`` has a quicker beginning for Chinese and its like
 
 All pretokens lie in one array of 4-byte *cells*, one cell a symbol at the start, a separator between two pretokens. A
 token that merging makes keeps the cells of its parts and is written to the first and the last of them, so that both
-neighbours of any token are found from its width, without links. Pretokens of equal count stand together: the weight of
-a position comes from a cursor over the few distinct counts (473 on 30 MB of Chinese), not from a weight a cell.
+neighbours of any token are found from its width, without links. Pretokens of equal count stand together and begin at a
+multiple of 64 cells, so that one weight does for 64 of them (there are 473 distinct counts on 30 MB of Chinese).
 
 Every pair knows its count and where it occurs. What keeps that small and exact is one property:
 
@@ -23,7 +23,7 @@ for good at birth, with no positions stored (63 % of all pairs on Chinese). So c
 merge wanted will win with, if only that were known: ``lower_bar`` guesses it, and where the guess was too high all
 pairs are counted again, in what the text has become. (Half the time and two thirds of the memory.)
 
-A heap whose entries are only upper bounds is exact: pop, and push back with the true count when that is lower. The
+A queue whose entries are only upper bounds is exact: take one, and add it again when the true count is lower. The
 positions of a pair are known at birth and need a block of exactly that size; they ascend, because the step that
 collects them walks upwards. And a position *i* in the block of (x, y) still holds the pair if and only if cell *i* is x
 and the cell a width of x further is y: what merges with either writes over one of the two.
@@ -34,24 +34,40 @@ bytes a symbol, 4 a live position, some 50 a pair that is kept.
 
 import numpy as np
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memmove
+from libc.string cimport memcpy, memmove
 from libcpp.algorithm cimport sort
 from libcpp.pair cimport pair
-from libcpp.queue cimport priority_queue
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 from bbpe._types cimport count_t, token_id_t
 
 
+cdef extern from "Python.h":
+    void PyObject_GC_UnTrack(void*)
+
 cdef enum:
     AHEAD = 16              # positions between a prefetch and its use; 8 and 32 measured the same
+    ROOMY = 1 << 20         # more positions than this do not get three times the room that they need
+    FEW_CELLS = 1 << 22     # of a text whose pairs are counted once, if the guess at how often they occur is right
+    MANY_MERGES = 1 << 17   # there is room at once for so many
     HEADER = 2              # cells before a block of positions: its pair's number, its capacity
     SMALL_COUNTS = 1 << 16  # pretoken counts below this are sorted by counting
 
-cdef neighbour_t NOTHING = [0, 0, NONE, 0, 0]
+cdef struct byte_pair_t:
+    count_t count
+    uint32_t positions
+
+cdef neighbour_t NOTHING = [0, 0, 0, 0]
+
+
+MOST_APART = STRETCH
+"""Cells between pretokens of different counts, at most, beside the separator of each pretoken."""
 
 
 cdef class Rules:
@@ -143,9 +159,9 @@ cdef class MergeLearner:
         while self.tokens.size() < first_id:  # a hole between the base's last id and the first new one
             self.add_token(b"")
         for id in range(first_id):
-            self.add_symbol(<uint32_t> self.tokens[id].size(), 1)
+            self.add_symbol(<uint32_t> self.tokens.length(id), 1)
         for token in taken:
-            self.taken.insert(<string> token)
+            self.tokens.refuse(<string> token)
 
         if byte_ids is not None:
             map_view = byte_ids
@@ -170,20 +186,47 @@ cdef class MergeLearner:
 
     cdef int add_token(self, const string& token) except -1 nogil:
         """The token with the next id; an empty one is a hole."""
-        self.tokens.push_back(token)
+        self.tokens.add(token)
         if self.keeps:
             self.in_kept.push_back(self.kept.count(token))
-        if token.size():
-            self.taken.insert(token)
+        return 0
+
+    cdef int reserve(self, uint64_t merges) except -1 nogil:
+        """Room for what so many merges make: growing by copies would touch three times the memory."""
+        cdef uint64_t symbols = self.width.size() + merges
+        self.tokens.reserve(merges)
+        self.width.reserve(symbols)
+        self.length.reserve(symbols)
+        self.left_of.reserve(symbols + 1)
+        self.right_of.reserve(symbols + 1)
+        self.lefts.reserve(symbols + 2)
+        self.rights.reserve(symbols + 2)
+        self.learned_left.reserve(merges)
+        self.learned_right.reserve(merges)
+        self.learned_count.reserve(merges)
+        self.curve.reserve(merges + 1)
         return 0
 
     cdef int add_symbol(self, uint32_t length, uint32_t width) except -1 nogil:
         """What a cell may hold next. Symbols are the ids of tokens (but see CharacterLearner)."""
         self.length.push_back(length)
         self.width.push_back(width)
-        self.left_of.push_back(NOTHING)
-        self.right_of.push_back(NOTHING)
+        return self.add_slot()
+
+    cdef int add_slot(self) except -1 nogil:
+        """Room for one more neighbour, and for the separator before the first."""
+        while self.left_of.size() < self.width.size() + 1:
+            self.left_of.push_back(NOTHING)
+            self.right_of.push_back(NOTHING)
+        self.lefts.resize(self.left_of.size() + 1)
+        self.rights.resize(self.left_of.size() + 1)
         return 0
+
+    cdef void clear_symbols(self) noexcept nogil:
+        self.length.clear()
+        self.width.clear()
+        self.left_of.clear()
+        self.right_of.clear()
 
     cdef int lay_out(self, const uint8_t* as_bytes, const token_id_t* as_ids, const token_id_t* byte_map,
                      const int64_t* offsets, const count_t* counts, Py_ssize_t pretokens) except -1 nogil:
@@ -194,7 +237,7 @@ cdef class MergeLearner:
         """
         cdef vector[uint64_t] cursors     # by count: where its next pretoken goes
         cdef vector[pair[count_t, Py_ssize_t]] large
-        cdef uint64_t at = 1, size
+        cdef uint64_t at = STRETCH, size, first_large
         cdef Py_ssize_t p, q
         cdef count_t count
         cdef group_t group
@@ -214,24 +257,29 @@ cdef class MergeLearner:
             size = cursors[count]
             if size:
                 cursors[count] = at
-                at += size
-                group.end = at
+                group.begin = at
+                group.end = at + size
                 group.count = count
                 self.groups.push_back(group)
+                at = next_stretch(group.end)
+        first_large = self.groups.size()
         sort(large.begin(), large.end())
         for q in range(<Py_ssize_t> large.size()):
             p = large[q].second
-            at += <uint64_t> (offsets[p + 1] - offsets[p]) + 1
-            group.end = at
-            group.count = large[q].first
-            if self.groups.size() and self.groups.back().count == group.count:
-                self.groups.back().end = at
+            size = <uint64_t> (offsets[p + 1] - offsets[p]) + 1
+            if self.groups.size() and self.groups.back().count == large[q].first:
+                self.groups.back().end = self.groups.back().end + size
             else:
+                group.begin = at
+                group.end = at + size
+                group.count = large[q].first
                 self.groups.push_back(group)
+            at = next_stretch(self.groups.back().end)
         self.used_cells = at
         self.cells.resize(at)
         cells = self.cells.data()
-        cells[0] = SEPARATOR
+        for p in range(STRETCH):
+            cells[p] = SEPARATOR
         for p in range(pretokens):
             size = <uint64_t> (offsets[p + 1] - offsets[p])
             count = counts[p]
@@ -240,17 +288,30 @@ cdef class MergeLearner:
                     self.places[p] = cursors[count]
                 self.write_pretoken(cells + cursors[count], as_bytes, as_ids, byte_map, offsets[p], size)
                 cursors[count] += size + 1
-        at = 1
-        for q in range(<Py_ssize_t> self.groups.size()):  # past the small counts
-            if self.groups[q].count < SMALL_COUNTS:
-                at = self.groups[q].end
         for q in range(<Py_ssize_t> large.size()):
             p = large[q].second
             size = <uint64_t> (offsets[p + 1] - offsets[p])
+            if q == 0 or large[q].first != large[q - 1].first:
+                at = self.groups[first_large].begin
+                first_large += 1
             if self.places.size():
                 self.places[p] = at
             self.write_pretoken(cells + at, as_bytes, as_ids, byte_map, offsets[p], size)
             at += size + 1
+        return self.weigh_stretches()
+
+    cdef int weigh_stretches(self) except -1 nogil:
+        """Note the weights of cells by their groups, and separate these up to the next."""
+        cdef token_id_t* cells = self.cells.data()
+        cdef count_t* weights
+        cdef uint64_t g, at
+        self.weights.resize(self.used_cells // STRETCH)
+        weights = self.weights.data()
+        for g in range(self.groups.size()):
+            for at in range(self.groups[g].end, next_stretch(self.groups[g].end)):
+                cells[at] = SEPARATOR
+            for at in range(self.groups[g].begin // STRETCH, next_stretch(self.groups[g].end) // STRETCH):
+                weights[at] = self.groups[g].count
         return 0
 
     cdef void write_pretoken(self, token_id_t* cells, const uint8_t* as_bytes, const token_id_t* as_ids,
@@ -268,7 +329,6 @@ cdef class MergeLearner:
 
     cdef int count_pairs(self) except -1 nogil:
         """Count all pairs and store their positions: the state before the first merge."""
-        self.floor = 0
         if self.only_bytes:
             return self.count_byte_pairs()
         return self.count_any_pairs()
@@ -278,7 +338,8 @@ cdef class MergeLearner:
 
         Too low costs time for pairs that are never merged; too high, another count of what the text has become by then.
         The counts that merges win with fall, from some hundred merges on, a little slower than the power -1.5 of their
-        number. (On 30 MB of English from 1,315 for the 1,465th to 15 for the 31,744th, of Chinese from 1,805 to 25.)
+        number. (On 30 MB of English from 1,315 for the 1,465th to 15 for the 31,744th, of Chinese from 1,805 to 25: 2.5
+        to 4.4 times the bytes by that power of the merges.)
         """
         cdef uint64_t learned = self.learned_count.size()
         cdef double share = <double> learned / <double> merges
@@ -287,6 +348,8 @@ cdef class MergeLearner:
             bar = 0
         elif learned == 0 and self.stage == LAID_OUT:
             bar = self.corpus_tokens >> 13  # some hundred merges
+            if self.used_cells <= FEW_CELLS:  # or all of them: rarer pairs take memory, which little text has
+                bar = min(bar, <count_t> (2 * <double> self.corpus_tokens / (<double> merges * sqrt(<double> merges))))
         elif learned == self.learned_before:
             bar = self.left_out >> 3
         else:
@@ -299,17 +362,19 @@ cdef class MergeLearner:
         """Count all pairs of what the text has become, with the bar where it is now."""
         self.close_up()
         self.pairs.clear()
-        self.heap = priority_queue[pair[count_t, uint64_t]]()
+        self.queue.clear()
         self.only_bytes = False
         return self.count_pairs()
 
-    cdef void close_up(self) noexcept nogil:
+    cdef int close_up(self) except -1 nogil:
         """Rewrite the cells with one a token, without pretokens of one token: they have no pair any more."""
         cdef token_id_t* cells = self.cells.data()
-        cdef uint64_t source = 1, target = 1, start, g, groups = 0
+        cdef uint64_t source, target = STRETCH, start, g, groups = 0
+        cdef group_t group
         cdef token_id_t token
         for g in range(self.groups.size()):
-            start = target
+            source = self.groups[g].begin
+            group.begin = start = target
             while source < self.groups[g].end:
                 token = cells[source]
                 cells[target] = token
@@ -321,64 +386,76 @@ cdef class MergeLearner:
                 if target == start + 2:
                     target = start
                 start = target
-            if target > (self.groups[groups - 1].end if groups else 1):
-                self.groups[groups].end = target
-                self.groups[groups].count = self.groups[g].count
+            if target > group.begin:
+                group.end = target
+                group.count = self.groups[g].count
+                self.groups[groups] = group
                 groups += 1
+                target = next_stretch(target)
         self.groups.resize(groups)
         self.used_cells = target
         for token in range(<token_id_t> self.width.size()):
             self.width[token] = 1
+        return self.weigh_stretches()
 
     cdef int count_byte_pairs(self) except -1 nogil:
-        """The same, for symbols that are all below 256: dense tables by pair instead of a hash table."""
+        """The same, for symbols that are all below 256: a dense table by pair instead of a hash table.
+
+        A pair's row is its left symbol; the last row is for what follows a separator.
+        """
         cdef const token_id_t* cells = self.cells.data()
-        cdef vector[count_t] counts
-        cdef vector[uint32_t] live
-        cdef vector[uint64_t] cursors   # by pair: where its next position goes; 0 for a pair that is not kept
-        cdef uint64_t i = 1, g, total = 0
+        cdef vector[byte_pair_t] table
+        cdef byte_pair_t* at
+        cdef uint64_t i, g, total = 0
         cdef count_t weight
         cdef token_id_t left, right
         cdef uint32_t dense, number
-        counts.resize(1 << 16, 0)
-        live.resize(1 << 16, 0)
-        cursors.resize(1 << 16, 0)
+        cdef uint32_t* pool
+        table.resize(257 << 8)
         for g in range(self.groups.size()):
             weight = self.groups[g].count
-            left = SEPARATOR
-            for i in range(i, self.groups[g].end):
+            left = 256
+            for i in range(self.groups[g].begin, self.groups[g].end):
                 right = cells[i]
-                if left != SEPARATOR and right != SEPARATOR:
-                    dense = left << 8 | right
-                    counts[dense] += weight
-                    live[dense] += 1
-                left = right
-            i = self.groups[g].end
+                if right == SEPARATOR:
+                    left = 256
+                else:
+                    at = &table[left << 8 | right]
+                    at.count += weight
+                    at.positions += 1
+                    left = right
         for dense in range(1 << 16):
+            at = &table[dense]
             left = dense >> 8
             right = dense & 255
-            if ((counts[dense] >= self.bar or (self.keeps and counts[dense] and self.is_kept(left, right)))
+            if ((at.count >= self.bar or (self.keeps and at.count and self.is_kept(left, right)))
                     and self.length[left] + self.length[right] <= self.max_token_bytes
                     and (not self.restricted or self.may_make(left, right))):
-                self.add_pair(pair_key(left, right), counts[dense], live[dense])
-                total += HEADER + <uint64_t> live[dense]
-            elif counts[dense] < self.bar:
-                self.left_out = max(self.left_out, counts[dense])
-        self.pool.resize(max(self.used_cells, total + total // 8) + 1024)  # room that is not used costs nothing
+                self.add_pair(pair_key(left, right), at.count, at.positions)
+                total += HEADER + <uint64_t> at.positions
+            elif at.count < self.bar:
+                self.left_out = max(self.left_out, at.count)
+        # Room that is not used costs nothing, and closing gaps does; where there is much text it has to be done.
+        self.pool.resize(max(self.used_cells, total + max(total // 8, min(2 * total, <uint64_t> ROOMY))) + 1024)
         self.pool_used = 0
+        for dense in range(257 << 8):
+            table[dense].count = 0  # from here on where its next position goes; 0 for a pair that is not kept
         for number in range(self.pairs.numbers()):
-            self.new_block(number, self.pairs.data()[number].live)
             dense = <uint32_t> ((self.pairs.data()[number].key >> 32) << 8 | <uint32_t> self.pairs.data()[number].key)
-            cursors[dense] = self.pairs.data()[number].block
-            self.pairs.data()[number].entries = self.pairs.data()[number].live
-        left = SEPARATOR
-        for i in range(1, self.used_cells):
+            self.new_block(number, self.pairs.data()[number].live)
+            table[dense].count = <count_t> self.pairs.data()[number].block
+            self.offer(number)
+        pool = self.pool.data()
+        left = 256
+        for i in range(STRETCH, self.used_cells):
             right = cells[i]
-            if left != SEPARATOR and right != SEPARATOR:
-                dense = left << 8 | right
-                if cursors[dense]:
-                    self.pool.data()[cursors[dense]] = <uint32_t> (i - 1)
-                    cursors[dense] += 1
+            if right == SEPARATOR:
+                left = 256
+                continue
+            at = &table[left << 8 | right]
+            if at.count:
+                pool[at.count] = <uint32_t> (i - 1)
+                at.count += 1
             left = right
         return 0
 
@@ -390,7 +467,7 @@ cdef class MergeLearner:
         three times as long on Chinese.)
         """
         cdef const token_id_t* cells = self.cells.data()
-        cdef uint64_t last = self.used_cells - 1   # the last separator
+        cdef uint64_t last = self.used_cells - 1   # a separator
         cdef vector[uint64_t] ends                 # by left symbol: end of its positions, among the sorted ones
         cdef uint64_t total = 0, i, source
         cdef uint32_t n
@@ -426,80 +503,67 @@ cdef class MergeLearner:
     cdef int count_right_of(self, token_id_t left, uint64_t begin, uint32_t positions, uint64_t rest) except -1 nogil:
         """Count and store the pairs with a left symbol, whose positions stand in the pool, before ``rest`` others."""
         cdef const token_id_t* cells = self.cells.data()
+        cdef const count_t* weights = self.weights.data()
         cdef seen_t* seen
         cdef neighbour_t* right_of = self.right_of.data()
+        cdef uint32_t* rights = self.rights.data()
         cdef neighbour_t* at
-        cdef pair_t* record
-        cdef uint32_t i, p
+        cdef uint32_t i, p, distinct = 0
         cdef token_id_t y
-        cdef uint64_t g = 0, need = 1, capacity
-        cdef uint64_t group_end = self.groups[0].end
-        cdef count_t weight = self.groups[0].count
+        cdef uint64_t need = 1, capacity
         cdef uint32_t* pool
-        self.seen_right.reserve(positions)
-        seen = self.seen_right.data()
+        self.seen.reserve(positions)
+        seen = self.seen.data()
         pool = self.pool.data() + begin
         for i in range(positions):
             if i + AHEAD < positions:
                 prefetch(cells + pool[i + AHEAD])
             p = pool[i]
-            if p >= group_end:
-                g = self.group_after(p, g)
-                group_end = self.groups[g].end
-                weight = self.groups[g].count
-            y = cells[p + 1]
             seen[i].position = p
-            seen[i].neighbour = y
-            at = right_of + y
-            if at.positions == 0:
-                self.rights.push_back(y)
-            at.count += weight
+            seen[i].right = slot_of(cells[p + 1])
+            at = right_of + seen[i].right
+            rights[distinct] = seen[i].right
+            distinct += at.positions == 0
+            at.count += weights[p // STRETCH]
             at.positions += 1
-        for i in range(<uint32_t> self.rights.size()):
-            y = self.rights[i]
-            at = right_of + y
+        for i in range(distinct):
+            y = rights[i] - 1
+            at = right_of + rights[i]
             self.note_pair(left, y, at.count)
             if ((at.count < self.bar and not (self.keeps and self.is_kept(left, y)))
                     or <uint64_t> self.length[left] + self.length[y] > self.max_token_bytes
                     or (self.restricted and not self.may_make(left, y))):
-                at.number = NONE
+                at.step = 0
                 if at.count < self.bar:
                     self.left_out = max(self.left_out, at.count)
             else:
-                at.number = self.add_pair(pair_key(left, y), at.count, at.positions)
+                at.step = 1
                 need += HEADER + <uint64_t> at.positions
         capacity = self.pool.capacity()
         if self.pool_used + need + rest > capacity:  # many pairs with few positions: their headers need more room
             self.pool.resize(capacity + capacity // 4 + need)
             memmove(self.pool.data() + self.pool.capacity() - rest, self.pool.data() + capacity - rest,
                     rest * sizeof(uint32_t))
-        for i in range(<uint32_t> self.rights.size()):
-            at = right_of + self.rights[i]
-            if at.number != NONE:
-                self.new_block(at.number, at.positions)
-                record = self.pairs.data() + at.number
-                record.entries = at.positions
-                at.cursor = record.block
-        self.store(seen, positions, right_of, self.rights)
-        for i in range(<uint32_t> self.rights.size()):
-            right_of[self.rights[i]] = NOTHING
-        self.rights.clear()
+        for i in range(distinct):
+            at = right_of + rights[i]
+            if at.step:
+                self.bear(pair_key(left, rights[i] - 1), at)
+        pool = self.pool.data()
+        for i in range(distinct):
+            at = right_of + rights[i]
+            if not at.step:
+                at.cursor = self.pool_used  # the free cell behind the last block
+        for i in range(positions):
+            at = right_of + seen[i].right
+            pool[at.cursor] = seen[i].position
+            at.cursor += at.step
+        for i in range(distinct):
+            right_of[rights[i]] = NOTHING
         return 0
 
     cdef int note_pair(self, token_id_t left, token_id_t right, count_t count) except -1 nogil:
         """Called for every pair there is before the first merge, also for those that are not kept."""
         return 0
-
-    cdef uint64_t group_after(self, uint64_t position, uint64_t group) noexcept nogil:
-        """The group of a position that is past the end of ``group``."""
-        cdef uint64_t low = group + 1, high = self.groups.size(), half
-        while low < high:
-            half = (low + high) // 2
-            if self.groups[half].end <= position:
-                low = half + 1
-            else:
-                high = half
-        return low
 
     cdef uint32_t add_pair(self, uint64_t key, count_t count, uint32_t live) except 0xFFFFFFFF nogil:
         """A new record, without a block."""
@@ -514,32 +578,13 @@ cdef class MergeLearner:
     # ---- blocks of positions ---------------------------------------------------------------------
 
     cdef void new_block(self, uint32_t number, uint32_t capacity) noexcept nogil:
-        """Give a pair a block at the end of the pool; ``reserve_blocks`` has made room."""
+        """Give a pair a block at the end of the pool, which has room; its positions are still to be written."""
         cdef pair_t* record = self.pairs.data() + number
         self.pool.data()[self.pool_used] = number
         self.pool.data()[self.pool_used + 1] = capacity
         record.block = self.pool_used + HEADER
-        record.entries = 0
+        record.entries = capacity
         self.pool_used += HEADER + capacity
-
-    cdef void store(self, const seen_t* seen, uint32_t positions, neighbour_t* beside,
-                    const vector[token_id_t]& neighbours) noexcept nogil:
-        """Write positions into the blocks of the new pairs with the neighbours seen there; one free cell must follow.
-
-        Those of pairs that are not kept all go to that cell: a branch for each would be a guess.
-        """
-        cdef uint32_t* pool = self.pool.data()
-        cdef neighbour_t* at
-        cdef uint32_t i
-        for i in range(<uint32_t> neighbours.size()):
-            at = beside + neighbours[i]
-            at.step = at.number != NONE
-            if not at.step:
-                at.cursor = self.pool_used
-        for i in range(positions):
-            at = beside + seen[i].neighbour
-            pool[at.cursor] = seen[i].position
-            at.cursor += at.step
 
     cdef int drop_pair(self, uint32_t number) except -1 nogil:
         """Forget a pair that can never be merged (again)."""
@@ -594,74 +639,79 @@ cdef class MergeLearner:
 
     # ---- best pair -------------------------------------------------------------------------------
 
-    cdef int fill_heap(self) except -1 nogil:
-        """Lower the floor and push the pairs above it; the heap is empty.
-
-        Most pairs are never near the top: only those with at least a quarter of the best count go into the heap.
-        """
-        cdef count_t best = 0
-        cdef pair_t* records = self.pairs.data()
-        cdef uint32_t n
-        for n in range(self.pairs.numbers()):
-            best = max(best, records[n].count)
-        if best == 0:
-            return 0
-        self.floor = max(self.bar, best >> 2)
-        for n in range(self.pairs.numbers()):
-            if records[n].count >= self.floor:
-                self.offer(records[n].key, records[n].count)
+    cdef int offer(self, uint32_t number) except -1 nogil:
+        """Put a pair into the queue, under the ids of its tokens: they break ties."""
+        cdef pair_t* record = self.pairs.data() + number
+        self.queue.add(number, record.count, record.key)
         return 0
 
-    cdef int offer(self, uint64_t key, count_t count) except -1 nogil:
-        """Put a pair of symbols into the heap, under the ids of its tokens: they break ties."""
-        self.heap.push(pair[count_t, uint64_t](count, ~key))
-        return 0
+    cdef uint64_t key_of_tokens(self, uint64_t key) noexcept nogil:
+        """The key of a pair in the queue: that of its tokens."""
+        return key
 
     cdef token_id_t token_of(self, token_id_t symbol) noexcept nogil:
         """The id of a symbol's token."""
         return symbol
 
-    cdef token_id_t symbol_of(self, token_id_t id) noexcept nogil:
-        """The symbol of a token that is in the heap."""
-        return id
-
     cdef int best_pair(self, candidate_t* best) except -1 nogil:
-        """Take the pair with the highest count, of equal ones the smallest ids, out of the heap."""
-        cdef count_t count
-        cdef uint64_t key
-        cdef uint32_t number
-        cdef string token
+        """Take the pair with the highest count, of equal ones the smallest ids, out of the queue."""
+        cdef item_t item
+        cdef pair_t* record
+        cdef size_t i
         best.number = NONE
         best.count = 0
         while True:
-            if self.heap.empty():
-                self.fill_heap()
-                if self.heap.empty():
+            if not self.queue.take(item):
+                self.queue.open(self.opened)
+                if self.opened.empty():
                     return 0
-            count = self.heap.top().first
-            key = ~self.heap.top().second
-            self.heap.pop()
-            number = self.pairs.find(pair_key(self.symbol_of(key >> 32), self.symbol_of(<token_id_t> key)))
-            if number == NONE:
+                for i in range(self.opened.size()):
+                    if i + AHEAD < self.opened.size():
+                        prefetch(self.pairs.data() + self.opened[i + AHEAD])
+                    if self.pairs.data()[self.opened[i]].count:
+                        self.offer(self.opened[i])
+                self.queue.opened()
                 continue
-            if self.pairs.data()[number].count != count:
-                if self.pairs.data()[number].count >= self.floor:
-                    self.heap.push(pair[count_t, uint64_t](self.pairs.data()[number].count, ~key))
+            record = self.pairs.data() + item.number
+            if record.count == 0 or self.key_of_tokens(record.key) != item.key:
+                continue  # dropped; the number may be that of another pair by now
+            if record.count != item.count:
+                self.offer(item.number)
                 continue
-            token = self.tokens[key >> 32]
-            token.append(self.tokens[<token_id_t> key])
-            if self.taken.contains(token):
-                self.drop_pair(number)
+            if self.tokens.joined_is_there(item.key >> 32, <token_id_t> item.key):
+                self.drop_pair(item.number)
                 continue
-            best.number = number
-            best.count = count
-            best.key = key
+            best.number = item.number
+            best.count = item.count
+            best.key = item.key
+            self.fetch_coming()
             return 0
+
+    cdef void fetch_coming(self) noexcept nogil:
+        """Ask for the memory of the pairs that come next: their merges wait for little else, most being short.
+
+        A record first, its positions when it is nearer, and then the cells.
+        """
+        cdef size_t known = self.queue.known()
+        cdef pair_t* records = self.pairs.data()
+        cdef pair_t* record
+        cdef const uint32_t* positions
+        cdef uint32_t i
+        if known > 6:
+            prefetch(records + self.queue.coming(6))
+        if known > 3:
+            prefetch(self.pool.data() + records[self.queue.coming(3)].block)
+        if known > 1:
+            record = records + self.queue.coming(1)
+            if record.count:
+                positions = self.pool.data() + record.block
+                for i in range(min(record.entries, <uint32_t> AHEAD)):
+                    prefetch(self.cells.data() + positions[i])
 
     cdef int put_back(self, const candidate_t* candidate) except -1 nogil:
         """Return a pair that ``best_pair`` gave and that is not to be merged now."""
         if candidate.number != NONE:
-            self.heap.push(pair[count_t, uint64_t](candidate.count, ~candidate.key))
+            self.queue.add(candidate.number, candidate.count, candidate.key)
         return 0
 
     # ---- apply merge -----------------------------------------------------------------------------
@@ -669,8 +719,11 @@ cdef class MergeLearner:
     cdef int apply_merge(self, uint32_t number) except -1 nogil:
         """Replace a pair by a new id at all its positions; update the counts around them.
 
-        While walking, only the neighbours are noted: their ids with weights in two dense tables, their positions in two
-        lists. Then, once a distinct neighbour, the old pair's count falls and the new pair is born or dropped.
+        While walking, only the neighbours are noted: with weights in two dense tables, with positions in a list. Then,
+        once a distinct neighbour, the old pair's count falls and the new pair is born or dropped.
+
+        What can be done without a branch is: guesses that go wrong take longer than all else here. So positions that
+        hold the pair no longer are sorted out first, and separators are neighbours like any other, with slot 0.
         """
         cdef pair_t merged = self.pairs.data()[number]
         cdef token_id_t a = <token_id_t> (merged.key >> 32)
@@ -679,62 +732,64 @@ cdef class MergeLearner:
         cdef uint32_t width_a = self.width[a]
         cdef uint32_t width_b = self.width[b]
         cdef token_id_t* cells = self.cells.data()
+        cdef const count_t* weights = self.weights.data()
         cdef uint32_t* positions = self.pool.data() + merged.block
         cdef uint32_t entries = merged.entries
-        cdef uint32_t i, n, p, middle, end
-        cdef token_id_t x, y
-        cdef uint64_t g = 0, total
-        cdef count_t weight = 0, replaced = 0
-        cdef uint64_t group_end = 0
+        cdef uint32_t i, n, p, middle, end, slot
+        cdef uint32_t lefts = 0, rights = 0, seen = 0
+        cdef count_t weight, replaced = 0
+        cdef uint64_t total
         cdef neighbour_t* left_of
         cdef neighbour_t* right_of
         cdef neighbour_t* at
-        cdef seen_t* seen_left
-        cdef seen_t* seen_right
-        cdef uint32_t lefts = 0, rights = 0
+        cdef uint32_t* left_slots
+        cdef uint32_t* right_slots
+        cdef seen_t* seen_here
         self.new_token(self.token_of(a), self.token_of(b), merged.count)
         self.add_symbol(self.length[a] + self.length[b], width_a + width_b)
-        self.seen_left.reserve(entries)
-        self.seen_right.reserve(entries)
-        seen_left = self.seen_left.data()
-        seen_right = self.seen_right.data()
+        self.pairs.prefetch_key(merged.key)
+        if merged.live != entries:
+            n = 0
+            for i in range(entries):
+                if i + AHEAD < entries:
+                    prefetch(cells + positions[i + AHEAD])
+                p = positions[i]
+                positions[n] = p
+                n += (cells[p] == a) & (cells[p + width_a] == b)
+            entries = n
+        self.seen.reserve(entries)
+        seen_here = self.seen.data()
         left_of = self.left_of.data()
         right_of = self.right_of.data()
+        left_slots = self.lefts.data()
+        right_slots = self.rights.data()
 
         for i in range(entries):
             if i + AHEAD < entries:
                 prefetch(cells + positions[i + AHEAD])
             p = positions[i]
             middle = p + width_a
-            if cells[p] != a or cells[middle] != b:
-                continue
+            if a == b and (cells[p] != a or cells[middle] != b):
+                continue  # the second of two that overlap
             end = middle + width_b
-            if p >= group_end:
-                if p >= self.groups[g].end:
-                    g = self.group_after(p, g)
-                group_end = self.groups[g].end
-                weight = self.groups[g].count
-            x = cells[p - 1]
-            y = cells[end]
+            weight = weights[p // STRETCH]
             replaced += weight
-            if x != SEPARATOR:
-                at = left_of + x
-                if at.positions == 0:
-                    self.lefts.push_back(x)
-                at.count += weight
-                at.positions += 1
-                seen_left[lefts].neighbour = x
-                seen_left[lefts].position = p - self.width[x]
-                lefts += 1
-            if y != SEPARATOR:
-                at = right_of + y
-                if at.positions == 0:
-                    self.rights.push_back(y)
-                at.count += weight
-                at.positions += 1
-                seen_right[rights].neighbour = y
-                seen_right[rights].position = p
-                rights += 1
+            seen_here[seen].position = p
+            slot = slot_of(cells[p - 1])
+            seen_here[seen].left = slot
+            at = left_of + slot
+            left_slots[lefts] = slot
+            lefts += at.positions == 0
+            at.count += weight
+            at.positions += 1
+            slot = slot_of(cells[end])
+            seen_here[seen].right = slot
+            at = right_of + slot
+            right_slots[rights] = slot
+            rights += at.positions == 0
+            at.count += weight
+            at.positions += 1
+            seen += 1
             cells[middle - 1] = INSIDE
             cells[middle] = INSIDE
             cells[p] = z
@@ -743,54 +798,84 @@ cdef class MergeLearner:
         self.curve.push_back(self.corpus_tokens)
         self.drop_pair(number)
 
+        for n in range(lefts):
+            self.pairs.prefetch_key(pair_key(left_slots[n] - 1, a))
+        for n in range(rights):
+            self.pairs.prefetch_key(pair_key(b, right_slots[n] - 1))
+        for n in range(lefts):
+            self.pairs.prefetch_record(pair_key(left_slots[n] - 1, a))
+        for n in range(rights):
+            self.pairs.prefetch_record(pair_key(b, right_slots[n] - 1))
         total = 0
-        for n in range(<uint32_t> self.lefts.size()):
-            if n + 8 < self.lefts.size():
-                self.pairs.prefetch_key(pair_key(self.lefts[n + 8], a))
-                self.pairs.prefetch_record(pair_key(self.lefts[n + 4], a))
-            x = self.lefts[n]
-            if x != z:
-                self.lose(pair_key(x, a), left_of + x)
-            total += self.weigh(left_of + x, x, z)
-        for n in range(<uint32_t> self.rights.size()):
-            if n + 8 < self.rights.size():
-                self.pairs.prefetch_key(pair_key(b, self.rights[n + 8]))
-                self.pairs.prefetch_record(pair_key(b, self.rights[n + 4]))
-            y = self.rights[n]
-            self.lose(pair_key(b, y), right_of + y)
-            if y == a:  # two merged in a row: the pair (z, a), noted at the first, was gone again at the second
-                right_of[a].count -= left_of[z].count
-                right_of[a].positions -= left_of[z].positions
-            total += self.weigh(right_of + y, z, y)
-        self.reserve_blocks(total + 1)
-        for n in range(<uint32_t> self.lefts.size()):
-            if n + 8 < self.lefts.size():
-                self.pairs.prefetch_key(pair_key(self.lefts[n + 8], z))
-            x = self.lefts[n]
-            self.bear(pair_key(x, z), left_of + x)
-        for n in range(<uint32_t> self.rights.size()):
-            if n + 8 < self.rights.size():
-                self.pairs.prefetch_key(pair_key(z, self.rights[n + 8]))
-            y = self.rights[n]
-            self.bear(pair_key(z, y), right_of + y)
-
-        if left_of[z].positions != 0:  # two merged in a row
-            n = 0
-            for i in range(rights):
-                if seen_right[i].neighbour != a or cells[seen_right[i].position + width_a + width_b] == a:
-                    seen_right[n] = seen_right[i]
-                    n += 1
-            rights = n
-        self.store(seen_left, lefts, left_of, self.lefts)
-        self.store(seen_right, rights, right_of, self.rights)
-
-        for n in range(<uint32_t> self.lefts.size()):
-            left_of[self.lefts[n]] = NOTHING
-        for n in range(<uint32_t> self.rights.size()):
-            right_of[self.rights[n]] = NOTHING
-        self.lefts.clear()
-        self.rights.clear()
+        for n in range(lefts):
+            slot = left_slots[n]
+            at = left_of + slot
+            at.step = 0
+            if slot != slot_of(SEPARATOR):
+                self.lose(pair_key(slot - 1, a), at)
+                total += self.weigh(at, slot - 1, z)
+        for n in range(rights):
+            slot = right_slots[n]
+            at = right_of + slot
+            at.step = 0
+            if slot != slot_of(SEPARATOR):
+                self.lose(pair_key(b, slot - 1), at)
+                if slot == slot_of(a):  # two merged in a row: (z, a), noted at the first, was gone at the second
+                    at.count -= left_of[slot_of(z)].count
+                    at.positions -= left_of[slot_of(z)].positions
+                total += self.weigh(at, z, slot - 1)
+        if total:
+            self.reserve_blocks(total + 1)
+            for n in range(lefts):
+                if left_of[left_slots[n]].step:
+                    self.bear(pair_key(left_slots[n] - 1, z), left_of + left_slots[n])
+            for n in range(rights):
+                if right_of[right_slots[n]].step:
+                    self.bear(pair_key(z, right_slots[n] - 1), right_of + right_slots[n])
+            if left_of[slot_of(z)].positions:  # two merged in a row
+                for i in range(seen):
+                    if seen_here[i].right == slot_of(a) and cells[seen_here[i].position + width_a + width_b] != a:
+                        seen_here[i].right = slot_of(SEPARATOR)
+            self.store(seen, lefts, rights)
+        for n in range(lefts):
+            left_of[left_slots[n]].count = 0
+            left_of[left_slots[n]].positions = 0
+        for n in range(rights):
+            right_of[right_slots[n]].count = 0
+            right_of[right_slots[n]].positions = 0
         return 0
+
+    cdef void store(self, uint32_t replaced, uint32_t lefts, uint32_t rights) noexcept nogil:
+        """Write positions into the blocks of the new pairs with the neighbours seen there; one free cell must follow.
+
+        Those of pairs that are not kept all go to that cell: a branch for each would be a guess.
+        """
+        cdef uint32_t* pool = self.pool.data()
+        cdef const seen_t* seen = self.seen.data()
+        cdef const uint32_t* width = self.width.data()
+        cdef neighbour_t* left_of = self.left_of.data()
+        cdef neighbour_t* right_of = self.right_of.data()
+        cdef neighbour_t* at
+        cdef uint32_t i
+        left_of[slot_of(SEPARATOR)].step = 0
+        right_of[slot_of(SEPARATOR)].step = 0
+        left_of[slot_of(SEPARATOR)].cursor = self.pool_used
+        right_of[slot_of(SEPARATOR)].cursor = self.pool_used
+        for i in range(lefts):
+            at = left_of + self.lefts[i]
+            if not at.step:
+                at.cursor = self.pool_used
+        for i in range(rights):
+            at = right_of + self.rights[i]
+            if not at.step:
+                at.cursor = self.pool_used
+        for i in range(replaced):
+            at = left_of + seen[i].left
+            pool[at.cursor] = seen[i].position - width[seen[i].left - (seen[i].left != slot_of(SEPARATOR))]
+            at.cursor += at.step
+            at = right_of + seen[i].right
+            pool[at.cursor] = seen[i].position
+            at.cursor += at.step
 
     cdef int apply_pair(self, token_id_t left, token_id_t right) except -1 nogil:
         """Merge a pair that another text has chosen, wherever it stands here; it has to be one that is always kept."""
@@ -804,12 +889,12 @@ cdef class MergeLearner:
 
     cdef int new_token(self, token_id_t left, token_id_t right, count_t count) except -1 nogil:
         """Give the next id to the token that a pair of tokens makes."""
-        cdef string token = self.tokens[left]
-        token.append(self.tokens[right])
         self.learned_left.push_back(left)
         self.learned_right.push_back(right)
         self.learned_count.push_back(count)
-        self.add_token(token)
+        self.tokens.add_joined(left, right)
+        if self.keeps:
+            self.in_kept.push_back(self.kept.count(self.tokens.joined(left, right)))
         self.next_id += 1
         return 0
 
@@ -827,42 +912,30 @@ cdef class MergeLearner:
         return 0
 
     cdef uint64_t weigh(self, neighbour_t* at, token_id_t left, token_id_t right) except 0xFFFFFFFFFFFFFFFF nogil:
-        """Pool cells that the new pair with a neighbour needs: none when it can never be merged."""
+        """Pool cells that the new pair with a neighbour needs: none, and no step, when it can never be merged."""
         if ((at.count < self.bar and not (self.keeps and at.count and self.is_kept(left, right)))
                 or <uint64_t> self.length[left] + self.length[right] > self.max_token_bytes
                 or (self.restricted and not self.may_make(left, right))):
-            at.number = NONE
             return 0
-        at.number = 0
+        at.step = 1
         return HEADER + <uint64_t> at.positions
 
     cdef int may_make(self, token_id_t left, token_id_t right) except -1 nogil:
         """Whether the rules take the token of a pair. Asked once, at the pair's birth."""
-        cdef string token = self.tokens[self.token_of(left)]
-        token.append(self.tokens[self.token_of(right)])
-        return self.rules.allows(token)
+        return self.rules.allows(self.tokens.joined(self.token_of(left), self.token_of(right)))
 
     cdef int is_kept(self, token_id_t left, token_id_t right) except -1 nogil:
         """Whether a pair of tokens is to be kept however rarely it occurs. The parts of what is kept are among it."""
-        cdef string token
         if not self.in_kept[left] or not self.in_kept[right]:
             return 0
-        token = self.tokens[left]
-        token.append(self.tokens[right])
-        return self.kept.count(token)
+        return self.kept.count(self.tokens.joined(left, right))
 
     cdef int bear(self, uint64_t key, neighbour_t* at) except -1 nogil:
-        """Record a new pair, unless ``weigh`` has ruled it out."""
-        cdef pair_t* record
-        if at.number == NONE:
-            return 0
-        at.number = self.add_pair(key, at.count, at.positions)
-        self.new_block(at.number, at.positions)
-        record = self.pairs.data() + at.number
-        record.entries = at.positions
-        at.cursor = record.block
-        if at.count >= self.floor:
-            self.offer(key, at.count)
+        """Record a new pair, whose positions are still to be written."""
+        cdef uint32_t number = self.add_pair(key, at.count, at.positions)
+        self.new_block(number, at.positions)
+        at.cursor = self.pairs.data()[number].block
+        self.offer(number)
         return 0
 
     # ---- learn merges ----------------------------------------------------------------------------
@@ -872,6 +945,7 @@ cdef class MergeLearner:
         cdef candidate_t best
         cdef uint64_t visited = 0
         if self.stage == LAID_OUT:
+            self.reserve(min(merges - self.learned_left.size(), <uint64_t> MANY_MERGES))
             self.lower_bar(merges)
             self.count_pairs()
             self.stage = COUNTED
@@ -892,9 +966,9 @@ cdef class MergeLearner:
     cdef void release(self) noexcept nogil:
         """Give back what only further merges would need."""
         self.cells.release()
+        self.weights.release()
         self.pool.release()
-        self.seen_left.release()
-        self.seen_right.release()
+        self.seen.release()
 
     def learn(self, uint64_t merges, uint64_t work=1 << 22):
         """Learn on, without the GIL, until ``merges`` are learned in all or about ``work`` positions are visited.
@@ -953,3 +1027,41 @@ cdef object as_array(const vector[count_t]& values):
     for i in range(view.shape[0]):
         view[i] = values[i]
     return result
+
+
+def spelled(base, const token_id_t[:, ::1] merges not None):
+    """The tokens that merges on top of single bytes make, as a vocabulary keeps them.
+
+    Args:
+        base: The bytes by id; the first merge makes the id after theirs.
+        merges: (left id, right id) of each merge, in learning order: uint32[merges, 2]. No two make the same bytes.
+
+    Returns:
+        ``(tokens, ids, pairs, made)``: id to bytes, bytes to id, the merges as pairs, and the ids that they make.
+    """
+    cdef list by_id = list(base)
+    cdef Py_ssize_t first = len(by_id), merge, size
+    cdef list numbers = list(range(first + merges.shape[0]))  # one object for each id, wherever it stands
+    cdef tuple pairs = PyTuple_New(merges.shape[0])
+    cdef dict tokens = {}
+    cdef dict ids = {}
+    cdef bytes left, right, token
+    for merge in range(merges.shape[0]):
+        if merges[merge, 0] >= first + merge or merges[merge, 1] >= first + merge:
+            raise ValueError(f"merge {merge} joins tokens that are not made before it")
+        left = by_id[merges[merge, 0]]
+        right = by_id[merges[merge, 1]]
+        size = PyBytes_GET_SIZE(left)
+        token = PyBytes_FromStringAndSize(NULL, size + PyBytes_GET_SIZE(right))
+        memcpy(PyBytes_AS_STRING(token), PyBytes_AS_STRING(left), size)
+        memcpy(PyBytes_AS_STRING(token) + size, PyBytes_AS_STRING(right), PyBytes_GET_SIZE(right))
+        by_id.append(token)
+        pair_of_ids = (numbers[merges[merge, 0]], numbers[merges[merge, 1]])
+        # Integers refer to nothing. The collector would find that out, after looking at each pair a few times.
+        PyObject_GC_UnTrack(<void*> pair_of_ids)
+        Py_INCREF(pair_of_ids)
+        PyTuple_SET_ITEM(pairs, merge, pair_of_ids)
+    for merge in range(len(by_id)):
+        tokens[numbers[merge]] = by_id[merge]
+        ids[by_id[merge]] = numbers[merge]
+    return tokens, ids, pairs, tuple(numbers[first:])

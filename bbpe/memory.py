@@ -98,7 +98,7 @@ def merging_bytes(
         learning = 5.8 * size + 100 * merges + 17e6
     else:
         laid_out = 5 * size + 20 * distinct
-        learning = 10.2 * size + 12 * distinct + 100 * merges + 13e6
+        learning = 10.2 * size + 12 * distinct + 100 * merges + 14e6
     most = np.maximum(np.maximum(laid_out, learning), 600 * merges + 2e6)
     return np.asarray(np.ceil(most), np.int64)
 

@@ -125,24 +125,28 @@ class Vocabulary:
 
     @classmethod
     def of_learned(
-        cls, base: Sequence[bytes], merges: Iterable[tuple[int, int]], *, pattern: Pattern, **rules: Any
+        cls,
+        tokens: dict[int, bytes],
+        ids: dict[bytes, int],
+        merges: tuple[tuple[int, int], ...],
+        merged: tuple[int, ...],
+        *,
+        pattern: Pattern,
+        **rules: Any,
     ) -> Vocabulary:
-        """A vocabulary of merges that were learned on top of single bytes, which is not checked again.
+        """A vocabulary of merges that were learned on top of single bytes, which is neither checked again nor copied.
 
         Args:
-            base: The 256 bytes by id.
-            merges: ``(left id, right id)`` by rank; the first makes id 256, and the tokens are distinct.
+            tokens: Id to bytes, ids ascending without a hole.
+            ids: Bytes to id of the same.
+            merges: ``(left id, right id)`` by rank; the first makes id 256.
+            merged: The ids that they make.
             pattern: As for the constructor.
             rules: The constructor's arguments ``special_tokens`` to ``name``.
         """
-        spelled = list(base)
-        pairs = tuple(merges)
-        for left, right in pairs:
-            spelled.append(spelled[left] + spelled[right])
         made = object.__new__(cls)  # checking 100,000 tokens and merges takes 80 ms
-        made._tokens = dict(enumerate(spelled))
-        made._ids = dict(zip(spelled, made._tokens, strict=True))
-        made._merges, made._merged, made._ranks = pairs, tuple(range(len(base), len(spelled))), None
+        made._tokens, made._ids, made._merges, made._merged = tokens, ids, merges, merged
+        made._ranks = None
         defaults: dict[str, Any] = {
             "special_tokens": (), "normalizer": None, "whole_pretoken": False, "template": None, "name": None
         }  # fmt: skip

@@ -13,7 +13,7 @@ from strategies import documents, pretoken_counts, vocabularies
 
 from bbpe import reference
 from bbpe._characters import CharacterLearner, learner
-from bbpe._merge import MergeLearner
+from bbpe._merge import MergeLearner, spelled
 
 BYTES = np.arange(256, dtype=np.uint32)
 TOKENS = [bytes([byte]) for byte in range(256)]
@@ -74,6 +74,46 @@ def test_merges_counts_and_lengths_equal_the_specification(
 @given(st.dictionaries(st.text("ab", min_size=1, max_size=9).map(str.encode), counts_of_all_sizes, max_size=9))
 def test_counts_past_32_bits(pretokens: dict[bytes, int]) -> None:
     assert_equal(run(learner_of(pretokens), 12), reference.learn_merges(pretokens, num_merges=12))
+
+
+# The queue has one bucket for each count below 256, one for two counts up to 511, for four up to 1023, and so on.
+beside_the_edges_of_buckets = st.sampled_from(
+    [*range(126, 131), *range(253, 262), *range(508, 518), *range(1021, 1032), 2**40, 2**40 + 1, 2**40 + 2**33]
+)
+
+
+@given(
+    st.dictionaries(
+        st.text("abc", min_size=2, max_size=7).map(str.encode), beside_the_edges_of_buckets, min_size=2, max_size=25
+    ),
+    st.integers(1, 300),
+    st.sampled_from([1, MANY]),
+)
+@settings(max_examples=300)
+def test_counts_that_share_a_bucket_of_the_queue_and_fall_into_others(
+    pretokens: dict[bytes, int], min_count: int, work: int
+) -> None:
+    learned = reference.learn_merges(pretokens, num_merges=25, min_count=min_count)
+    assert_equal(run(learner_of(pretokens, min_count=min_count), 25, work), learned)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 3) | st.integers(61, 66) | st.integers(126, 129), st.sampled_from([1, 2, 3, 70000])),
+        min_size=1,
+        max_size=8,
+    ),
+    st.integers(0, 5),
+)
+@settings(max_examples=150)
+def test_weights_of_cells_where_pretokens_of_a_count_end_beside_a_multiple_of_64(
+    sizes: list[tuple[int, int]], seed: int
+) -> None:
+    """Counts differ by much: a position that took its weight from the neighbouring stretch would change a count."""
+    rng = random.Random(seed)
+    pretokens = {bytes(rng.choices(b"ab", k=size)): count for size, count in sizes}
+    learned = reference.learn_merges(pretokens, num_merges=40, min_count=1)
+    assert_equal(run(learner_of(pretokens, min_count=1), 40), learned)
 
 
 powers_of_two = st.integers(0, 40).map(lambda power: 1 << power)
@@ -242,6 +282,63 @@ def test_the_same_learner_goes_on_where_it_stopped() -> None:
     assert pairs(learner) == pairs(run(learner_of(pretokens), 60))
 
 
+def test_room_for_the_merges_asked_for_is_no_limit() -> None:
+    """All tables have room for the merges of the first call; later calls make them grow."""
+    pretokens = seeded(bytes(range(256)), 2500, 30, 11)
+    learner = learner_of(pretokens)
+    for merges in (1, 2, 700, 3000):
+        run(learner, merges)
+    once = run(learner_of(pretokens), 3000)
+    assert len(once) == 3000
+    assert pairs(learner) == pairs(once)
+    assert learner.corpus_tokens.tolist() == once.corpus_tokens.tolist()
+
+
+def test_many_pairs_of_one_count_are_merged_in_the_order_of_their_ids() -> None:
+    """Every two letters once, and twice those that begin with a vowel: two buckets of hundreds of pairs that tie."""
+    letters = bytes(range(97, 123))
+    pretokens = {bytes([x, y, 255]): 2 + (x in b"aeiou") for x in letters for y in letters}
+    learned = reference.learn_merges(pretokens, num_merges=600)
+    assert_equal(run(learner_of(pretokens), 600), learned)
+
+
+def test_a_token_that_is_there_already_is_told_by_all_of_its_bytes() -> None:
+    """The base has all even runs of a byte, up to 2,000. Every longer one begins with the bytes that are looked for."""
+    tokens = [*TOKENS, *(b"a" * length for length in range(2, 2002, 2))]
+    odd = [[256 + half, 97] for half in range(1000)]
+    even = [[256 + half, 256] for half in range(1000)]  # all are there but the last
+    symbols, offsets = flat(odd + even, np.uint32)
+    counts = np.array([*range(2000, 1000, -1), *range(5000, 4000, -1)], np.int64)
+    learner = MergeLearner(symbols, offsets, counts, tokens, first_id=1256)
+    assert pairs(run(learner, 2000)) == [(1255, 256), *map(tuple, odd)]
+
+
+# ---- what was learned as a vocabulary keeps it ----
+
+
+def test_tokens_of_merges_are_spelled_as_they_are_joined() -> None:
+    base = [bytes([byte]) for byte in range(256)]
+    merges = np.array([[97, 98], [256, 99], [257, 256], [0, 255]], np.uint32)
+    tokens, ids, merge_list, made = spelled(base, merges)
+    assert list(tokens.values())[256:] == [b"ab", b"abc", b"abcab", b"\x00\xff"]
+    assert list(tokens) == list(range(260))
+    assert ids == {token: id for id, token in tokens.items()}
+    assert merge_list == ((97, 98), (256, 99), (257, 256), (0, 255))
+    assert made == (256, 257, 258, 259)
+    assert {type(id) for pair in merge_list for id in pair} == {int}
+
+
+def test_nothing_learned_leaves_the_bytes() -> None:
+    base = [bytes([byte]) for byte in range(256)]
+    tokens, ids, merge_list, made = spelled(base, np.empty((0, 2), np.uint32))
+    assert (list(tokens.values()), len(ids), merge_list, made) == (base, 256, (), ())
+
+
+def test_a_merge_of_what_is_not_made_yet_is_refused() -> None:
+    with pytest.raises(ValueError, match="merge 1 joins"):
+        spelled([b"a", b"b"], np.array([[0, 1], [3, 0]], np.uint32))
+
+
 # ---- characters first ------------------------------------------------------------------------------
 
 # Characters of 2, 3 and 4 bytes that share first, middle and last bytes with one another.
@@ -337,6 +434,19 @@ def test_the_learner_begins_with_characters_where_that_pays() -> None:
     assert not isinstance(by_character({**chinese, b"\xe4\xb8": 1}, None), CharacterLearner)
     assert not isinstance(by_character(english, None), CharacterLearner)
     assert not isinstance(by_character(russian, None), CharacterLearner)
+
+
+def test_the_trial_does_not_hang_on_a_single_frequent_pretoken() -> None:
+    """Where the sample holds one that is as frequent as a tenth of all others, and that would be merged first."""
+    rng = np.random.default_rng(5)
+    han = np.array([list(chr(0x4E00 + 37 * place).encode()) for place in range(500)], np.uint8)
+    weights = 1 / np.arange(30, 530)
+    drawn = han[rng.choice(500, (400_000, 4), p=weights / weights.sum())]
+    drawn[0] = [list(character.encode()) for character in "，一，一"]
+    counts = np.ones(400_000, np.int64)
+    counts[0] = 40_000  # the first is in every sample
+    offsets = np.arange(0, drawn.size + 1, 12, dtype=np.int64)
+    assert isinstance(learner(drawn.reshape(-1), offsets, counts, TOKENS, byte_ids=BYTES), CharacterLearner)
 
 
 @pytest.mark.parametrize(("comma", "characters"), [(0.1, True), (0.9, False)], ids=["seldom", "often"])

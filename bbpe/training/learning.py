@@ -20,7 +20,7 @@ import bbpe
 from bbpe._characters import learner
 from bbpe._count import release_free_memory
 from bbpe._joint import JointLearner
-from bbpe._merge import MergeLearner, Rules
+from bbpe._merge import MOST_APART, MergeLearner, Rules, spelled
 from bbpe.checkpoints import Checkpoint, MergesKept
 from bbpe.corpus import Progress
 from bbpe.counts import Counts
@@ -35,10 +35,11 @@ from bbpe.vocabulary import SpecialToken, Vocabulary
 __all__ = ["LearnedMerges", "Run", "as_merge_list", "byte_ids", "keeps_parts", "learn", "learn_merges"]
 
 MAX_CELLS = 2**32 - 2
-"""Symbols of distinct pretokens, and separators between them, that the merge loop can number: 17 GB of them."""
+"""Symbols of distinct pretokens, and what separates them, that the merge loop can number: 17 GB of them."""
 
 _REPORT_SECONDS = 0.1
 _MOST_PARTS = 1 << 22  # of seed tokens; more of them take more memory than all rare pairs of a text
+_TRIMMED = 1 << 24  # bytes of distinct pretokens; what fewer leave behind is soon used again
 _STEP = 1 << 20  # positions that one native step visits, about: some 50 ms
 
 
@@ -150,6 +151,7 @@ class Run:
             self.facts[name] = getattr(counts, name) >> counts.power
         self.facts["distinct_pretokens"] = len(counts)
         self.facts["long_pretokens"] = counts.long_pretokens()
+        self.size = len(counts.data)
         _check_size(counts)
         taken = [token.encode() for token in options.special_tokens]
         encoder: Tokenizer | None = None
@@ -244,7 +246,8 @@ class Run:
         kept = self._and_learned(native)
         self._keep_what_was_served(native, kept)
         del native, self.learner  # its memory is free for the vocabulary
-        release_free_memory()
+        if self.size >= _TRIMMED:
+            release_free_memory()
         if checkpoint is not None and len(kept) > before:
             checkpoint.save_merges(kept)
         return LearnedMerges(self.first_id, kept.merges, kept.counts, kept.tokens, not going)
@@ -277,19 +280,18 @@ class Run:
 
     def _vocabulary(self, learned: npt.NDArray[np.uint32], special_tokens: Sequence[str]) -> Vocabulary:
         options, base = self.options, self.base
-        merges = zip(learned[:, 0].tolist(), learned[:, 1].tolist(), strict=True)
         after = self.first_id + len(learned)
         specials = [SpecialToken(content, after + place) for place, content in enumerate(special_tokens)]
         if base is None:
             order = np.argsort(byte_ids(options.byte_order))
             return Vocabulary.of_learned(
-                [bytes([byte]) for byte in order.tolist()],
-                merges,
+                *spelled([bytes([byte]) for byte in order.tolist()], learned),
                 special_tokens=specials,
                 pattern=options.first_pattern,
                 normalizer=options.normalizer,
             )
         assert base.merges is not None  # as_merge_list
+        merges = zip(learned[:, 0].tolist(), learned[:, 1].tolist(), strict=True)
         tokens, known = dict(base.tokens), (*base.merges, *merges)
         for id, (left, right) in enumerate(known[len(base.merges) :], self.first_id):
             tokens[id] = tokens[left] + tokens[right]
@@ -394,13 +396,18 @@ def _check_agreement(counts: Counts, base: Vocabulary | None, options: TrainingO
 
 
 def _check_size(counts: Counts) -> None:
-    lengths = np.diff(counts.offsets)
-    if len(counts.data) + len(counts) >= MAX_CELLS:
+    cells = len(counts.data) + len(counts) + MOST_APART
+    if cells + MOST_APART * len(counts) >= MAX_CELLS:  # else there is room even if no two counts are equal
+        cells += MOST_APART * len(np.unique(counts.counts))
+    if cells >= MAX_CELLS:
         raise TrainingError(
             f"{len(counts):,} distinct pretokens have {len(counts.data):,} bytes, and the merge loop can number 2**32; "
             "train on a sample, or cut long pretokens with max_pretoken_bytes"
         )
     # In floating point first: the exact sum may not fit the integers that numpy would use.
+    if float(counts.counts.max()) * len(counts.data) <= MAX_TOTAL / 2:
+        return  # so much is hardly ever reached, and the sum takes a millisecond
+    lengths = np.diff(counts.offsets)
     # Not a dot product of floats: BLAS would wake its threads for it, which then burn a tenth of a second waiting.
     if float(np.multiply(lengths, counts.counts, dtype=np.float64).sum()) > MAX_TOTAL / 2:
         total = sum(length * count for length, count in zip(lengths.tolist(), counts.counts.tolist(), strict=True))
