@@ -769,14 +769,20 @@ cdef inline token_id_t* copy_answers(const cache_slot** answer, const cache_slot
     return out
 
 
+cdef inline void find_bucket(const tables_t* tables, cache_slot* cache, segment_t* segment,
+                             uint64_t length) noexcept nogil:
+    """Make the key of a short segment, and ask for the memory of its bucket."""
+    segment.low = low_key(segment.text, length)
+    segment.high = high_key(segment.text, length)
+    segment.bucket = cache + bucket_of(segment.low, segment.high, tables.bucket_mask)
+    prefetch(segment.bucket)
+
+
 cdef inline void ask_for(const tables_t* tables, Workspace space, segment_t* segment) noexcept nogil:
     """Find out where the answer of a segment may be, and ask for that memory."""
     cdef uint64_t length = segment.length >> 1
     if length <= SHORT:
-        segment.low = low_key(segment.text, length)
-        segment.high = high_key(segment.text, length)
-        segment.bucket = space.cache.data() + bucket_of(segment.low, segment.high, tables.bucket_mask)
-        prefetch(segment.bucket)
+        find_bucket(tables, space.cache.data(), segment, length)
     else:
         segment.low = NO_KEY
         segment.high = NO_KEY
@@ -1836,19 +1842,24 @@ cdef class Encoder:
         The lowest ranks, which text has most of, go in last and so stay.
         """
         cdef const uint64_t* starts = self.token_starts.data()
-        cdef uint64_t length, low, high, mask = self.tables.bucket_mask
-        cdef uint32_t place
-        cdef size_t i
-        cache.zero(2 * (mask + 1))
+        cdef segment_t[64] waiting     # for the memory of their buckets, as in a queue
+        cdef size_t place, k, count, left = self.reached_places.size()
+        cache.zero(2 * (self.tables.bucket_mask + 1))
         with nogil:
-            for i in range(self.reached_places.size(), 0, -1):
-                place = self.reached_places[i - 1]
-                length = starts[place + 1] - starts[place]
-                if length <= SHORT:
-                    low = low_key(self.token_data.data() + starts[place], length)
-                    high = high_key(self.token_data.data() + starts[place], length)
-                    remember(cache.data(), cache.data() + bucket_of(low, high, mask), low, high,
-                             self.token_ids.data() + place, 1)
+            while left > 0:
+                count = min(left, <size_t>64)
+                for k in range(count):
+                    place = self.reached_places[left - 1 - k]
+                    waiting[k].text = self.token_data.data() + starts[place]
+                    waiting[k].length = starts[place + 1] - starts[place]
+                    waiting[k].place = place
+                    if waiting[k].length <= SHORT:
+                        find_bucket(&self.tables, cache.data(), &waiting[k], waiting[k].length)
+                for k in range(count):
+                    if waiting[k].length <= SHORT:
+                        remember(cache.data(), waiting[k].bucket, waiting[k].low, waiting[k].high,
+                                 self.token_ids.data() + waiting[k].place, 1)
+                left -= count
         return 0
 
     # ---- encoding ----
