@@ -20,8 +20,8 @@ constexpr int MOST_SEEDS = 1 << 16;          // that are tried
 // ---- Pairs ----
 
 // What pairs of symbols merge into: a perfect hash. Pairs with the same upper bits of their hash are a group, and each
-// group has a seed with which all pairs of the table have slots of their own. So a look-up is one read in a table that is
-// three quarters full, and no branch; with open addressing every fourth was a wrong guess of the processor's.
+// group has a seed with which all pairs of the table have slots of their own. So a look-up is one read in a table that
+// is up to four fifths full, and no branch; with open addressing every fourth was a wrong guess of the processor's.
 struct PairTable {
     const uint64_t* slots;   // left, right and resulting symbol, SYMBOL_BITS each; or NO_PAIR
     const uint16_t* seeds;
@@ -105,19 +105,19 @@ inline PairTable index_pairs(const uint64_t* pairs, size_t count, Buffer<uint64_
 
 constexpr unsigned MOST_PLACES = 15;   // symbols of the longest segment that `Parts` can hold
 
-// The symbols of a short segment that merge: the pair of the lowest rank first, the leftmost of equals, until none does.
-// They stand at places from 1 on. Before the first and after the last one stands NO_SYMBOL, so that no step has to ask
-// whether it is at an end. A symbol stays where it is when one before it is gone: `places` says which are there.
+// The symbols of a short segment that merge: the pair of the lowest rank first, the leftmost of equals, until none
+// does. They stand at places from 1 on. Before the first and after the last one stands NO_SYMBOL, so that no step has
+// to ask whether it is at an end. A symbol stays where it is when one before it is gone: `places` says which are there.
 //
 // A step comes in two halves, between which memory has time to answer. It has one branch: whether it is the last.
 struct Parts {
     // Of each place: what its symbol and the next merge into, << 4 | the place, so that the lowest number comes first.
-    // With the highest bit but one such a number is an ordinary float, and floats are in the same order: of these, unlike
-    // of integers, the oldest processors with vectors find the lowest of four at once.
+    // With the highest bit but one such a number is an ordinary float, and floats are in the same order: of these,
+    // unlike of integers, the oldest processors with vectors find the lowest of four at once.
     alignas(16) uint32_t merges[MOST_PLACES + 1];
     uint32_t symbols[MOST_PLACES + 2];
-    uint32_t places;     // a bit for each that has a symbol, and for the two around them
-    unsigned changed[2];       // the places whose merge is being looked up
+    uint32_t places;       // a bit for each that has a symbol, and for the two around them
+    unsigned changed[2];   // the places whose merge is being looked up
     uint64_t keys[2];
     uint64_t slots[2];
 
@@ -166,7 +166,9 @@ struct Parts {
     size_t write(const uint32_t* ids, uint32_t* out) const noexcept {
         size_t count = 0;
         const uint32_t last = 1u << highest_set(places);
-        for (uint32_t left = places & ~(last | 1); left != 0; left &= left - 1) out[count++] = ids[symbols[lowest_set(left)]];
+        for (uint32_t left = places & ~(last | 1); left != 0; left &= left - 1) {
+            out[count++] = ids[symbols[lowest_set(left)]];
+        }
         return count;
     }
 
@@ -174,7 +176,9 @@ struct Parts {
     uint32_t lowest_merge() const noexcept {
 #if defined(BBPE_SSE2)
         __m128 four = _mm_load_ps(reinterpret_cast<const float*>(merges));
-        for (int i = 4; i < 16; i += 4) four = _mm_min_ps(four, _mm_load_ps(reinterpret_cast<const float*>(merges + i)));
+        for (int i = 4; i < 16; i += 4) {
+            four = _mm_min_ps(four, _mm_load_ps(reinterpret_cast<const float*>(merges + i)));
+        }
         four = _mm_min_ps(four, _mm_movehl_ps(four, four));
         four = _mm_min_ss(four, _mm_shuffle_ps(four, four, 1));
         return static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_castps_si128(four)));
