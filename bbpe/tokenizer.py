@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bbpe import unicode
-from bbpe._encode import Encoder
+from bbpe._encode import Encoder, first_other
 from bbpe.errors import EncodeError, MissingByteError, shown
 from bbpe.normalizer import all_stable, normalize, stretches
 from bbpe.patterns import Pattern, Pretokenizer
@@ -577,10 +577,9 @@ def _text_list(texts: Iterable[str] | Iterable[bytes]) -> list[str] | list[bytes
     if not isinstance(texts, Iterable) or isinstance(texts, (Mapping, set, frozenset)):
         raise TypeError(f"texts is a sequence of str or of bytes, not {type(texts).__name__}")
     batch: list[Any] = list(texts)
-    kind = bytes if batch and isinstance(batch[0], bytes) else str
-    for place, text in enumerate(batch):
-        if not isinstance(text, kind):
-            raise TypeError(f"text {place} is {type(text).__name__}, not {kind.__name__}")
+    as_bytes = bool(batch) and isinstance(batch[0], bytes)
+    if (place := first_other(batch, as_bytes)) is not None:
+        raise TypeError(f"text {place} is {type(batch[place]).__name__}, not {'bytes' if as_bytes else 'str'}")
     return batch
 
 
