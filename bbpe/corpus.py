@@ -109,6 +109,7 @@ class Forecast:
         seconds_left: Of counting, at its pace so far.
         counting_memory: Bytes that the process would have at its peak while counting, without a limit.
         merging_memory: Bytes that it would have while merging; None also where nothing is to be merged.
+        merging_seconds: After counting, to the end of merging: see :func:`bbpe.memory.merging_seconds`.
     """
 
     distinct_now: int
@@ -117,7 +118,8 @@ class Forecast:
     distinct_characters: int | None
     seconds_left: float | None
     counting_memory: int | None
-    merging_memory: int | None
+    merging_memory: int | None = None
+    merging_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ class Forecaster:
         exponent = heaps(self._points)
         if total is None or exponent is None:
             if total is None:
-                self.latest = Forecast(round(distinct), None, None, None, None, None, None)
+                self.latest = Forecast(round(distinct), None, None, None, None, None)
             return
         grown = max(1.0, total / max(1, read)) ** exponent
         expected = distinct * grown
@@ -152,5 +152,4 @@ class Forecaster:
             distinct_characters=round(expected * characters / sampled),
             seconds_left=max(0, total - read) / pace if pace > 0 and math.isfinite(pace) else None,
             counting_memory=round(counting),
-            merging_memory=None,
         )

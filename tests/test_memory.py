@@ -30,7 +30,7 @@ from bbpe.count_files import read_counts, write_counts
 from bbpe.counts import Counts, Tally, count_pretokens
 from bbpe.errors import CorpusError, OutputError, TrainingError
 from bbpe.forecast import Forecaster, heaps
-from bbpe.memory import Budget, merging_bytes
+from bbpe.memory import Budget, merging_bytes, merging_seconds
 from bbpe.mixture import Mixture
 from bbpe.runs import Run, RunFolder, merged_rows, temporary_runs
 from bbpe.training import train
@@ -565,18 +565,21 @@ def test_a_forecast_is_said_as_json_and_in_words(
         assert (line["phase"], line["distinct_now"] > 0) == ("counting", True)
         if known:
             assert line["distinct"] >= line["distinct_now"] > 0 < line["merging_memory"]
+            assert line["merging_seconds"] == round(merging_seconds(line["distinct"], line["distinct_bytes"], 44), 1)
             assert "why_not" not in line
         else:
             assert line["why_not"] == "the size of the corpus is not known"
             assert line["total"] is line["distinct"] is line["seconds_left"] is line["merging_memory"] is None
+            assert line["merging_seconds"] is None
 
 
 def test_forecasts_in_words() -> None:
-    words = cli_progress.forecast_text(Forecast(5, 21_000_000, 9, 9, 3700.0, 3 * 10**9, 700 * 10**6))
-    assert (
-        words == "21.0 million distinct pretokens, 3.0 GB to count and 700 MB to merge them; 1:01:40 of counting left"
+    words = cli_progress.forecast_text(Forecast(5, 21_000_000, 9, 9, 3700.0, 3 * 10**9, 700 * 10**6, 95.0))
+    assert words == (
+        "21.0 million distinct pretokens, 3.0 GB to count and 700 MB to merge them; "
+        "1:01:40 of counting left, then about 1:35"
     )
-    unknown = cli_progress.forecast_text(Forecast(1234, None, None, None, None, None, None))
+    unknown = cli_progress.forecast_text(Forecast(1234, None, None, None, None, None))
     assert unknown == "none, the size of the corpus is not known; 1,234 distinct pretokens so far"
 
 

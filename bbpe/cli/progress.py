@@ -211,7 +211,10 @@ def _write(record: dict[str, Any]) -> None:
 def forecast_record(progress: Progress, forecast: Forecast) -> dict[str, Any]:
     """A forecast as JSON shows it."""
     record: dict[str, Any] = {"event": "forecast", "phase": progress.phase, "total": progress.total}
-    for name in ("distinct_now", "distinct", "distinct_bytes", "seconds_left", "counting_memory", "merging_memory"):
+    for name in (
+        *("distinct_now", "distinct", "distinct_bytes", "seconds_left"),
+        *("counting_memory", "merging_memory", "merging_seconds"),
+    ):
         value = getattr(forecast, name)
         record[name] = round(value, 1) if isinstance(value, float) else value
     if progress.total is None:
@@ -226,8 +229,10 @@ def forecast_text(forecast: Forecast) -> str:
     text = f"{forecast.distinct / 1e6:,.1f} million distinct pretokens, {_gigabytes(forecast.counting_memory)} to count"
     if forecast.merging_memory is not None:
         text += f" and {_gigabytes(forecast.merging_memory)} to merge them"
-    left = forecast.seconds_left
-    return text if left is None else f"{text}; {_clock(left)} of counting left"
+    if forecast.seconds_left is None:
+        return text
+    text += f"; {_clock(forecast.seconds_left)} of counting left"
+    return text if forecast.merging_seconds is None else f"{text}, then about {_clock(forecast.merging_seconds)}"
 
 
 def _gigabytes(size: float) -> str:

@@ -26,6 +26,7 @@ from bbpe.memory import (
     merging_bytes,
     merging_bytes_of_all_pairs,
     merging_bytes_of_tokens,
+    merging_seconds,
 )
 from bbpe.sifting import SHARED_BYTES
 from bbpe.training.learning import byte_ids, keeps_parts
@@ -74,7 +75,11 @@ def with_merging(progress: Callable[[Progress], None], options: TrainingOptions)
                 merges = min(options.merges_wanted(), size)
                 characters = found.distinct_characters or size
                 needed = merging_bytes(found.distinct, size, characters, merges, 2 * characters < size)
-                told = replace(found, merging_memory=base + int(needed))
+                told = replace(
+                    found,
+                    merging_memory=base + int(needed),
+                    merging_seconds=merging_seconds(found.distinct, size, merges),
+                )
             forecasts = found, told
         progress(report if found is None else replace(report, forecast=forecasts[1]))
 
