@@ -55,8 +55,8 @@ def command(
     """Turn the ids of FILE, of a folder of shards, or of standard input, back into text.
 
     The bytes of the documents are written exactly, one document after another with nothing between them. Give --lines
-    and --end-of-text as they were given to bbpe encode, and its input comes back byte for byte (with LF for CR LF, and
-    where the vocabulary has no normalizer).
+    and --end-of-text as they were given to bbpe encode, and its input comes back byte for byte, where the vocabulary has
+    no normalizer; lines end with LF, the last one too.
 
     \b
     Example:
