@@ -514,6 +514,22 @@ def test_an_error_of_a_worker_reaches_whoever_feeds_it(threads: int, monkeypatch
         count_pretokens([MIXED * 5000] * 30, threads=threads)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_list_and_what_yields_its_documents_are_counted_alike(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any thread takes from a list; of an iterator, the calling one. Either way a fault is that of the first document."""
+    monkeypatch.setattr(counting, "BLOCK_BYTES", 500)
+    documents = [MIXED[start : start + 1 + 37 * start % 900] for start in range(0, len(MIXED), 40)] * 40
+    documents[7:7] = ["", "x" * 2000, "<|end|>"]
+    wanted = count_pretokens(documents, special_tokens=["<|end|>"], threads=1)
+    assert wanted.documents == len(documents)
+    for source in (documents, tuple(documents), iter(documents), (document for document in documents)):
+        assert count_pretokens(source, special_tokens=["<|end|>"], threads=threads) == wanted
+    documents[50] = "a \ud800"
+    for source in (documents, iter(documents)):
+        with pytest.raises(CorpusError, match="document 50: lone surrogate"):
+            count_pretokens(source, threads=threads)
+
+
 def test_an_iterable_is_read_in_the_calling_thread_only() -> None:
     threads = set()
 
