@@ -510,18 +510,21 @@ private:
             }
         }
 
-        // Slots are in the order of their hashes, nearly, in both tables.
+        // Slots are in the order of their hashes, nearly, in both tables. So every sixteenth first, then those after them,
+        // and so on: taken one by one they would all go to where this table is fuller than its limit allows.
+        template <class Slot, class Add>
+        static void each_spread(Table<Slot>& table, Add add) {
+            for (size_t begin = 0; begin < 16; begin++) {
+                for (size_t i = begin; i <= table.mask; i += 16) {
+                    if (!table.slots[i].is_free()) add(table.slots[i]);
+                }
+            }
+            table = Table<Slot>();
+        }
+
         void absorb(Partition& other) {
-            for (size_t i = 0; i <= other.words.mask; i++) {
-                const Word& word = other.words.slots[i];
-                if (!word.is_free()) add_word(word.bytes, word.hash(), word.count);
-            }
-            for (size_t i = 0; i <= other.shorts.mask; i++) {
-                const Short& entry = other.shorts.slots[i];
-                if (!entry.is_free()) add_short(entry.low, entry.high, entry.hash(), entry.count);
-            }
-            other.words = Table<Word>();
-            other.shorts = Table<Short>();
+            each_spread(other.words, [&](const Word& word) { add_word(word.bytes, word.hash(), word.count); });
+            each_spread(other.shorts, [&](const Short& each) { add_short(each.low, each.high, each.hash(), each.count); });
         }
 
         uint32_t store(const uint8_t* bytes, size_t length, int64_t count) {
