@@ -97,6 +97,33 @@ class Machine:
         """Number of classes, the end of the text not counted."""
         return int(self.next_state.shape[1]) - 1
 
+    def written(self) -> tuple[str, str, str]:
+        """The machine as text: a row of each state, where ranges begin and their classes, pairs that are safe."""
+        rows = " ".join(
+            ".".join(f"{2 * state + accepted:x}" for state, accepted in zip(states, accept, strict=True))
+            for states, accept in zip(self.next_state.tolist(), self.accept.tolist(), strict=True)
+        )
+        lengths = np.diff(self.class_starts, prepend=0).tolist()
+        ranges = " ".join(
+            f"{length:x}{chr(103 + id)}" for length, id in zip(lengths, self.class_ids.tolist(), strict=True)
+        )
+        return rows, ranges, " ".join("".join("01"[pair] for pair in row) for row in self.safe.tolist())
+
+    @classmethod
+    def read(cls, rows: str, ranges: str, safe: str) -> Machine:
+        """The machine that :meth:`written` wrote."""
+        states = np.array([[int(entry, 16) for entry in row.split(".")] for row in rows.split()], dtype=np.int32)
+        next_state, accept = states >> 1, (states & 1).astype(bool)
+        words = ranges.split()
+        return cls(
+            next_state,
+            accept,
+            np.cumsum([int(word[:-1], 16) for word in words], dtype=np.int32),
+            np.array([ord(word[-1]) - 103 for word in words], dtype=np.int32),
+            np.array([[pair == "1" for pair in row] for row in safe.split()]),
+            bool(_certain(next_state, accept)[next_state[1, :-1]].all()),
+        )
+
     def same_matches(self, other: Machine) -> bool:
         """Whether both find the same matches in every text.
 

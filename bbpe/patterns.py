@@ -417,6 +417,13 @@ def _candidates(stage: str, target: Dialect) -> list[str]:
 # --- Splitting --------------------------------------------------------------------------------------------------------
 
 
+def _compiled(stage: str) -> Machine | None:
+    """A stage of a named pattern, as ``compile_pattern`` would compile it again in every process."""
+    from bbpe._compiled_patterns import STAGES
+
+    return Machine.read(*STAGES[stage]) if stage in STAGES else None
+
+
 @lru_cache(maxsize=32)
 def _machines(stages: tuple[str, ...]) -> tuple[Machine, ...] | str:
     """The compiled stages, or why they cannot be compiled."""
@@ -424,7 +431,7 @@ def _machines(stages: tuple[str, ...]) -> tuple[Machine, ...] | str:
     try:
         machines = []
         for stage in stages:
-            machines.append(compile_pattern(stage))  # `stage` is named in the message
+            machines.append(_compiled(stage) or compile_pattern(stage))  # `stage` is named in the message
     except Inexpressible as error:
         return f"{stage!r}: {error}"
     return tuple(machines)

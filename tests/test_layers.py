@@ -21,7 +21,7 @@ LAYERS = [
     ["_characters", "_joint", "_sieve"],
     ["memory", "runs"],
     ["reference"],
-    ["_unicode_tables"],
+    ["_unicode_tables", "_compiled_patterns"],
     ["unicode"],
     ["expression"],
     ["automaton"],

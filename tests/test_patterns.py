@@ -24,7 +24,8 @@ from strategies import broken_texts
 from test_automaton import ALPHABET, patterns
 from tokenizers import Regex, pre_tokenizers
 
-from bbpe.automaton import compile_pattern
+from bbpe._compiled_patterns import STAGES
+from bbpe.automaton import Machine, compile_pattern
 from bbpe.errors import PatternError
 from bbpe.expression import spell_out
 from bbpe.patterns import (
@@ -270,6 +271,23 @@ def test_sixteen_stages_and_no_more() -> None:
 
 
 # --- Spellings --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(named_patterns()))
+def test_what_is_compiled_beforehand_is_what_would_be_compiled(name: str) -> None:
+    """Run scripts/make_compiled_patterns.py where this fails."""
+    for stage in named_patterns()[name].stages:
+        machine, read = compile_pattern(stage), Machine.read(*STAGES[stage])
+        assert machine.written() == tuple(" ".join(text.split()) for text in STAGES[stage])
+        assert read.same_matches(machine)
+        assert np.array_equal(read.safe, machine.safe)
+        assert read.covers_everything == machine.covers_everything
+        assert [
+            array.dtype for array in (read.next_state, read.accept, read.class_starts, read.class_ids, read.safe)
+        ] == [
+            array.dtype
+            for array in (machine.next_state, machine.accept, machine.class_starts, machine.class_ids, machine.safe)
+        ]
 
 
 @pytest.mark.parametrize("named", _NAMED, ids=lambda named: named.name)
