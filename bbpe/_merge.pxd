@@ -22,7 +22,8 @@ cdef extern from "_native/keyed_pool.hpp" namespace "bbpe" nogil:
         uint32_t insert(uint64_t) except +
         void erase(uint32_t) except +
         void prefetch_key(uint64_t) noexcept
-        void prefetch_record(uint64_t) noexcept
+        uint32_t guess(uint64_t) noexcept
+        uint32_t checked(uint32_t, uint64_t) noexcept
         void clear() except +
         R* data() noexcept
         uint32_t numbers() noexcept
@@ -161,6 +162,7 @@ cdef class MergeLearner:
     cdef vector[neighbour_t] right_of
     cdef vector[uint32_t] lefts          # slots that have an entry there; one place more than there are slots
     cdef vector[uint32_t] rights
+    cdef vector[uint32_t] beside         # numbers of the old pairs with them, first the left ones
     cdef BigArray[seen_t] seen
 
     cdef vector[token_id_t] learned_left
@@ -201,7 +203,7 @@ cdef class MergeLearner:
     cdef int apply_merge(self, uint32_t number) except -1 nogil
     cdef int apply_pair(self, token_id_t left, token_id_t right) except -1 nogil
     cdef int new_token(self, token_id_t left, token_id_t right, count_t count) except -1 nogil
-    cdef int lose(self, uint64_t key, const neighbour_t* lost) except -1 nogil
+    cdef int lose(self, uint64_t key, uint32_t guess, const neighbour_t* lost) except -1 nogil
     cdef uint64_t weigh(self, neighbour_t* at, token_id_t left, token_id_t right) except 0xFFFFFFFFFFFFFFFF nogil
     cdef int may_make(self, token_id_t left, token_id_t right) except -1 nogil
     cdef int is_kept(self, token_id_t left, token_id_t right) except -1 nogil

@@ -539,6 +539,7 @@ cdef class MergeLearner:
             else:
                 at.step = 1
                 need += HEADER + <uint64_t> at.positions
+                self.pairs.prefetch_key(pair_key(left, y))
         capacity = self.pool.capacity()
         if self.pool_used + need + rest > capacity:  # many pairs with few positions: their headers need more room
             self.pool.resize(capacity + capacity // 4 + need)
@@ -744,6 +745,7 @@ cdef class MergeLearner:
         cdef neighbour_t* at
         cdef uint32_t* left_slots
         cdef uint32_t* right_slots
+        cdef uint32_t* beside
         cdef seen_t* seen_here
         self.new_token(self.token_of(a), self.token_of(b), merged.count)
         self.add_symbol(self.length[a] + self.length[b], width_a + width_b)
@@ -802,28 +804,34 @@ cdef class MergeLearner:
             self.pairs.prefetch_key(pair_key(left_slots[n] - 1, a))
         for n in range(rights):
             self.pairs.prefetch_key(pair_key(b, right_slots[n] - 1))
+        self.beside.resize(lefts + rights)
+        beside = self.beside.data()
         for n in range(lefts):
-            self.pairs.prefetch_record(pair_key(left_slots[n] - 1, a))
+            beside[n] = self.pairs.guess(pair_key(left_slots[n] - 1, a))
         for n in range(rights):
-            self.pairs.prefetch_record(pair_key(b, right_slots[n] - 1))
+            beside[lefts + n] = self.pairs.guess(pair_key(b, right_slots[n] - 1))
         total = 0
         for n in range(lefts):
             slot = left_slots[n]
             at = left_of + slot
             at.step = 0
             if slot != slot_of(SEPARATOR):
-                self.lose(pair_key(slot - 1, a), at)
+                self.lose(pair_key(slot - 1, a), beside[n], at)
                 total += self.weigh(at, slot - 1, z)
+                if at.step:
+                    self.pairs.prefetch_key(pair_key(slot - 1, z))
         for n in range(rights):
             slot = right_slots[n]
             at = right_of + slot
             at.step = 0
             if slot != slot_of(SEPARATOR):
-                self.lose(pair_key(b, slot - 1), at)
+                self.lose(pair_key(b, slot - 1), beside[lefts + n], at)
                 if slot == slot_of(a):  # two merged in a row: (z, a), noted at the first, was gone at the second
                     at.count -= left_of[slot_of(z)].count
                     at.positions -= left_of[slot_of(z)].positions
                 total += self.weigh(at, z, slot - 1)
+                if at.step:
+                    self.pairs.prefetch_key(pair_key(z, slot - 1))
         if total:
             self.reserve_blocks(total + 1)
             for n in range(lefts):
@@ -898,11 +906,11 @@ cdef class MergeLearner:
         self.next_id += 1
         return 0
 
-    cdef int lose(self, uint64_t key, const neighbour_t* lost) except -1 nogil:
+    cdef int lose(self, uint64_t key, uint32_t guess, const neighbour_t* lost) except -1 nogil:
         """The old pair beside a merged one loses its occurrences there."""
-        cdef uint32_t number = self.pairs.find(key)
+        cdef uint32_t number = self.pairs.checked(guess, key)
         cdef pair_t* record
-        if number != NONE:
+        if number != NONE and self.pairs.data()[number].count:  # (b, a) stands on both sides, and may be dropped by now
             record = self.pairs.data() + number
             record.count -= lost.count
             record.live -= lost.positions
