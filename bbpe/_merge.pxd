@@ -22,7 +22,8 @@ cdef extern from "_native/keyed_pool.hpp" namespace "bbpe" nogil:
         uint32_t insert(uint64_t) except +
         void erase(uint32_t) except +
         void prefetch_key(uint64_t) noexcept
-        void prefetch_record(uint64_t) noexcept
+        uint32_t guess(uint64_t) noexcept
+        uint32_t checked(uint32_t, uint64_t) noexcept
         void clear() except +
         R* data() noexcept
         uint32_t numbers() noexcept
@@ -84,6 +85,9 @@ cdef enum:  # stages of a learner
 cdef enum:
     STRETCH = 64  # cells of one weight: groups begin at multiples of it
 
+cdef enum:  # places among the neighbours that a merge finds
+    ABSENT, BORDER, FIRST  # that of none, of the separator, and of the first symbol
+
 cdef struct pair_t:
     uint64_t key       # left id << 32 | right id
     count_t count      # positions x counts of their pretokens, now
@@ -101,6 +105,8 @@ cdef struct neighbour_t:  # what one merge does to the pair of one neighbouring 
     uint64_t cursor       # where the next position of the new pair goes
     uint32_t positions
     uint32_t step         # by how much the cursor moves then: 0 for a pair that is not kept
+    uint32_t slot         # of the symbol
+    uint32_t width        # of one on the left
 
 cdef struct candidate_t:  # the best pair
     count_t count
@@ -109,7 +115,7 @@ cdef struct candidate_t:  # the best pair
 
 cdef struct seen_t:       # a replaced pair and what stands beside it, to be put in the blocks of the new pairs
     uint32_t position
-    uint32_t left         # slots of the neighbours
+    uint32_t left         # places of the neighbours
     uint32_t right
 
 
@@ -117,7 +123,7 @@ cdef inline uint64_t pair_key(token_id_t left, token_id_t right) noexcept nogil:
     return <uint64_t> left << 32 | right
 
 cdef inline uint32_t slot_of(token_id_t symbol) noexcept nogil:
-    """Where a symbol stands in the tables of neighbours: the separator before all others, at 0."""
+    """Where a symbol stands in a table by symbol: the separator before all others, at 0."""
     return symbol + 1
 
 cdef inline uint64_t next_stretch(uint64_t cell) noexcept nogil:
@@ -157,10 +163,11 @@ cdef class MergeLearner:
     cdef TextRules rules                 # what tokens may be made, where `restricted`
     cdef bint restricted
 
-    cdef vector[neighbour_t] left_of     # by slot; count and positions are zero between merges
-    cdef vector[neighbour_t] right_of
-    cdef vector[uint32_t] lefts          # slots that have an entry there; one place more than there are slots
-    cdef vector[uint32_t] rights
+    cdef vector[uint32_t] left_place     # by slot: place in `lefts`; between merges ABSENT, but for the separator
+    cdef vector[uint32_t] right_place
+    cdef vector[neighbour_t] lefts       # by place, in the order in which they are met; all zero between merges
+    cdef vector[neighbour_t] rights
+    cdef vector[uint32_t] beside         # numbers of the old pairs with them, first the left ones
     cdef BigArray[seen_t] seen
 
     cdef vector[token_id_t] learned_left
@@ -174,6 +181,7 @@ cdef class MergeLearner:
     cdef int reserve(self, uint64_t merges) except -1 nogil
     cdef int add_symbol(self, uint32_t length, uint32_t width) except -1 nogil
     cdef int add_slot(self) except -1 nogil
+    cdef int reserve_neighbours(self, uint64_t positions) except -1 nogil
     cdef void clear_symbols(self) noexcept nogil
     cdef int lay_out(self, const uint8_t* as_bytes, const token_id_t* as_ids, const token_id_t* byte_map,
                      const int64_t* offsets, const count_t* counts, Py_ssize_t pretokens) except -1 nogil
@@ -201,11 +209,11 @@ cdef class MergeLearner:
     cdef int apply_merge(self, uint32_t number) except -1 nogil
     cdef int apply_pair(self, token_id_t left, token_id_t right) except -1 nogil
     cdef int new_token(self, token_id_t left, token_id_t right, count_t count) except -1 nogil
-    cdef int lose(self, uint64_t key, const neighbour_t* lost) except -1 nogil
+    cdef int lose(self, uint64_t key, uint32_t guess, const neighbour_t* lost) except -1 nogil
     cdef uint64_t weigh(self, neighbour_t* at, token_id_t left, token_id_t right) except 0xFFFFFFFFFFFFFFFF nogil
     cdef int may_make(self, token_id_t left, token_id_t right) except -1 nogil
     cdef int is_kept(self, token_id_t left, token_id_t right) except -1 nogil
     cdef int bear(self, uint64_t key, neighbour_t* at) except -1 nogil
-    cdef void store(self, uint32_t replaced, uint32_t lefts, uint32_t rights) noexcept nogil
+    cdef void store(self, uint32_t replaced, uint32_t last_left, uint32_t last_right) noexcept nogil
     cdef int learn_merges(self, uint64_t merges, uint64_t work) except -1 nogil
     cdef void release(self) noexcept nogil

@@ -56,6 +56,7 @@ cdef enum:
     ROOMY = 1 << 20         # more positions than this do not get three times the room that they need
     FEW_CELLS = 1 << 22     # of a text whose pairs are counted once, if the guess at how often they occur is right
     MANY_MERGES = 1 << 17   # there is room at once for so many
+    MORE_OF_CHARACTERS = 120_000  # merges, after which they win with twice the count that follows from other text
     HEADER = 2              # cells before a block of positions: its pair's number, its capacity
     SMALL_COUNTS = 1 << 16  # pretoken counts below this are sorted by counting
 
@@ -63,7 +64,7 @@ cdef struct byte_pair_t:
     count_t count
     uint32_t positions
 
-cdef neighbour_t NOTHING = [0, 0, 0, 0]
+cdef neighbour_t NOTHING = [0, 0, 0, 0, 0, 0]
 
 
 MOST_APART = STRETCH
@@ -197,10 +198,8 @@ cdef class MergeLearner:
         self.tokens.reserve(merges)
         self.width.reserve(symbols)
         self.length.reserve(symbols)
-        self.left_of.reserve(symbols + 1)
-        self.right_of.reserve(symbols + 1)
-        self.lefts.reserve(symbols + 2)
-        self.rights.reserve(symbols + 2)
+        self.left_place.reserve(symbols + 1)
+        self.right_place.reserve(symbols + 1)
         self.learned_left.reserve(merges)
         self.learned_right.reserve(merges)
         self.learned_count.reserve(merges)
@@ -215,18 +214,24 @@ cdef class MergeLearner:
 
     cdef int add_slot(self) except -1 nogil:
         """Room for one more neighbour, and for the separator before the first."""
-        while self.left_of.size() < self.width.size() + 1:
-            self.left_of.push_back(NOTHING)
-            self.right_of.push_back(NOTHING)
-        self.lefts.resize(self.left_of.size() + 1)
-        self.rights.resize(self.left_of.size() + 1)
+        while self.left_place.size() < self.width.size() + 1:
+            self.left_place.push_back(BORDER if self.left_place.empty() else ABSENT)
+            self.right_place.push_back(BORDER if self.right_place.empty() else ABSENT)
+        return 0
+
+    cdef int reserve_neighbours(self, uint64_t positions) except -1 nogil:
+        """Room for what stands beside so many positions."""
+        cdef uint64_t most = FIRST + min(positions, <uint64_t> self.width.size())
+        if self.lefts.size() < most:
+            self.lefts.resize(most, NOTHING)
+            self.rights.resize(most, NOTHING)
         return 0
 
     cdef void clear_symbols(self) noexcept nogil:
         self.length.clear()
         self.width.clear()
-        self.left_of.clear()
-        self.right_of.clear()
+        self.left_place.clear()
+        self.right_place.clear()
 
     cdef int lay_out(self, const uint8_t* as_bytes, const token_id_t* as_ids, const token_id_t* byte_map,
                      const int64_t* offsets, const count_t* counts, Py_ssize_t pretokens) except -1 nogil:
@@ -339,11 +344,16 @@ cdef class MergeLearner:
         Too low costs time for pairs that are never merged; too high, another count of what the text has become by then.
         The counts that merges win with fall, from some hundred merges on, a little slower than the power -1.5 of their
         number. (On 30 MB of English from 1,315 for the 1,465th to 15 for the 31,744th, of Chinese from 1,805 to 25: 2.5
-        to 4.4 times the bytes by that power of the merges.)
+        to 4.4 times the bytes by that power of the merges.) In text of whole characters they stay higher, the more so
+        the more merges there are: 1.3 times what follows from the 800th at the 16,000th, 2 to 3 times at the 100,000th
+        (10, 30 and 98 MB of Chinese; the constants keep just below what was found there).
         """
         cdef uint64_t learned = self.learned_count.size()
         cdef double share = <double> learned / <double> merges
+        cdef double falling = 0
         cdef count_t bar
+        if learned:
+            falling = <double> self.learned_count.back() * share * sqrt(share)
         if self.keeps:
             bar = 0
         elif learned == 0 and self.stage == LAID_OUT:
@@ -352,8 +362,10 @@ cdef class MergeLearner:
                 bar = min(bar, <count_t> (2 * <double> self.corpus_tokens / (<double> merges * sqrt(<double> merges))))
         elif learned == self.learned_before:
             bar = self.left_out >> 3
+        elif self.stage == LAID_OUT:  # begun with whole characters
+            bar = min(self.bar >> 1, <count_t> (falling * (1 + <double> merges / MORE_OF_CHARACTERS) + 1.25))
         else:
-            bar = min(self.bar >> 1, <count_t> (<double> self.learned_count.back() * share * sqrt(share)))
+            bar = min(self.bar >> 1, <count_t> falling)
         self.bar = max(self.min_count, bar)
         self.left_out = 0
         self.learned_before = learned
@@ -505,30 +517,37 @@ cdef class MergeLearner:
         cdef const token_id_t* cells = self.cells.data()
         cdef const count_t* weights = self.weights.data()
         cdef seen_t* seen
-        cdef neighbour_t* right_of = self.right_of.data()
-        cdef uint32_t* rights = self.rights.data()
+        cdef uint32_t* right_place = self.right_place.data()
+        cdef neighbour_t* rights
         cdef neighbour_t* at
-        cdef uint32_t i, p, distinct = 0
+        cdef uint32_t i, p, slot, place, end = FIRST
         cdef token_id_t y
         cdef uint64_t need = 1, capacity
         cdef uint32_t* pool
         self.seen.reserve(positions)
+        self.reserve_neighbours(positions)
         seen = self.seen.data()
+        rights = self.rights.data()
         pool = self.pool.data() + begin
         for i in range(positions):
             if i + AHEAD < positions:
                 prefetch(cells + pool[i + AHEAD])
             p = pool[i]
+            slot = slot_of(cells[p + 1])
+            place = right_place[slot]
+            place = place if place else end
+            end += place == end
+            right_place[slot] = place
             seen[i].position = p
-            seen[i].right = slot_of(cells[p + 1])
-            at = right_of + seen[i].right
-            rights[distinct] = seen[i].right
-            distinct += at.positions == 0
+            seen[i].right = place
+            at = rights + place
+            at.slot = slot
             at.count += weights[p // STRETCH]
             at.positions += 1
-        for i in range(distinct):
-            y = rights[i] - 1
-            at = right_of + rights[i]
+        for i in range(FIRST, end):
+            at = rights + i
+            y = at.slot - 1
+            right_place[at.slot] = ABSENT
             self.note_pair(left, y, at.count)
             if ((at.count < self.bar and not (self.keeps and self.is_kept(left, y)))
                     or <uint64_t> self.length[left] + self.length[y] > self.max_token_bytes
@@ -539,26 +558,25 @@ cdef class MergeLearner:
             else:
                 at.step = 1
                 need += HEADER + <uint64_t> at.positions
+                self.pairs.prefetch_key(pair_key(left, y))
         capacity = self.pool.capacity()
         if self.pool_used + need + rest > capacity:  # many pairs with few positions: their headers need more room
             self.pool.resize(capacity + capacity // 4 + need)
             memmove(self.pool.data() + self.pool.capacity() - rest, self.pool.data() + capacity - rest,
                     rest * sizeof(uint32_t))
-        for i in range(distinct):
-            at = right_of + rights[i]
-            if at.step:
-                self.bear(pair_key(left, rights[i] - 1), at)
+        for i in range(FIRST, end):
+            if rights[i].step:
+                self.bear(pair_key(left, rights[i].slot - 1), rights + i)
         pool = self.pool.data()
-        for i in range(distinct):
-            at = right_of + rights[i]
-            if not at.step:
-                at.cursor = self.pool_used  # the free cell behind the last block
+        for i in range(FIRST, end):
+            if not rights[i].step:
+                rights[i].cursor = self.pool_used  # the free cell behind the last block
         for i in range(positions):
-            at = right_of + seen[i].right
+            at = rights + seen[i].right
             pool[at.cursor] = seen[i].position
             at.cursor += at.step
-        for i in range(distinct):
-            right_of[rights[i]] = NOTHING
+        for i in range(FIRST, end):
+            rights[i] = NOTHING
         return 0
 
     cdef int note_pair(self, token_id_t left, token_id_t right, count_t count) except -1 nogil:
@@ -735,15 +753,16 @@ cdef class MergeLearner:
         cdef const count_t* weights = self.weights.data()
         cdef uint32_t* positions = self.pool.data() + merged.block
         cdef uint32_t entries = merged.entries
-        cdef uint32_t i, n, p, middle, end, slot
-        cdef uint32_t lefts = 0, rights = 0, seen = 0
+        cdef uint32_t i, n, p, middle, end, slot, place
+        cdef uint32_t last_left = FIRST, last_right = FIRST, seen = 0  # one past the last
         cdef count_t weight, replaced = 0
         cdef uint64_t total
-        cdef neighbour_t* left_of
-        cdef neighbour_t* right_of
+        cdef uint32_t* left_place
+        cdef uint32_t* right_place
+        cdef neighbour_t* lefts
+        cdef neighbour_t* rights
         cdef neighbour_t* at
-        cdef uint32_t* left_slots
-        cdef uint32_t* right_slots
+        cdef uint32_t* beside
         cdef seen_t* seen_here
         self.new_token(self.token_of(a), self.token_of(b), merged.count)
         self.add_symbol(self.length[a] + self.length[b], width_a + width_b)
@@ -758,11 +777,12 @@ cdef class MergeLearner:
                 n += (cells[p] == a) & (cells[p + width_a] == b)
             entries = n
         self.seen.reserve(entries)
+        self.reserve_neighbours(entries)
         seen_here = self.seen.data()
-        left_of = self.left_of.data()
-        right_of = self.right_of.data()
-        left_slots = self.lefts.data()
-        right_slots = self.rights.data()
+        left_place = self.left_place.data()
+        right_place = self.right_place.data()
+        lefts = self.lefts.data()
+        rights = self.rights.data()
 
         for i in range(entries):
             if i + AHEAD < entries:
@@ -776,17 +796,23 @@ cdef class MergeLearner:
             replaced += weight
             seen_here[seen].position = p
             slot = slot_of(cells[p - 1])
-            seen_here[seen].left = slot
-            at = left_of + slot
-            left_slots[lefts] = slot
-            lefts += at.positions == 0
+            place = left_place[slot]
+            place = place if place else last_left
+            last_left += place == last_left
+            left_place[slot] = place
+            seen_here[seen].left = place
+            at = lefts + place
+            at.slot = slot
             at.count += weight
             at.positions += 1
             slot = slot_of(cells[end])
-            seen_here[seen].right = slot
-            at = right_of + slot
-            right_slots[rights] = slot
-            rights += at.positions == 0
+            place = right_place[slot]
+            place = place if place else last_right
+            last_right += place == last_right
+            right_place[slot] = place
+            seen_here[seen].right = place
+            at = rights + place
+            at.slot = slot
             at.count += weight
             at.positions += 1
             seen += 1
@@ -798,82 +824,79 @@ cdef class MergeLearner:
         self.curve.push_back(self.corpus_tokens)
         self.drop_pair(number)
 
-        for n in range(lefts):
-            self.pairs.prefetch_key(pair_key(left_slots[n] - 1, a))
-        for n in range(rights):
-            self.pairs.prefetch_key(pair_key(b, right_slots[n] - 1))
-        for n in range(lefts):
-            self.pairs.prefetch_record(pair_key(left_slots[n] - 1, a))
-        for n in range(rights):
-            self.pairs.prefetch_record(pair_key(b, right_slots[n] - 1))
+        for n in range(FIRST, last_left):
+            self.pairs.prefetch_key(pair_key(lefts[n].slot - 1, a))
+        for n in range(FIRST, last_right):
+            self.pairs.prefetch_key(pair_key(b, rights[n].slot - 1))
+        self.beside.resize(last_left + last_right)
+        beside = self.beside.data()
+        for n in range(FIRST, last_left):
+            beside[n] = self.pairs.guess(pair_key(lefts[n].slot - 1, a))
+        for n in range(FIRST, last_right):
+            beside[last_left + n] = self.pairs.guess(pair_key(b, rights[n].slot - 1))
         total = 0
-        for n in range(lefts):
-            slot = left_slots[n]
-            at = left_of + slot
-            at.step = 0
-            if slot != slot_of(SEPARATOR):
-                self.lose(pair_key(slot - 1, a), at)
-                total += self.weigh(at, slot - 1, z)
-        for n in range(rights):
-            slot = right_slots[n]
-            at = right_of + slot
-            at.step = 0
-            if slot != slot_of(SEPARATOR):
-                self.lose(pair_key(b, slot - 1), at)
-                if slot == slot_of(a):  # two merged in a row: (z, a), noted at the first, was gone at the second
-                    at.count -= left_of[slot_of(z)].count
-                    at.positions -= left_of[slot_of(z)].positions
-                total += self.weigh(at, z, slot - 1)
+        for n in range(FIRST, last_left):
+            at = lefts + n
+            self.lose(pair_key(at.slot - 1, a), beside[n], at)
+            at.width = self.width[at.slot - 1]
+            total += self.weigh(at, at.slot - 1, z)
+            if at.step:
+                self.pairs.prefetch_key(pair_key(at.slot - 1, z))
+        for n in range(FIRST, last_right):
+            at = rights + n
+            self.lose(pair_key(b, at.slot - 1), beside[last_left + n], at)
+            if at.slot == slot_of(a):  # two merged in a row: (z, a), noted at the first, was gone at the second
+                at.count -= lefts[left_place[slot_of(z)]].count
+                at.positions -= lefts[left_place[slot_of(z)]].positions
+            total += self.weigh(at, z, at.slot - 1)
+            if at.step:
+                self.pairs.prefetch_key(pair_key(z, at.slot - 1))
         if total:
             self.reserve_blocks(total + 1)
-            for n in range(lefts):
-                if left_of[left_slots[n]].step:
-                    self.bear(pair_key(left_slots[n] - 1, z), left_of + left_slots[n])
-            for n in range(rights):
-                if right_of[right_slots[n]].step:
-                    self.bear(pair_key(z, right_slots[n] - 1), right_of + right_slots[n])
-            if left_of[slot_of(z)].positions:  # two merged in a row
+            for n in range(FIRST, last_left):
+                if lefts[n].step:
+                    self.bear(pair_key(lefts[n].slot - 1, z), lefts + n)
+            for n in range(FIRST, last_right):
+                if rights[n].step:
+                    self.bear(pair_key(z, rights[n].slot - 1), rights + n)
+            if left_place[slot_of(z)]:  # two merged in a row
                 for i in range(seen):
-                    if seen_here[i].right == slot_of(a) and cells[seen_here[i].position + width_a + width_b] != a:
-                        seen_here[i].right = slot_of(SEPARATOR)
-            self.store(seen, lefts, rights)
-        for n in range(lefts):
-            left_of[left_slots[n]].count = 0
-            left_of[left_slots[n]].positions = 0
-        for n in range(rights):
-            right_of[right_slots[n]].count = 0
-            right_of[right_slots[n]].positions = 0
+                    if (seen_here[i].right == right_place[slot_of(a)]
+                            and cells[seen_here[i].position + width_a + width_b] != a):
+                        seen_here[i].right = BORDER
+            self.store(seen, last_left, last_right)
+        lefts[BORDER] = NOTHING
+        rights[BORDER] = NOTHING
+        for n in range(FIRST, last_left):
+            left_place[lefts[n].slot] = ABSENT
+            lefts[n] = NOTHING
+        for n in range(FIRST, last_right):
+            right_place[rights[n].slot] = ABSENT
+            rights[n] = NOTHING
         return 0
 
-    cdef void store(self, uint32_t replaced, uint32_t lefts, uint32_t rights) noexcept nogil:
+    cdef void store(self, uint32_t replaced, uint32_t last_left, uint32_t last_right) noexcept nogil:
         """Write positions into the blocks of the new pairs with the neighbours seen there; one free cell must follow.
 
         Those of pairs that are not kept all go to that cell: a branch for each would be a guess.
         """
         cdef uint32_t* pool = self.pool.data()
         cdef const seen_t* seen = self.seen.data()
-        cdef const uint32_t* width = self.width.data()
-        cdef neighbour_t* left_of = self.left_of.data()
-        cdef neighbour_t* right_of = self.right_of.data()
+        cdef neighbour_t* lefts = self.lefts.data()
+        cdef neighbour_t* rights = self.rights.data()
         cdef neighbour_t* at
         cdef uint32_t i
-        left_of[slot_of(SEPARATOR)].step = 0
-        right_of[slot_of(SEPARATOR)].step = 0
-        left_of[slot_of(SEPARATOR)].cursor = self.pool_used
-        right_of[slot_of(SEPARATOR)].cursor = self.pool_used
-        for i in range(lefts):
-            at = left_of + self.lefts[i]
-            if not at.step:
-                at.cursor = self.pool_used
-        for i in range(rights):
-            at = right_of + self.rights[i]
-            if not at.step:
-                at.cursor = self.pool_used
+        for i in range(BORDER, last_left):
+            if not lefts[i].step:
+                lefts[i].cursor = self.pool_used
+        for i in range(BORDER, last_right):
+            if not rights[i].step:
+                rights[i].cursor = self.pool_used
         for i in range(replaced):
-            at = left_of + seen[i].left
-            pool[at.cursor] = seen[i].position - width[seen[i].left - (seen[i].left != slot_of(SEPARATOR))]
+            at = lefts + seen[i].left
+            pool[at.cursor] = seen[i].position - at.width
             at.cursor += at.step
-            at = right_of + seen[i].right
+            at = rights + seen[i].right
             pool[at.cursor] = seen[i].position
             at.cursor += at.step
 
@@ -898,11 +921,11 @@ cdef class MergeLearner:
         self.next_id += 1
         return 0
 
-    cdef int lose(self, uint64_t key, const neighbour_t* lost) except -1 nogil:
+    cdef int lose(self, uint64_t key, uint32_t guess, const neighbour_t* lost) except -1 nogil:
         """The old pair beside a merged one loses its occurrences there."""
-        cdef uint32_t number = self.pairs.find(key)
+        cdef uint32_t number = self.pairs.checked(guess, key)
         cdef pair_t* record
-        if number != NONE:
+        if number != NONE and self.pairs.data()[number].count:  # (b, a) stands on both sides, and may be dropped by now
             record = self.pairs.data() + number
             record.count -= lost.count
             record.live -= lost.positions

@@ -140,6 +140,19 @@ def test_pairs_that_are_left_out_for_being_rare_are_counted_again_when_the_frequ
     assert_equal(run(by_character(pretokens, characters, **options), 30, work), learned)
 
 
+@pytest.mark.parametrize(("step", "merges"), [(1, 60), (40, 60), (40, 300)])
+def test_a_guess_from_whole_characters_may_be_too_high(step: int, merges: int) -> None:
+    """Chains of characters: where the whole ones leave off, counts fall slowly or off a cliff (to a fortieth)."""
+    pretokens = {
+        "".join(chr(0x4E00 + 7 * row + column) for column in range(5)).encode(): 1 + max(0, 50 - row) * step
+        for row in range(60)
+    }
+    pretokens["，一".encode()] = 50 * step  # mixed, soon the most frequent: the first stage ends
+    learned = reference.learn_merges(pretokens, num_merges=merges, min_count=1)
+    assert len(learned.merges) == merges
+    assert_equal(run(by_character(pretokens, True, min_count=1), merges, MANY), learned)
+
+
 @given(st.dictionaries(documents().filter(bool), st.integers(1, 3), max_size=8))
 @settings(max_examples=60)
 def test_text_of_every_kind_and_bytes_that_are_no_text(pretokens: dict[bytes, int]) -> None:

@@ -72,10 +72,25 @@ public:
 
     void prefetch_key(std::uint64_t key) noexcept { prefetch(slots_.data() + (mix64(key) & mask_)); }
 
-    // Fetches the record that the key's first slot names: nearly always the right one.
-    void prefetch_record(std::uint64_t key) noexcept {
-        const std::uint32_t number = static_cast<std::uint32_t>(slots_.data()[mix64(key) & mask_]);
-        if (number < count_) prefetch(records_.data() + number);
+    // The number of the first record whose key has the same bits of hash: nearly always the one that `find` would find.
+    // Fetches that record without waiting for it. NONE where there surely is none.
+    std::uint32_t guess(std::uint64_t key) noexcept {
+        const std::uint64_t hash = mix64(key);
+        for (std::uint64_t at = hash & mask_;; at = (at + 1) & mask_) {
+            const std::uint64_t slot = slots_.data()[at];
+            if (slot == EMPTY) return NONE;
+            const std::uint32_t number = static_cast<std::uint32_t>(slot);
+            if ((slot >> 32) == (hash >> 32) && number != NONE) {
+                prefetch(records_.data() + number);
+                return number;
+            }
+        }
+    }
+
+    // What `find` finds, if `guess` said so and nothing has been inserted since. An erased record may be the one found
+    // before it was erased.
+    std::uint32_t checked(std::uint32_t guess, std::uint64_t key) noexcept {
+        return guess == NONE || records_.data()[guess].key == key ? guess : find(key);
     }
 
     void clear() {
