@@ -143,5 +143,5 @@ def test_threads_make_no_difference(threads: int, monkeypatch: pytest.MonkeyPatc
     weights = {bytes(generator.choice(list(b"abc"), generator.integers(1, 30))): int(n) for n in range(1, 400)}
     monkeypatch.setattr(sifting, "SHARED_BYTES", 1)
     monkeypatch.setattr(sifting, "_BLOCK_BYTES", 64)
-    monkeypatch.setattr(sifting.os, "cpu_count", lambda: threads)
+    monkeypatch.setattr(sifting, "processors", lambda: threads)
     assert_same(*learners(weights, 50, 2), 50)
