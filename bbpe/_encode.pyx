@@ -135,24 +135,6 @@ cdef extern from "_native/cuts.hpp" namespace "bbpe" nogil:
         uint64_t spans_bytes(uint32_t left, uint32_t right) const
         uint64_t cuts(const uint16_t* units, BlockBefore& before) const
 
-cdef extern from "_native/merges.hpp" namespace "bbpe" nogil:
-    cdef enum:
-        SYMBOL_BITS    # three symbols in one word
-        MOST_PLACES
-        SIDE_BY_SIDE
-    const uint32_t NO_SYMBOL
-    const uint64_t NO_PAIR
-    cdef cppclass PairTable:
-        @staticmethod
-        uint64_t key(uint32_t left, uint32_t right)
-        uint32_t merge_of(uint32_t left, uint32_t right) const
-    PairTable index_pairs(const uint64_t* pairs, size_t count, Buffer[uint64_t]& slots,
-                          Buffer[uint16_t]& seeds) except +MemoryError
-    cdef cppclass Parts:
-        void start(const uint32_t* symbols, const uint32_t* merges, unsigned int count)
-        size_t write(const uint32_t* ids, uint32_t* out) const
-    void merge_side_by_side(const PairTable& pairs, Parts* parts, size_t count)
-
 cdef extern from *:
     """
     #include <functional>
@@ -188,14 +170,12 @@ cdef enum:
     SHORT = 15               # bytes of the longest cache key
     SHORT_IDS = 4            # ids in a cache entry; also how far past the ids a copy may write
     QUEUE = 256              # segments cut before they are encoded: time for memory to answer
-    QUEUE_OF_ASCII = 64      # the same for text that is all ASCII
-    QUEUE_OF_NEW = 512       # and where that was new just before: more to merge side by side
     NARROWED = 1 << 12       # ASCII characters between others that are turned into bytes in blocks, for one queue
     MIN_BUCKETS = 1 << 13    # of two cache entries, one cache line each: 512 KiB a thread
     MAX_BUCKETS = 1 << 18    # 16 MiB; two for each token, between these
     LONG = 46                # bytes of the longest key of the cache for long segments
     LONG_IDS = 20
-    LONG_SLOTS = 1 << 14     # in buckets of two: 2 MiB a thread
+    LONG_SLOTS = 1 << 13     # 1 MiB a thread
     LONG_FROM = 96           # symbols from which merging rank by rank, or by a heap, beats a linear scan
     HEAP_FROM = 96           # parts of a token from which a heap beats a linear scan for the lowest rank
     MIN_SPAN_BITS = 18       # 64 KiB of pairs
@@ -208,6 +188,11 @@ cdef enum:
     DENSE_IDS = 1 << 26      # ids up to here are looked up directly when decoding
     SPELLED_IDS = 1 << 20    # and up to here their bytes are, in 17 bytes an id
 
+    SYMBOL_BITS = 21         # three symbols in one word of the pair table
+    MAX_SYMBOLS = (1 << SYMBOL_BITS) - 1
+
+cdef uint32_t NO_MERGE = ~<uint32_t>0
+cdef uint64_t NO_PAIR = ~<uint64_t>0
 cdef uint64_t NO_RANK = ~<uint64_t>0
 cdef uint32_t BYTE = <uint32_t>1 << 31     # marks a byte among places in the list of tokens
 cdef token_id_t MISSING = ~<token_id_t>0   # stands where a byte has no token; never a real id (vocabulary.MAX_ID)
@@ -263,7 +248,7 @@ cdef struct long_slot:     # a segment of at most LONG bytes that is at most LON
 
 cdef struct part_t:        # a symbol of a long segment
     uint32_t symbol
-    uint32_t merge         # what it merges into with the next, or NO_SYMBOL
+    uint32_t merge         # what it merges into with the next, or NO_MERGE
     uint32_t following     # where the next begins, and the one before
     uint32_t preceding
 
@@ -277,7 +262,11 @@ cdef struct queue_t:       # who waits for a merge; says nothing where its bit i
     uint32_t length
 
 cdef struct tables_t:      # all that encoding reads and never writes; shared by threads
-    PairTable pairs                  # two symbols -> what they merge into
+    const uint64_t* pairs            # hash of two symbols -> left, right and resulting symbol, SYMBOL_BITS each
+    int pair_shift
+    uint64_t pair_mask
+    const uint64_t* pair_filter      # the same hash, more of it -> whether some pair has it
+    int filter_shift
     const uint32_t* byte_pairs       # first byte << 8 | second -> resulting symbol
     const token_id_t* ids            # symbol -> id; the first 256 symbols are the bytes
     const cache_slot* characters     # characters of three UTF-8 bytes, by their 16 bits, as segments of their own
@@ -308,6 +297,23 @@ cdef struct document_t:
 
 # ---- Merging: the definition ----
 
+cdef inline uint32_t merge_of(const tables_t* tables, uint32_t left, uint32_t right) noexcept nogil:
+    """The symbol, and so the rank, that two adjacent symbols merge into, or NO_MERGE."""
+    cdef uint64_t key = <uint64_t>left << SYMBOL_BITS | right
+    cdef uint64_t hash = key * <uint64_t>0x9E3779B97F4A7C15
+    cdef uint64_t slot = hash >> tables.pair_shift
+    cdef uint64_t found
+    if not tables.pair_filter[hash >> tables.filter_shift >> 6] >> (hash >> tables.filter_shift & 63) & 1:
+        return NO_MERGE        # most pairs do not merge: a bit says so where the table would wait for memory
+    while True:
+        found = tables.pairs[slot]
+        if found >> SYMBOL_BITS == key:
+            return found & MAX_SYMBOLS
+        if found == NO_PAIR:
+            return NO_MERGE
+        slot = (slot + 1) & tables.pair_mask
+
+
 cdef int merge_symbols(const tables_t* tables, int count, uint32_t* symbols, uint32_t* merges) noexcept nogil:
     """Merge symbols: the lowest rank first, the leftmost of equals, until none applies. How many there are then.
 
@@ -316,13 +322,13 @@ cdef int merge_symbols(const tables_t* tables, int count, uint32_t* symbols, uin
     cdef int i, at
     cdef uint32_t best
     while count > 1:
-        best = NO_SYMBOL
+        best = NO_MERGE
         at = 0
         for i in range(count - 1):
             if merges[i] < best:
                 best = merges[i]
                 at = i
-        if best == NO_SYMBOL:
+        if best == NO_MERGE:
             break
         symbols[at] = best
         count -= 1
@@ -331,9 +337,9 @@ cdef int merge_symbols(const tables_t* tables, int count, uint32_t* symbols, uin
         for i in range(at, count - 1):
             merges[i] = merges[i + 1]
         if at < count - 1:
-            merges[at] = tables.pairs.merge_of(best, symbols[at + 1])
+            merges[at] = merge_of(tables, best, symbols[at + 1])
         if at > 0:
-            merges[at - 1] = tables.pairs.merge_of(symbols[at - 1], best)
+            merges[at - 1] = merge_of(tables, symbols[at - 1], best)
     return count
 
 
@@ -348,24 +354,9 @@ cdef int merge_short(const tables_t* tables, const uint8_t* text, int count, uin
     return merge_symbols(tables, count, symbols, merges)
 
 
-cdef int begin_merging(const tables_t* tables, const uint8_t* text, int length, uint32_t* symbols,
-                       uint32_t* merges) noexcept nogil:
-    """What the merging of a short segment can begin with: what its characters become alone, or its bytes. How many."""
-    cdef int i, count = 0
-    if tables.ordered and text[0] & 0xF0 == 0xE0:
-        count = begin_with_characters(tables, text, length, symbols, merges)
-    if count != 0:
-        return count
-    for i in range(length):
-        symbols[i] = text[i]
-    for i in range(length - 1):
-        merges[i] = tables.byte_pairs[<size_t>text[i] << 8 | text[i + 1]]
-    return length
-
-
-cdef int begin_with_characters(const tables_t* tables, const uint8_t* text, int length, uint32_t* symbols,
-                               uint32_t* merges) noexcept nogil:
-    """The symbols that characters of three bytes become alone; 0 if merging their bytes together may differ.
+cdef int merge_characters(const tables_t* tables, const uint8_t* text, int length, uint32_t* symbols,
+                          uint32_t* merges) noexcept nogil:
+    """As ``merge_short``, for characters of three bytes, beginning with what each becomes alone; 0 if that may differ.
 
     It is the same where every token that spans a boundary between two of them holds both whole, and every merge ranks
     after those that make its parts (``ordered``). Then lowest rank first is rank after rank. A merge crosses a boundary
@@ -389,17 +380,17 @@ cdef int begin_with_characters(const tables_t* tables, const uint8_t* text, int 
         if known == 0:
             return 0
         if count > 0:
-            merges[count - 1] = tables.pairs.merge_of(symbols[count - 1], known & NO_SYMBOL)
+            merges[count - 1] = merge_of(tables, symbols[count - 1], known & MAX_SYMBOLS)
         while True:
-            symbols[count] = known & NO_SYMBOL
-            merges[count] = NO_SYMBOL
+            symbols[count] = known & MAX_SYMBOLS
+            merges[count] = NO_MERGE
             count += 1
             known >>= SYMBOL_BITS
             if known == 0:
                 break
         previous = code
         at += 3
-    return count
+    return merge_symbols(tables, count, symbols, merges)
 
 
 cdef size_t merge_long(const tables_t* tables, Workspace space, const uint8_t* text, size_t count) except? 0 nogil:
@@ -436,7 +427,7 @@ cdef size_t merge_by_rank(const tables_t* tables, Workspace space, const uint8_t
         parts[i].symbol = text[i]
         parts[i].following = <uint32_t>(i + 1)
         parts[i].preceding = <uint32_t>(i - 1)
-        parts[i].merge = tables.byte_pairs[<size_t>text[i] << 8 | text[i + 1]] if i + 1 < count else NO_SYMBOL
+        parts[i].merge = tables.byte_pairs[<size_t>text[i] << 8 | text[i + 1]] if i + 1 < count else NO_MERGE
         used += wait_for_turn(space, parts[i].merge, <uint32_t>i, used)
     for i in range(words):
         while space.turns.data()[i] != 0:
@@ -461,18 +452,18 @@ cdef size_t merge_by_rank(const tables_t* tables, Workspace space, const uint8_t
                 if parts[at].merge != rank:
                     continue
                 after = parts[at].following
-                parts[after].merge = NO_SYMBOL
+                parts[after].merge = NO_MERGE
                 after = parts[after].following
                 parts[at].symbol = rank
                 parts[at].following = after
-                parts[at].merge = NO_SYMBOL
+                parts[at].merge = NO_MERGE
                 if after < count:
                     parts[after].preceding = at
-                    parts[at].merge = tables.pairs.merge_of(rank, parts[after].symbol)
+                    parts[at].merge = merge_of(tables, rank, parts[after].symbol)
                     used += wait_for_turn(space, parts[at].merge, at, used)
                 if at > 0:
                     before = parts[at].preceding
-                    parts[before].merge = tables.pairs.merge_of(parts[before].symbol, rank)
+                    parts[before].merge = merge_of(tables, parts[before].symbol, rank)
                     used += wait_for_turn(space, parts[before].merge, before, used)
     i = 0
     while i < count:
@@ -487,7 +478,7 @@ cdef inline size_t wait_for_turn(Workspace space, uint32_t merge, uint32_t place
     cdef queue_t* queue = space.queues.data() + merge
     cdef uint64_t* turns = space.turns.data() + (merge >> 6)
     cdef uint64_t bit = <uint64_t>1 << (merge & 63)
-    if merge == NO_SYMBOL:
+    if merge == NO_MERGE:
         return 0
     space.in_turn.data()[used].place = place
     if turns[0] & bit:
@@ -520,32 +511,32 @@ cdef size_t merge_by_heap(const tables_t* tables, Workspace space, const uint8_t
         symbols[i] = text[i]
         following[i] = <uint32_t>(i + 1)
         preceding[i] = <uint32_t>(i - 1)
-        merges[i] = NO_SYMBOL
+        merges[i] = NO_MERGE
         if i + 1 < count:
             merges[i] = tables.byte_pairs[<size_t>text[i] << 8 | text[i + 1]]
-            if merges[i] != NO_SYMBOL:
+            if merges[i] != NO_MERGE:
                 heap.push(<uint64_t>merges[i] << 32 | i)
     while not heap.empty():
         entry = heap.top()
         heap.pop()
         at = <uint32_t>entry
         merge = merges[at]
-        if merge == NO_SYMBOL or merge != entry >> 32:
+        if merge == NO_MERGE or merge != entry >> 32:
             continue
         after = following[at]
         symbols[at] = merge
-        merges[after] = NO_SYMBOL
+        merges[after] = NO_MERGE
         following[at] = following[after]
-        merges[at] = NO_SYMBOL
+        merges[at] = NO_MERGE
         if following[at] < count:
             preceding[following[at]] = at
-            merges[at] = tables.pairs.merge_of(merge, symbols[following[at]])
-            if merges[at] != NO_SYMBOL:
+            merges[at] = merge_of(tables, merge, symbols[following[at]])
+            if merges[at] != NO_MERGE:
                 heap.push(<uint64_t>merges[at] << 32 | at)
         if at > 0:
             left = preceding[at]
-            merges[left] = tables.pairs.merge_of(symbols[left], merge)
-            if merges[left] != NO_SYMBOL:
+            merges[left] = merge_of(tables, symbols[left], merge)
+            if merges[left] != NO_MERGE:
                 heap.push(<uint64_t>merges[left] << 32 | left)
     kept = 0
     i = 0
@@ -595,10 +586,8 @@ cdef token_id_t* encode_unknown(const tables_t* tables, Workspace space, const s
     cdef long_slot* slot
     cdef bint memorable = True
     if length <= LONG and (length > SHORT or is_in_long_cache(segment)):
-        slot = long_bucket(space, text, length)
-        if not is_long_answer(slot, text, length):
-            slot += 1
-        if is_long_answer(slot, text, length):
+        slot = space.long_cache.data() + (hash_bytes(text, length) & (LONG_SLOTS - 1))
+        if slot.length == length and memcmp(slot.text, text, length) == 0:
             memcpy(out, slot.ids, slot.count * sizeof(token_id_t))
             return out + slot.count
     # Of short tokens most are in the cache from the start, and merging comes to the others as well, if it reaches all.
@@ -612,113 +601,37 @@ cdef token_id_t* encode_unknown(const tables_t* tables, Workspace space, const s
         memorable = token == 0 or not tables.whole_pretoken
         count = 0
         if length < LONG_FROM:
-            count = begin_merging(tables, text, <int>length, symbols, short_merges)
-            count = merge_symbols(tables, <int>count, symbols, short_merges)
+            if tables.ordered and text[0] & 0xF0 == 0xE0:
+                count = merge_characters(tables, text, <int>length, symbols, short_merges)
+            if count == 0:
+                count = merge_short(tables, text, <int>length, symbols, short_merges)
         else:
             count = merge_long(tables, space, text, length)
             symbols = space.symbols.data()
         for i in range(count):
             out[i] = tables.ids[symbols[i]]
-    if memorable:
-        remember_segment(space, segment, out, count)
+    if not memorable:
+        return out + count
+    if length <= SHORT:
+        remember(segment.bucket, segment.low, segment.high, out, count)
+        if count <= SHORT_IDS:
+            return out + count
+    if length <= LONG and count <= LONG_IDS:
+        slot = space.long_cache.data() + (hash_bytes(text, length) & (LONG_SLOTS - 1))
+        slot.length = <uint8_t>length
+        slot.count = <uint8_t>count
+        memcpy(slot.text, text, length)
+        memcpy(slot.ids, out, count * sizeof(token_id_t))
     return out + count
 
 
-cdef int learn(const tables_t* tables, Workspace space, const segment_t* segment, const segment_t* tail) noexcept nogil:
-    """Put the short segments from here on into the cache that it does not know.
-
-    Merging one waits for memory at every step, so they merge side by side. What they become is taken from the cache by
-    whoever asked; should it be gone again by then, that one is encoded alone. All tokens must be reached by merging.
-    """
-    cdef (const segment_t*)[QUEUE_OF_NEW] unknown
-    cdef Parts[SIDE_BY_SIDE] parts
-    cdef uint32_t[MOST_PLACES] symbols, merges
-    cdef token_id_t[MOST_PLACES] ids
-    cdef size_t k, together, found, begin = 0, count = 0
-    while segment < tail:
-        unknown[count] = segment
-        count += is_unknown(segment)
-        segment += 1
-    for k in range(count):
-        prefetch(lent_slot(space.cache.data(), unknown[k].bucket))
-    found = count
-    count = 0
-    for k in range(found):
-        segment = unknown[k]
-        unknown[count] = segment
-        count += not bring_back(space.cache.data(), segment)
-    while begin < count:
-        together = min(count - begin, <size_t>SIDE_BY_SIDE)
-        for k in range(together):
-            segment = unknown[begin + k]
-            parts[k].start(symbols, merges,
-                           begin_merging(tables, segment.text, <int>(segment.length >> 1), symbols, merges))
-        merge_side_by_side(tables.pairs, parts, together)
-        for k in range(together):
-            segment = unknown[begin + k]
-            if is_unknown(segment):    # it may have been there twice
-                remember_segment(space, segment, ids, parts[k].write(tables.ids, ids))
-        begin += together
-    return 0
-
-
-cdef inline void remember_segment(Workspace space, const segment_t* segment, const token_id_t* ids,
-                                  size_t count) noexcept nogil:
-    """Put what a segment becomes into the caches, if it has room there."""
-    cdef size_t length = segment.length >> 1
-    cdef long_slot* slot
-    if length <= SHORT:
-        remember(space.cache.data(), segment.bucket, segment.low, segment.high, ids, count)
-        if count <= SHORT_IDS:
-            return
-    if length <= LONG and count <= LONG_IDS:
-        slot = long_bucket(space, segment.text, length)
-        slot[1] = slot[0]
-        slot.length = <uint8_t>length
-        slot.count = <uint8_t>count
-        memcpy(slot.text, segment.text, length)
-        memcpy(slot.ids, ids, count * sizeof(token_id_t))
-
-
-cdef inline long_slot* long_bucket(Workspace space, const uint8_t* text, size_t length) noexcept nogil:
-    """The first of the two slots where the long cache may have a segment."""
-    return space.long_cache.data() + (hash_bytes(text, length) & (LONG_SLOTS - 2))
-
-
-cdef inline bint is_long_answer(const long_slot* slot, const uint8_t* text, size_t length) noexcept nogil:
-    return slot.length == length and memcmp(slot.text, text, length) == 0
-
-
-cdef inline void remember(cache_slot* cache, cache_slot* bucket, uint64_t low, uint64_t high, const token_id_t* ids,
+cdef inline void remember(cache_slot* bucket, uint64_t low, uint64_t high, const token_id_t* ids,
                           size_t count) noexcept nogil:
-    """Put what a short segment becomes into its bucket of a cache, or that it is in the long cache.
-
-    The older one of the bucket goes to the second slot of its neighbour, where ``bring_back`` finds it.
-    """
-    if bucket[1].high != 0:
-        lent_slot(cache, bucket)[0] = bucket[1]
+    """Put what a short segment becomes into its bucket of a cache, or that it is in the long cache. The older goes."""
     bucket[1] = bucket[0]
     bucket[0].low = low
     bucket[0].high = high | (<uint64_t>(count - 1) << 60 if count <= SHORT_IDS else IN_LONG_CACHE)
     memcpy(bucket[0].ids, ids, min(count, <size_t>SHORT_IDS) * sizeof(token_id_t))
-
-
-cdef inline cache_slot* lent_slot(cache_slot* cache, cache_slot* bucket) noexcept nogil:
-    """The second slot of a bucket's neighbour: two buckets lend each other room."""
-    return cache + ((bucket - cache) ^ 2) + 1
-
-
-cdef inline bint bring_back(cache_slot* cache, const segment_t* segment) noexcept nogil:
-    """Whether the answer of a short segment was in the slot lent by its bucket's neighbour; then it is taken back."""
-    cdef cache_slot* bucket = segment.bucket
-    cdef cache_slot* lent = lent_slot(cache, bucket)
-    cdef cache_slot found = lent[0]
-    if not is_answer(&found, segment):
-        return False
-    lent[0] = bucket[1]
-    bucket[1] = bucket[0]
-    bucket[0] = found
-    return True
 
 
 cdef inline bint is_in_long_cache(const segment_t* segment) noexcept nogil:
@@ -746,12 +659,6 @@ cdef inline bint is_answer(const cache_slot* slot, const segment_t* segment) noe
     return slot.low == segment.low and (slot.high ^ segment.high) & ~COUNT_BITS == 0
 
 
-cdef inline bint is_unknown(const segment_t* segment) noexcept nogil:
-    """Whether no slot of its bucket has a short segment: by half of the key, which is nearly always enough to say."""
-    cdef const cache_slot* slot = segment.bucket
-    return (segment.low != NO_KEY) & (slot[0].low != segment.low) & (slot[1].low != segment.low)
-
-
 cdef inline void swap_slots(cache_slot* bucket) noexcept nogil:
     """Bring the second of a bucket to the front, where it is found without a wrong guess the next time."""
     cdef cache_slot first = bucket[0]
@@ -770,26 +677,18 @@ cdef inline token_id_t* copy_answers(const cache_slot** answer, const cache_slot
     return out
 
 
-cdef inline void find_bucket(const tables_t* tables, cache_slot* cache, segment_t* segment,
-                             uint64_t length) noexcept nogil:
-    """Make the key of a short segment, and ask for the memory of its bucket."""
-    segment.low = low_key(segment.text, length)
-    segment.high = high_key(segment.text, length)
-    segment.bucket = cache + bucket_of(segment.low, segment.high, tables.bucket_mask)
-    prefetch(segment.bucket)
-
-
 cdef inline void ask_for(const tables_t* tables, Workspace space, segment_t* segment) noexcept nogil:
     """Find out where the answer of a segment may be, and ask for that memory."""
     cdef uint64_t length = segment.length >> 1
     if length <= SHORT:
-        find_bucket(tables, space.cache.data(), segment, length)
+        segment.low = low_key(segment.text, length)
+        segment.high = high_key(segment.text, length)
+        segment.bucket = space.cache.data() + bucket_of(segment.low, segment.high, tables.bucket_mask)
+        prefetch(segment.bucket)
     else:
         segment.low = NO_KEY
         segment.high = NO_KEY
         segment.bucket = <cache_slot*>tables.characters   # has no such key
-        if length <= LONG:
-            prefetch(long_bucket(space, segment.text, length))
 
 
 cdef int encode_queue(const tables_t* tables, Workspace space, segment_t* tail) except -1 nogil:
@@ -811,16 +710,11 @@ cdef int read_answers(const tables_t* tables, Workspace space, segment_t* tail) 
     cdef const cache_slot** answers = space.answers
     cdef token_id_t* out = space.out
     cdef uint64_t done = 0
-    cdef bint may_learn = tables.all_reached
     if <uint64_t>(tail - segment) == space.waiting:
         while segment < tail:
             bucket = segment.bucket
             if not is_answer(bucket, segment):
                 if not is_answer(bucket + 1, segment):
-                    if may_learn and is_unknown(segment):
-                        may_learn = False
-                        learn(tables, space, segment, tail)
-                        continue
                     out = encode_unknown(tables, space, segment, out)
                     segment += 1
                     continue
@@ -836,10 +730,6 @@ cdef int read_answers(const tables_t* tables, Workspace space, segment_t* tail) 
                 out = copy_answers(answers + done, answers + segment.place, out)
                 done = segment.place
                 if not is_answer(bucket + 1, segment):
-                    if may_learn and is_unknown(segment):
-                        may_learn = False
-                        learn(tables, space, segment, tail)
-                        continue
                     out = encode_unknown(tables, space, segment, out)
                     done += 1
                     segment += 1
@@ -850,7 +740,6 @@ cdef int read_answers(const tables_t* tables, Workspace space, segment_t* tail) 
         out = copy_answers(answers + done, answers + space.waiting, out)
     space.waiting = 0
     space.out = out
-    space.learned = tables.all_reached != may_learn
     return 0
 
 
@@ -1005,16 +894,11 @@ cdef const uint8_t* find_pretokens(const tables_t* tables, Workspace space, cons
     return flags
 
 
-cdef inline segment_t* ascii_queue_end(Workspace space) noexcept nogil:
-    """Past where the queue has to be emptied before the next block of 64 characters of ASCII."""
-    return &space.queue[QUEUE_OF_NEW - 64 if space.learned else QUEUE_OF_ASCII]
-
-
 cdef int encode_ascii(const tables_t* tables, Workspace space, const uint8_t* text, uint64_t count) except -1 nogil:
     """Encode text that is all ASCII: every pretoken is a segment."""
     cdef const uint8_t* flags = find_pretokens(tables, space, text, count)
     cdef segment_t* tail = space.queue
-    cdef segment_t* full = ascii_queue_end(space)
+    cdef segment_t* full = &space.queue[64]
     cdef const uint8_t* segment = text
     cdef const uint8_t* at
     cdef uint64_t base, cuts
@@ -1033,7 +917,6 @@ cdef int encode_ascii(const tables_t* tables, Workspace space, const uint8_t* te
         if tail > full:
             space.waiting = tail - space.queue
             read_answers(tables, space, tail)
-            full = ascii_queue_end(space)
             tail = space.queue
     space.waiting = tail - space.queue
     return read_answers(tables, space, tail)
@@ -1205,7 +1088,7 @@ def first_other(list texts, bint as_bytes):
 
 
 cdef class Workspace:
-    """What one thread needs to encode: up to 18 MiB of caches, and room for the text at hand and its ids.
+    """What one thread needs to encode: up to 17 MiB of caches, and room for the text at hand and its ids.
 
     A segment of ``LONG_FROM`` bytes or more asks for 12 bytes a token of the vocabulary besides, which stay.
     """
@@ -1220,10 +1103,9 @@ cdef class Workspace:
     cdef size_t used               # ids in it
     cdef bint sound                # no lack of memory left anything half done in it
     cdef token_id_t* out           # where the next id goes
-    cdef segment_t[QUEUE_OF_NEW] queue
+    cdef segment_t[QUEUE] queue
     cdef (const cache_slot*)[QUEUE] answers   # of all that waits; of the segments in the queue not yet
     cdef uint64_t waiting          # how many
-    cdef bint learned              # whether the last queue had segments that the cache did not know
     cdef Buffer[uint32_t] symbols
     cdef Buffer[uint32_t] merges
     cdef Buffer[uint32_t] links
@@ -1312,7 +1194,7 @@ cdef class Encoder:
     cdef list spaces               # workspaces that no thread is using
     cdef bint all_bytes
     cdef Buffer[uint64_t] pairs
-    cdef Buffer[uint16_t] pair_seeds
+    cdef Buffer[uint64_t] pair_filter
     cdef Buffer[uint32_t] byte_pairs
     cdef Buffer[token_id_t] symbol_ids
     cdef Buffer[token_id_t] token_ids
@@ -1640,12 +1522,11 @@ cdef class Encoder:
         """
         cdef const known_merge* known = <const known_merge*>PyBytes_AS_STRING(reached)
         cdef Buffer[uint32_t] symbol_of
-        cdef vector[uint64_t] pairs
-        cdef uint64_t key
+        cdef uint64_t size = 64, key, slot, hash
         cdef uint32_t place, symbol, left, right
         cdef int byte, i
-        if self.token_count > NO_SYMBOL - 256:
-            raise VocabularyError(f"{self.token_count:,} tokens; at most {NO_SYMBOL - 256:,} can be encoded with")
+        if self.token_count > MAX_SYMBOLS - 256:
+            raise VocabularyError(f"{self.token_count:,} tokens; at most {MAX_SYMBOLS - 256:,} can be encoded with")
         symbol_of.reserve(self.token_count, 0)
         self.symbol_ids.reserve(self.token_count + 256, 0)
         self.byte_pairs.reserve(1 << 16, 0)
@@ -1663,6 +1544,16 @@ cdef class Encoder:
                     order.push_back(pair[uint64_t, uint32_t](known[place].rank, place))
             sort(order.begin(), order.end())
             self.tables.ordered = True
+            self.tables.pair_shift = 58
+            while size < 2 * order.size():
+                size *= 2
+                self.tables.pair_shift -= 1
+            self.pairs.zero(size)
+            for slot in range(size):
+                self.pairs.data()[slot] = NO_PAIR
+            self.tables.filter_shift = self.tables.pair_shift - 2
+            self.pair_filter.zero(4 * size // 64)
+            self.tables.pair_filter = self.pair_filter.data()
             symbol = 256
             for i in range(<int>order.size()):
                 symbol_of.data()[order[i].second] = symbol
@@ -1674,16 +1565,23 @@ cdef class Encoder:
                 right = known[place].right
                 left = left & 0xFF if left & BYTE else symbol_of.data()[left]
                 right = right & 0xFF if right & BYTE else symbol_of.data()[right]
-                key = PairTable.key(left, right)
+                key = <uint64_t>left << SYMBOL_BITS | right
+                hash = key * <uint64_t>0x9E3779B97F4A7C15
+                slot = hash >> self.tables.filter_shift
+                self.pair_filter.data()[slot >> 6] |= <uint64_t>1 << (slot & 63)
+                slot = hash >> self.tables.pair_shift
+                while self.pairs.data()[slot] != NO_PAIR:
+                    slot = (slot + 1) & (size - 1)
                 symbol = symbol_of.data()[place]
-                pairs.push_back(key << SYMBOL_BITS | symbol)
+                self.pairs.data()[slot] = key << SYMBOL_BITS | symbol
                 self.tables.ordered &= left < symbol and right < symbol
-            self.tables.pairs = index_pairs(pairs.data(), pairs.size(), self.pairs, self.pair_seeds)
+            self.tables.pairs = self.pairs.data()
+            self.tables.pair_mask = size - 1
             self.tables.byte_pairs = self.byte_pairs.data()
             self.tables.ids = self.symbol_ids.data()
             self.tables.symbol_count = symbol
             for i in range(1 << 16):
-                self.byte_pairs.data()[i] = self.tables.pairs.merge_of(i >> 8, i & 0xFF)
+                self.byte_pairs.data()[i] = merge_of(&self.tables, i >> 8, i & 0xFF)
         return 0
 
     cdef int _find_spans(self) except -1:
@@ -1860,24 +1758,18 @@ cdef class Encoder:
         The lowest ranks, which text has most of, go in last and so stay.
         """
         cdef const uint64_t* starts = self.token_starts.data()
-        cdef segment_t[64] waiting     # for the memory of their buckets, as in a queue
-        cdef size_t place, k, count, left = self.reached_places.size()
-        cache.zero(2 * (self.tables.bucket_mask + 1))
+        cdef uint64_t length, low, high, mask = self.tables.bucket_mask
+        cdef uint32_t place
+        cdef size_t i
+        cache.zero(2 * (mask + 1))
         with nogil:
-            while left > 0:
-                count = min(left, <size_t>64)
-                for k in range(count):
-                    place = self.reached_places[left - 1 - k]
-                    waiting[k].text = self.token_data.data() + starts[place]
-                    waiting[k].length = starts[place + 1] - starts[place]
-                    waiting[k].place = place
-                    if waiting[k].length <= SHORT:
-                        find_bucket(&self.tables, cache.data(), &waiting[k], waiting[k].length)
-                for k in range(count):
-                    if waiting[k].length <= SHORT:
-                        remember(cache.data(), waiting[k].bucket, waiting[k].low, waiting[k].high,
-                                 self.token_ids.data() + waiting[k].place, 1)
-                left -= count
+            for i in range(self.reached_places.size(), 0, -1):
+                place = self.reached_places[i - 1]
+                length = starts[place + 1] - starts[place]
+                if length <= SHORT:
+                    low = low_key(self.token_data.data() + starts[place], length)
+                    high = high_key(self.token_data.data() + starts[place], length)
+                    remember(cache.data() + bucket_of(low, high, mask), low, high, self.token_ids.data() + place, 1)
         return 0
 
     # ---- encoding ----
