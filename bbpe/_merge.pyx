@@ -110,6 +110,22 @@ cdef class Rules:
         return bool(self.rules.allows(<string> token))
 
 
+cdef inline uint32_t meet(uint32_t* places, neighbour_t* neighbours, uint32_t* last, token_id_t symbol,
+                          count_t weight) noexcept nogil:
+    """Note a symbol beside one more position: its place among the neighbours, which is the next one at the first time."""
+    cdef uint32_t slot = slot_of(symbol)
+    cdef uint32_t place = places[slot]
+    cdef neighbour_t* at
+    place = place if place else last[0]
+    last[0] += place == last[0]
+    places[slot] = place
+    at = neighbours + place
+    at.slot = slot
+    at.count += weight
+    at.positions += 1
+    return place
+
+
 cdef class MergeLearner:
     """Learns merges from pretokens, some at a time.
 
@@ -753,7 +769,7 @@ cdef class MergeLearner:
         cdef const count_t* weights = self.weights.data()
         cdef uint32_t* positions = self.pool.data() + merged.block
         cdef uint32_t entries = merged.entries
-        cdef uint32_t i, n, p, middle, end, slot, place
+        cdef uint32_t i, n, p, middle, end
         cdef uint32_t last_left = FIRST, last_right = FIRST, seen = 0  # one past the last
         cdef count_t weight, replaced = 0
         cdef uint64_t total
@@ -795,26 +811,8 @@ cdef class MergeLearner:
             weight = weights[p // STRETCH]
             replaced += weight
             seen_here[seen].position = p
-            slot = slot_of(cells[p - 1])
-            place = left_place[slot]
-            place = place if place else last_left
-            last_left += place == last_left
-            left_place[slot] = place
-            seen_here[seen].left = place
-            at = lefts + place
-            at.slot = slot
-            at.count += weight
-            at.positions += 1
-            slot = slot_of(cells[end])
-            place = right_place[slot]
-            place = place if place else last_right
-            last_right += place == last_right
-            right_place[slot] = place
-            seen_here[seen].right = place
-            at = rights + place
-            at.slot = slot
-            at.count += weight
-            at.positions += 1
+            seen_here[seen].left = meet(left_place, lefts, &last_left, cells[p - 1], weight)
+            seen_here[seen].right = meet(right_place, rights, &last_right, cells[end], weight)
             seen += 1
             cells[middle - 1] = INSIDE
             cells[middle] = INSIDE

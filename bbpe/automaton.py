@@ -66,6 +66,10 @@ class Inexpressible(Exception):
     """The pattern is valid but no automaton over characters can be made of it; the message says which part."""
 
 
+# Of the letters for classes in a machine as text: the one after the digits of hexadecimal numbers.
+_FIRST_CLASS = ord("g")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Machine:
     """A compiled pattern: the tables that ``_pretokenize.Automaton`` lays out for running.
@@ -105,7 +109,7 @@ class Machine:
         )
         lengths = np.diff(self.class_starts, prepend=0).tolist()
         ranges = " ".join(
-            f"{length:x}{chr(103 + id)}" for length, id in zip(lengths, self.class_ids.tolist(), strict=True)
+            f"{length:x}{chr(_FIRST_CLASS + id)}" for length, id in zip(lengths, self.class_ids.tolist(), strict=True)
         )
         return rows, ranges, " ".join("".join("01"[pair] for pair in row) for row in self.safe.tolist())
 
@@ -119,7 +123,7 @@ class Machine:
             next_state,
             accept,
             np.cumsum([int(word[:-1], 16) for word in words], dtype=np.int32),
-            np.array([ord(word[-1]) - 103 for word in words], dtype=np.int32),
+            np.array([ord(word[-1]) - _FIRST_CLASS for word in words], dtype=np.int32),
             np.array([[pair == "1" for pair in row] for row in safe.split()]),
             bool(_certain(next_state, accept)[next_state[1, :-1]].all()),
         )

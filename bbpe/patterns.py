@@ -463,8 +463,8 @@ _warned: set[tuple[str, ...]] = set()
 class Pretokenizer:
     """Splits text into pretokens.
 
-    Immutable, picklable, usable from many threads. Compiling takes some 20 ms and is shared by all instances of a
-    pattern.
+    Immutable, picklable, usable from many threads. Compiling takes some 20 ms, but for named patterns, and is shared
+    by all instances of a pattern.
 
     Attributes:
         pattern: the pattern.

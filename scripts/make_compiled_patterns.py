@@ -19,15 +19,25 @@ TARGET = Path(__file__).resolve().parent.parent / "bbpe" / "_compiled_patterns.p
 
 def source() -> str:
     """The module's text."""
+    stages = dict.fromkeys(stage for pattern in named_patterns().values() for stage in pattern.stages)
+    written = {stage: compile_pattern(stage).written() for stage in stages}
+    names: dict[str, str] = {}  # of the ranges, which many stages share
+    for _, ranges, _ in written.values():
+        names.setdefault(ranges, f"RANGES_{len(names)}")
     parts = [
         f'"""The stages of the named patterns, compiled, of Unicode {unicode_version()}.\n\n'
         "Written by scripts/make_compiled_patterns.py; not to be edited. Read through bbpe.patterns.\n"
-        '"""\n\n# fmt: off\nSTAGES: dict[str, tuple[str, str, str]] = {\n'
+        '"""\n\n# fmt: off\n'
     ]
-    for stage in dict.fromkeys(stage for pattern in named_patterns().values() for stage in pattern.stages):
-        texts = (textwrap.fill(text, 118, break_on_hyphens=False) for text in compile_pattern(stage).written())
-        parts += [f"    {stage!r}: (\n", *(f'        """\n{text}\n""",\n' for text in texts), "    ),\n"]
+    parts += [f"{name} = {_filled(ranges)}\n" for ranges, name in names.items()]
+    parts.append("STAGES: dict[str, tuple[str, str, str]] = {\n")
+    for stage, (rows, ranges, safe) in written.items():
+        parts.append(f"    {stage!r}: ({_filled(rows)}, {names[ranges]}, {_filled(safe)}),\n")
     return "".join([*parts, "}\n"])
+
+
+def _filled(text: str) -> str:
+    return '"""\n' + textwrap.fill(text, 118, break_on_hyphens=False) + '\n"""'
 
 
 if __name__ == "__main__":

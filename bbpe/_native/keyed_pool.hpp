@@ -33,13 +33,7 @@ public:
     KeyedPool() { rebuild(0); }
 
     std::uint32_t find(std::uint64_t key) noexcept {
-        const std::uint64_t hash = mix64(key);
-        for (std::uint64_t at = hash & mask_;; at = (at + 1) & mask_) {
-            const std::uint64_t slot = slots_.data()[at];
-            if (slot == EMPTY) return NONE;
-            const std::uint32_t number = static_cast<std::uint32_t>(slot);
-            if ((slot >> 32) == (hash >> 32) && number != NONE && records_.data()[number].key == key) return number;
-        }
+        return first_with_hash(key, [&](std::uint32_t number) { return records_.data()[number].key == key; });
     }
 
     // The number of a new record with this key, which must not be there yet. Its other members are not set.
@@ -75,16 +69,9 @@ public:
     // The number of the first record whose key has the same bits of hash: nearly always the one that `find` would find.
     // Fetches that record without waiting for it. NONE where there surely is none.
     std::uint32_t guess(std::uint64_t key) noexcept {
-        const std::uint64_t hash = mix64(key);
-        for (std::uint64_t at = hash & mask_;; at = (at + 1) & mask_) {
-            const std::uint64_t slot = slots_.data()[at];
-            if (slot == EMPTY) return NONE;
-            const std::uint32_t number = static_cast<std::uint32_t>(slot);
-            if ((slot >> 32) == (hash >> 32) && number != NONE) {
-                prefetch(records_.data() + number);
-                return number;
-            }
-        }
+        const std::uint32_t number = first_with_hash(key, [](std::uint32_t) { return true; });
+        if (number != NONE) prefetch(records_.data() + number);
+        return number;
     }
 
     // What `find` finds, if `guess` said so and nothing has been inserted since. An erased record may be the one found
@@ -105,6 +92,18 @@ public:
     std::uint64_t size() const noexcept { return live_; }
 
 private:
+    // The first record that is `right` of those whose keys have the same upper bits of hash; NONE where there is none.
+    template <class Right>
+    std::uint32_t first_with_hash(std::uint64_t key, Right right) noexcept {
+        const std::uint64_t hash = mix64(key);
+        for (std::uint64_t at = hash & mask_;; at = (at + 1) & mask_) {
+            const std::uint64_t slot = slots_.data()[at];
+            if (slot == EMPTY) return NONE;
+            const std::uint32_t number = static_cast<std::uint32_t>(slot);
+            if ((slot >> 32) == (hash >> 32) && number != NONE && right(number)) return number;
+        }
+    }
+
     // A tombstone's number is NONE with hash bits 0; an empty slot is all ones. No record has the number NONE.
     static constexpr std::uint64_t EMPTY = ~std::uint64_t{0};
     static constexpr std::uint64_t TOMBSTONE = NONE;

@@ -71,7 +71,6 @@ def command(
       bbpe inspect tiny-2000 --corpus corpora/tiny/eval -o inside.html
       bbpe inspect tiny-2000 --token 中
     """
-
     looked_for = [
         name for name, value in (("--search", search), ("--id", token_id), ("--token", token)) if value is not None
     ]
