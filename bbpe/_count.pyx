@@ -102,6 +102,9 @@ cdef extern from "_native/string_search.hpp" namespace "bbpe" nogil:
         size_t longest() noexcept
         const uint8_t* find(const uint8_t* at, const uint8_t* limit, const uint8_t* end, size_t& length) noexcept
 
+cdef extern from "_native/units.hpp" namespace "bbpe" nogil:
+    uint64_t other_mask(const uint8_t* bytes) noexcept
+
 cdef extern from "_native/utf8.hpp" namespace "bbpe" nogil:
     void c_count_characters "bbpe::count_characters"(
         const uint8_t* at, const uint8_t* end, int64_t& characters, int64_t& invalid) noexcept
@@ -193,6 +196,8 @@ def add_strings(items not None, list batch not None, int64_t size, int64_t enoug
 cdef inline const uint8_t* ascii_end(const uint8_t* at, const uint8_t* end) noexcept nogil:
     """The first byte from `at` on that is not ASCII, or `end`. May read seven bytes past it."""
     cdef uint64_t eight
+    while end - at >= 64 and at[0] < 0x80 and other_mask(at) == 0:
+        at += 64
     while at < end:
         memcpy(&eight, at, 8)
         if eight & 0x8080808080808080ULL:

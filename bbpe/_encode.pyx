@@ -48,6 +48,7 @@ from cpython.buffer cimport (
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
 from cpython.long cimport PyLong_CheckExact, PyLong_FromUnsignedLong
+from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 
 from bbpe._pretokenize cimport (
@@ -56,14 +57,22 @@ from bbpe._pretokenize cimport (
 from bbpe._types cimport token_id_t
 
 cdef extern from "Python.h":
-    int PyUnicode_KIND(object text)
     void* PyUnicode_DATA(object text)
-    Py_ssize_t PyUnicode_GET_LENGTH(object text)
-    bint PyUnicode_IS_ASCII(object text)
+    PyObject** PySequence_Fast_ITEMS(object sequence)
     object PyUnicode_New(Py_ssize_t size, uint32_t largest)
     int PyGC_Disable()
     int PyGC_Enable()
     object PyUnicode_DecodeUTF8(const char* text, Py_ssize_t size, const char* errors)
+
+cdef extern from "Python.h" nogil:  # of objects that are held elsewhere: counting references to each would write to it
+    bint is_str "PyUnicode_Check"(PyObject* text)
+    bint is_bytes "PyBytes_Check"(PyObject* text)
+    int kind_of "PyUnicode_KIND"(PyObject* text)
+    void* characters_of "PyUnicode_DATA"(PyObject* text)
+    Py_ssize_t length_of "PyUnicode_GET_LENGTH"(PyObject* text)
+    bint is_ascii "PyUnicode_IS_ASCII"(PyObject* text)
+    char* octets_of "PyBytes_AS_STRING"(PyObject* text)
+    Py_ssize_t size_of "PyBytes_GET_SIZE"(PyObject* text)
 
 cdef extern from "_native/buffer.hpp" namespace "bbpe" nogil:
     cdef cppclass Buffer[T]:
@@ -1052,20 +1061,27 @@ cdef int64_t surrogate_place(const document_t* document) noexcept nogil:
     return place
 
 
-cdef document_t as_document(object text) except *:
-    """A view of a str or bytes; the caller keeps the object alive."""
-    cdef document_t document
-    if isinstance(text, str):
-        document.data = PyUnicode_DATA(text)
-        document.length = PyUnicode_GET_LENGTH(text)
-        document.ascii = PyUnicode_IS_ASCII(text)
-        document.kind = 0 if document.ascii else PyUnicode_KIND(text)
-    elif isinstance(text, bytes):
-        document.data = PyBytes_AS_STRING(text)
-        document.length = PyBytes_GET_SIZE(text)
+cdef inline bint look_at(PyObject* text, document_t* document) noexcept nogil:
+    """A view of a str or bytes, which the caller keeps alive; whether it is one."""
+    if is_str(text):
+        document.data = characters_of(text)
+        document.length = <size_t>length_of(text)
+        document.ascii = is_ascii(text)
+        document.kind = 0 if document.ascii else kind_of(text)
+        return True
+    if is_bytes(text):
+        document.data = octets_of(text)
+        document.length = <size_t>size_of(text)
         document.kind = 0
         document.ascii = False
-    else:
+        return True
+    return False
+
+
+cdef document_t as_document(object text) except *:
+    """The same of what no one has looked at yet."""
+    cdef document_t document
+    if not look_at(<PyObject*>text, &document):
         raise TypeError(f"text is str, not {type(text).__name__}")
     return document
 
@@ -1079,10 +1095,11 @@ cdef inline void ask_for_text(list texts, size_t i) noexcept:
 def first_other(list texts, bint as_bytes):
     """The place of the first text that is no str, or no bytes; None where all are."""
     cdef size_t i
+    cdef PyObject* text
     for i in range(<size_t>len(texts)):
         ask_for_text(texts, i + TEXTS_AHEAD)
-        text = texts[i]
-        if not (isinstance(text, bytes) if as_bytes else isinstance(text, str)):
+        text = PyList_GET_ITEM(texts, i)
+        if not (is_bytes(text) if as_bytes else is_str(text)):
             return i
     return None
 
@@ -2128,34 +2145,36 @@ cdef class Batch:
 
     cdef Encoder encoder
     cdef list texts
-    cdef vector[document_t] documents
-    cdef vector[size_t] chunk_starts           # first document of each chunk; one more for the end
-    cdef vector[int64_t] counts                # ids of each document
+    cdef PyObject** items                      # of `texts`, which nobody else has
+    cdef vector[size_t] chunk_starts           # first text of each chunk; one more for the end
+    cdef vector[size_t] chunk_rooms            # the most ids that each chunk may have
+    cdef vector[int64_t] counts                # ids of each text
     cdef Results results
     cdef InOrder order
     cdef atomic_size next_chunk
     cdef list bad                              # (document, place) of lone surrogates
 
     def __init__(self, Encoder encoder, list texts):
-        cdef size_t i, size = 0, length = 0
+        cdef document_t document
+        cdef size_t i, size = 0, room = 0, length = 0
         self.encoder = encoder
         self.texts = texts
+        self.items = PySequence_Fast_ITEMS(texts)
         self.next_chunk.store(0)
         self.bad = []
-        self.documents.reserve(len(texts))
-        for i in range(len(texts)):
-            ask_for_text(texts, i + TEXTS_AHEAD)
-            self.documents.push_back(as_document(texts[i]))
+        self.counts.resize(len(texts))
         self.chunk_starts.push_back(0)
-        for i in range(self.documents.size()):
-            length += self.documents[i].length
-            size += self.documents[i].length * max(self.documents[i].kind, 1)
-            if size >= CHUNK:
+        for i in range(self.counts.size()):
+            ask_for_text(texts, i + TEXTS_AHEAD)
+            if not look_at(self.items[i], &document):
+                raise TypeError(f"text {i} is {type(texts[i]).__name__}, not str")
+            length += document.length
+            size += document.length * max(document.kind, 1)
+            room += most_ids(&document)
+            if size >= CHUNK or i + 1 == self.counts.size():
                 self.chunk_starts.push_back(i + 1)
-                size = 0
-        if self.chunk_starts.back() != self.documents.size():
-            self.chunk_starts.push_back(self.documents.size())
-        self.counts.resize(self.documents.size())
+                self.chunk_rooms.push_back(room)
+                size = room = 0
         # Seldom too little, and what is not written to takes no memory.
         self.results = Results(encoder.result_memory, length + length // 2)
         self.order.start(&self.results.ids)
@@ -2173,19 +2192,18 @@ cdef class Batch:
             self.encoder._give_back(space)
 
     cdef int _work(self, Workspace space) except -1 nogil:
-        cdef size_t chunk, i, room
+        cdef document_t document
+        cdef size_t chunk, i
         cdef int64_t status
         while True:
             chunk = self.next_chunk.fetch_add(1)
             if chunk + 1 >= self.chunk_starts.size():
                 return 0
             space.used = 0
-            room = 0
+            space.ids.reserve(self.chunk_rooms[chunk], 0)
             for i in range(self.chunk_starts[chunk], self.chunk_starts[chunk + 1]):
-                room += most_ids(&self.documents[i])
-            space.ids.reserve(room, 0)
-            for i in range(self.chunk_starts[chunk], self.chunk_starts[chunk + 1]):
-                status = encode_document(&self.encoder.tables, space, &self.documents[i], space.ids.data() + space.used)
+                look_at(self.items[i], &document)
+                status = encode_document(&self.encoder.tables, space, &document, space.ids.data() + space.used)
                 if status < 0:
                     # All chunks before this one are taken and will be finished, so the first bad text will be known.
                     self.next_chunk.store(self.chunk_starts.size())
@@ -2207,10 +2225,10 @@ cdef class Batch:
         cdef const token_id_t[::1] view = ids
         cdef int64_t[::1] offset = offsets
         offset[0] = 0
-        for i in range(self.documents.size()):
+        for i in range(self.counts.size()):
             offset[i + 1] = offset[i] + self.counts[i]
         if not self.encoder.all_bytes:
-            for i in range(self.documents.size()):
+            for i in range(self.counts.size()):
                 if offset[i + 1] > offset[i]:
                     self.encoder._refuse_missing(&view[offset[i]], offset[i + 1] - offset[i], self.texts[i], i)
         return ids, offsets

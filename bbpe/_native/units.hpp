@@ -85,6 +85,9 @@ inline uint64_t bit_mask(const uint8_t* bytes) noexcept {
     return mask;
 }
 
+// Which bytes are not ASCII.
+inline uint64_t other_mask(const uint8_t* bytes) noexcept { return bit_mask<7>(bytes); }
+
 // Where pretokens begin or end (steps.hpp says what the flags are). Reads one more.
 inline uint64_t flag_mask(const uint8_t* flags) noexcept { return bit_mask<0>(flags) | bit_mask<3>(flags + 1); }
 
