@@ -16,6 +16,7 @@ Where to read next: :func:`write_counts`, :func:`read_counts`.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import hashlib
 import importlib
@@ -387,6 +388,8 @@ def _check_sums(name: str, manifest: Manifest | None, result: Counts | CountsOnD
 def _opened(name: str) -> Iterator[IO[bytes]]:
     try:
         with open(name, "rb") as file:
+            if name.lower().endswith(".tsv") and file.peek(3).startswith(codecs.BOM_UTF8):
+                file.read(len(codecs.BOM_UTF8))  # as spreadsheets write it: no part of the first pretoken
             yield file
     except FileNotFoundError:
         raise CorpusError(f"{name}: no such file; check the path") from None

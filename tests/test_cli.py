@@ -280,6 +280,12 @@ def test_help_imports_no_library(bbpe_process: Run) -> None:
         assert done.stdout.splitlines()[-1] == "[] 0"
 
 
+def test_python_dash_m_is_the_command_line() -> None:
+    command = [sys.executable, "-m", "bbpe", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == f"bbpe {bbpe.__version__}\n"
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"bbpe {bbpe.__version__}\n"

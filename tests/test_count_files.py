@@ -90,6 +90,15 @@ def test_pretokens_of_any_bytes(suffix: str, items: dict[bytes, int], tmp_path_f
     assert dict(read_counts(path).items()) == items
 
 
+@pytest.mark.parametrize("manifest", [True, False])
+def test_a_byte_order_mark_is_no_part_of_the_first_pretoken(manifest: bool, tmp_path: Path) -> None:
+    counts = Counts.from_items({b"ab": 3, b"b": 2}, pattern="gpt2")
+    write_counts(counts, tmp_path / "a.tsv")
+    head, rows = (tmp_path / "a.tsv").read_bytes().split(b"\n", 1)
+    (tmp_path / "b.tsv").write_bytes(b"\xef\xbb\xbf" + (head + b"\n" if manifest else b"") + rows)
+    assert dict(read_counts(tmp_path / "b.tsv", pattern="gpt2").items()) == {b"ab": 3, b"b": 2}
+
+
 def test_a_tsv_is_text_that_can_be_read(tmp_path: Path) -> None:
     write_counts(Counts.from_items({"中文".encode(): 7, b"a\tb": 2, b"\xff\\": 1}, pattern="gpt2"), tmp_path / "a.tsv")
     head, *lines = (tmp_path / "a.tsv").read_text("utf-8").splitlines()

@@ -49,6 +49,7 @@ LAYERS = [
     ["analysis"],
     ["report"],
     ["cli"],
+    ["__main__"],
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 SOURCES = sorted(path for pattern in ("*.py", "*.pyx", "*.pxd") for path in PACKAGE.rglob(pattern))
