@@ -49,6 +49,8 @@ from bbpe._types cimport count_t, token_id_t
 
 
 cdef extern from "Python.h":
+    int PyGC_Disable()
+    int PyGC_Enable()
     void PyObject_GC_UnTrack(void*)
 
 cdef enum:
@@ -1060,6 +1062,16 @@ def spelled(base, const token_id_t[:, ::1] merges not None):
     Returns:
         ``(tokens, ids, pairs, made)``: id to bytes, bytes to id, the merges as pairs, and the ids that they make.
     """
+    # So many pairs would set Python's collector of cycles to work 40 times, the last time on all that there is.
+    cdef bint collects = PyGC_Disable()
+    try:
+        return spelled_at_rest(base, merges)
+    finally:
+        if collects:
+            PyGC_Enable()
+
+
+cdef tuple spelled_at_rest(base, const token_id_t[:, ::1] merges):
     cdef list by_id = list(base)
     cdef Py_ssize_t first = len(by_id), merge, size
     cdef list numbers = list(range(first + merges.shape[0]))  # one object for each id, wherever it stands
@@ -1078,7 +1090,7 @@ def spelled(base, const token_id_t[:, ::1] merges not None):
         memcpy(PyBytes_AS_STRING(token) + size, PyBytes_AS_STRING(right), PyBytes_GET_SIZE(right))
         by_id.append(token)
         pair_of_ids = (numbers[merges[merge, 0]], numbers[merges[merge, 1]])
-        # Integers refer to nothing. The collector would find that out, after looking at each pair a few times.
+        # Integers refer to nothing. The collector would find that out, after looking at each pair.
         PyObject_GC_UnTrack(<void*> pair_of_ids)
         Py_INCREF(pair_of_ids)
         PyTuple_SET_ITEM(pairs, merge, pair_of_ids)
