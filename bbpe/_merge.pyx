@@ -114,7 +114,7 @@ cdef class Rules:
 
 cdef inline uint32_t meet(uint32_t* places, neighbour_t* neighbours, uint32_t* last, token_id_t symbol,
                           count_t weight) noexcept nogil:
-    """Note a symbol beside one more position: its place among the neighbours, which is the next one at the first time."""
+    """Note a symbol beside one more position: its place among the neighbours, the next one when it is new."""
     cdef uint32_t slot = slot_of(symbol)
     cdef uint32_t place = places[slot]
     cdef neighbour_t* at
