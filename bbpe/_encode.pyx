@@ -73,6 +73,7 @@ cdef extern from "Python.h" nogil:  # of objects that are held elsewhere: counti
     bint is_ascii "PyUnicode_IS_ASCII"(PyObject* text)
     char* octets_of "PyBytes_AS_STRING"(PyObject* text)
     Py_ssize_t size_of "PyBytes_GET_SIZE"(PyObject* text)
+    void count_reference "Py_INCREF"(PyObject* value)
 
 cdef extern from "_native/buffer.hpp" namespace "bbpe" nogil:
     cdef cppclass Buffer[T]:
@@ -175,7 +176,8 @@ cdef object uint32 = np.dtype(np.uint32)
 
 cdef enum:
     PADDING = 32             # readable bytes after every text, see _pretokenize.pxd
-    TEXTS_AHEAD = 16
+    TEXTS_AHEAD = 16         # of what is not in the cache: asked for so many before they are looked at
+    INTS_AHEAD = 16
     SHORT = 15               # bytes of the longest cache key
     SHORT_IDS = 4            # ids in a cache entry; also how far past the ids a copy may write
     QUEUE = 256              # segments cut before they are encoded: time for memory to answer
@@ -1843,18 +1845,22 @@ cdef class Encoder:
 
     cdef object _list(self, const token_id_t* ids, size_t count):
         """A list of ints; the int objects are shared, made once per vocabulary."""
-        cdef list out, ready
+        cdef list out
         cdef object value
+        cdef PyObject** ready
+        cdef PyObject** to
         cdef size_t i
         if self.ready_ints is None and self.id_space <= (1 << 20):
             self.ready_ints = list(range(self.id_space))
-        ready = self.ready_ints
         out = PyList_New(count)
-        if ready is not None:
+        if self.ready_ints is not None:
+            ready = PySequence_Fast_ITEMS(self.ready_ints)
+            to = PySequence_Fast_ITEMS(out)
             for i in range(count):
-                value = <object>PyList_GET_ITEM(ready, ids[i])
-                Py_INCREF(value)
-                PyList_SET_ITEM(out, i, value)
+                if i + INTS_AHEAD < count:
+                    prefetch(ready[ids[i + INTS_AHEAD]])
+                to[i] = ready[ids[i]]
+                count_reference(to[i])
         else:
             for i in range(count):
                 value = PyLong_FromUnsignedLong(ids[i])
