@@ -6,6 +6,7 @@ of them is a single token. What has to be added on the way and was not asked for
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -80,7 +81,7 @@ def read_words(source: WordsLike) -> Iterator[tuple[str, int]]:
             data = path.read_bytes()
         except OSError as error:
             raise TrainingError(f"{path}: the word list cannot be read: {error.strerror or error}") from None
-        for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
             line = line.removesuffix(b"\r")
             if not line:
                 continue
