@@ -105,6 +105,7 @@ cdef extern from "_native/in_order.hpp" namespace "bbpe" nogil:
     cdef cppclass InOrder:
         void start(Buffer[token_id_t]* out)
         size_t size()
+        void finish()
         void put(size_t chunk, Buffer[token_id_t]& ids, size_t count) except +MemoryError
 
 cdef extern from "_native/units.hpp" namespace "bbpe" nogil:
@@ -2226,6 +2227,7 @@ cdef class Batch:
         if self.bad:
             number, place = min(self.bad)
             raise_surrogate(self.texts[number], place, number)
+        self.order.finish()
         ids = self.results.array(self.order.size())
         offsets = np.empty(len(self.texts) + 1, dtype=np.int64)
         cdef const token_id_t[::1] view = ids

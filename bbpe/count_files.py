@@ -38,7 +38,7 @@ from bbpe.atomic import atomic_write, remove_dead
 from bbpe.corpus import Progress, Sample, Source, with_escaped_names
 from bbpe.counts import Counted, Counts, CountsOnDisk, collected, merged_counts, without_pretokens, write_counted
 from bbpe.errors import CorpusError, MissingExtraError, OutputError, TrainingError
-from bbpe.memory import Budget, at_most_resident, megabytes
+from bbpe.memory import Budget, at_most_resident, enough, megabytes
 from bbpe.patterns import Pattern, get_pattern
 from bbpe.runs import Rows, RunFolder
 from bbpe.unicode import unicode_version
@@ -595,7 +595,7 @@ def check_output(
             return ".tsv"
         own = at_most_resident()
         if memory is not None and memory < own + _PARQUET_BYTES:
-            least = megabytes(own + _PARQUET_BYTES)
+            least = enough(own + _PARQUET_BYTES)
             raise TrainingError(
                 f"memory is {megabytes(memory)}, and writing Parquet takes up to {least}, {megabytes(own)} of them for "
                 f"the program itself; give that much (--memory {least}), or write a .tsv"

@@ -27,6 +27,7 @@ __all__ = [
     "Budget",
     "Table",
     "at_most_resident",
+    "enough",
     "megabytes",
     "merging_bytes",
     "merging_bytes_of_all_pairs",
@@ -45,6 +46,7 @@ _PIECE_BYTES = 3_000_000  # of sorted pretokens on their way to disk, in each th
 _TEXT_BYTES = 6_000_000  # on its way at first, with the copies made of it, in each thread
 _LEAST_TABLES = 16_000_000  # less, and most of the time would go into runs
 _TRIM_SECONDS = 0.5
+_PROCESSES_DIFFER = 4_000_000  # the same program holds 1 or 2 MB more in one process than in the next
 
 
 def resident_bytes() -> int | None:
@@ -74,6 +76,15 @@ def megabytes(size: float) -> str:
     '132MB'
     """
     return f"{-int(-size // 1_000_000)}MB"
+
+
+def enough(size: float) -> str:
+    """What to give as ``--memory`` where this process would need so much: the next process may hold a little more.
+
+    >>> enough(131_000_001)
+    '136MB'
+    """
+    return megabytes(size + _PROCESSES_DIFFER)
 
 
 def merging_bytes(
@@ -175,8 +186,8 @@ class Budget:
             fewer = " or fewer threads (--threads)" if threads > 1 else ""
             raise TrainingError(
                 f"memory is {megabytes(limit)}, and counting with {threads} thread{'s' if threads > 1 else ''} needs "
-                f"at least {megabytes(least)}, {megabytes(self._base)} of them for the program itself; give that much "
-                f"(--memory {megabytes(least)}){fewer}"
+                f"at least {enough(least)}, {megabytes(self._base)} of them for the program itself; give that much "
+                f"(--memory {enough(least)}){fewer}"
             )
         self.text = max(4_000_000, (limit - self._base) // (6 * threads))
         self._tables: dict[int, tuple[int, int, int]] = {}

@@ -421,7 +421,9 @@ def test_large_tables_with_nothing_in_common_are_added_up_in_linear_time() -> No
         seconds.append(time.process_time() - begun)
 
     _, _, counts, _ = sorted_counts(counters, timed, 8)
-    assert seconds[0] < counted - begun  # bringing them together: 0.4 of it; in the order of the hash 3 to 8 times it
+    assert seconds[0] < 1.5 * (
+        counted - begun
+    )  # bringing them together: 0.4 of it; in the order of the hash 3 to 8 times
     assert counts.sum() == 2 * size
 
 

@@ -274,6 +274,27 @@ def test_too_small_a_limit_is_refused_with_the_minimum(tmp_path: Path, capsys: p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_limit_that_is_named_does_for_the_next_process_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which holds a little more, or less: where libraries are placed differs."""
+    here, more = 50_000_000, 2_900_000
+    for module in ("memory", "count_files"):
+        monkeypatch.setattr(f"bbpe.{module}.at_most_resident", lambda: here)
+
+    def named(error: pytest.ExceptionInfo[TrainingError]) -> int:
+        return int(str(error.value).partition("(--memory ")[2].partition("MB)")[0]) * 10**6
+
+    with pytest.raises(TrainingError) as error:
+        Budget(here, 2)
+    counting_limit = named(error)
+    pytest.importorskip("pyarrow")
+    with pytest.raises(TrainingError) as error:
+        count_files.check_output(tmp_path / "a.parquet", force=False, memory=here)
+    parquet_limit = named(error)
+    here += more
+    Budget(counting_limit, 2)
+    assert count_files.check_output(tmp_path / "a.parquet", force=False, memory=parquet_limit) == ".parquet"
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what is resident")
 def test_a_limit_that_parquet_does_not_fit_in_is_refused(tmp_path: Path) -> None:
     """Before anything is counted; with the limit that it names, a count of groups of the largest size stays within."""

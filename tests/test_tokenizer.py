@@ -239,7 +239,7 @@ print(resident() - before)
     held, with_arrays, without = map(int, done.stdout.split())
     assert held > 150
     assert with_arrays > held - 10  # what was measured is memory that was there
-    assert without < 32 + 2 * 32  # and what each of two threads may keep
+    assert without < 32 + 2 * 16  # and what each of two threads may keep; with any number of chunks that waited
 
 
 # ---- batches and threads ------------------------------------------------------------------------------

@@ -26,9 +26,6 @@
 #if defined(_MSC_VER)
 #include <intrin.h>
 #endif
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
 
 namespace bbpe {
 
@@ -820,12 +817,5 @@ private:
     std::vector<std::vector<Item>> sorted_;                 // [bucket]
     std::vector<int64_t> bytes_;
 };
-
-// Give freed memory back to the system: the next large consumer takes its memory fresh, and both would count.
-inline void release_free_memory() noexcept {
-#if defined(__GLIBC__)
-    malloc_trim(0);
-#endif
-}
 
 }  // namespace bbpe

@@ -21,6 +21,14 @@ class InOrder {
   void start(Buffer<uint32_t>* out) { out_ = out; }
   size_t size() const { return placed_; }
 
+  // Let go of what waited. That is little, unless the system held a thread up for long: then the C library would keep it.
+  void finish() {
+    size_t freed = 0;
+    for (Buffer<uint32_t>& each : spare_) freed += each.capacity() * sizeof(uint32_t);
+    spare_.clear();
+    if (freed >= worth_releasing) release_free_memory();
+  }
+
   // Take a finished chunk. If it has to wait, `ids` is another buffer afterwards.
   void put(size_t chunk, Buffer<uint32_t>& ids, size_t count) {
     size_t place;
@@ -56,6 +64,8 @@ class InOrder {
   }
 
  private:
+  static constexpr size_t worth_releasing = size_t{1} << 22;
+
   struct Waiting {
     Buffer<uint32_t> ids;
     size_t count = 0;

@@ -22,6 +22,7 @@ from bbpe.counts import LONG_PRETOKEN_BYTES, Counts, CountsOnDisk, Tally
 from bbpe.errors import TrainingError
 from bbpe.memory import (
     at_most_resident,
+    enough,
     megabytes,
     merging_bytes,
     merging_bytes_of_all_pairs,
@@ -117,7 +118,7 @@ def check_memory(
             needed[asked] = base + merging_bytes(*found_of, True)
     if needed[asked] <= memory:
         return
-    found = f"merging {int(tally.distinct[asked]):,} distinct pretokens needs about {megabytes(needed[asked])}"
+    found = f"merging {int(tally.distinct[asked]):,} distinct pretokens needs about {enough(needed[asked])}"
     if all_needed:
         raise TrainingError(f"{found}, and memory is {megabytes(memory)}; give that much, or a sample (--sample)")
     (fitting,) = np.nonzero((needed <= memory) & (tally.distinct > 0))
@@ -126,7 +127,7 @@ def check_memory(
         raise TrainingError(
             f"{found}, and memory is {megabytes(memory)}; leave out those that occur less than {least} times "
             f"(--min-pretoken-count {least}), which gives another result: {int(tally.distinct[least]):,} are left, for "
-            f"about {megabytes(needed[least])}; or give that much memory"
+            f"about {enough(needed[least])}; or give that much memory"
         )
     raise TrainingError(
         f"{found}, and memory is {megabytes(memory)}, which would not do for the most frequent alone; give more"
@@ -161,7 +162,7 @@ def check_memory_together(texts: Sequence[Counts | CountsOnDisk], options: Train
     if needed > memory:
         raise TrainingError(
             f"merging {distinct.sum():,} distinct pretokens of {len(texts)} texts together needs about "
-            f"{megabytes(needed)}, and memory is {megabytes(memory)}; give that much, or less text"
+            f"{enough(needed)}, and memory is {megabytes(memory)}; give that much, or less text"
         )
 
 
@@ -188,7 +189,7 @@ def check_memory_of_tokens(
     if needed > memory:
         raise TrainingError(
             f"merging across the edges of the first pattern, in {distinct:,} distinct pretokens of {size:,} bytes, needs "
-            f"about {megabytes(needed)}, and memory is {megabytes(memory)}; give that much, or a sample (--sample)"
+            f"about {enough(needed)}, and memory is {megabytes(memory)}; give that much, or a sample (--sample)"
         )
 
 
