@@ -9,8 +9,9 @@ import sys
 import numpy as np
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.string cimport memcpy
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int32_t
+from libc.string cimport memcmp, memcpy, memset
 from libcpp.vector cimport vector
 
 __all__ = ["Automaton", "Cascade"]
@@ -18,34 +19,89 @@ __all__ = ["Automaton", "Cascade"]
 cdef enum:
     PADDING = 32
 
-_BLOCK = 64
+    BLOCK = 64
+    CODE_POINTS = 0x110000
+
+cdef uint8_t[BLOCK] NO_COLUMNS             # of characters that are none: zeros
 
 
-def _columns(class_starts, class_ids):
+def _columns(const int32_t[::1] starts, const int32_t[::1] ids):
     """Column of every code point, uint8, without the two-level layout; 0 for surrogates."""
-    lengths = np.diff(class_starts, append=0x110000)
-    columns = np.repeat((class_ids + CLASSES).astype(np.uint8), lengths)
+    columns = np.empty(CODE_POINTS, dtype=np.uint8)
+    cdef uint8_t[::1] view = columns
+    cdef Py_ssize_t i, stop, ranges = starts.shape[0]
+    for i in range(ranges):
+        stop = starts[i + 1] if i + 1 < ranges else CODE_POINTS
+        memset(&view[starts[i]], CLASSES + ids[i], stop - starts[i])
     invalid = int(columns[0xD800])
     columns[0xD800:0xE000] = 0
     return columns, invalid
 
 
-def _distinct(blocks, mixed):
-    """The distinct rows, and for each row which it is. Only the rows that are ``mixed`` hold more than one value."""
-    values = blocks[:, 0]
-    present = np.flatnonzero(np.bincount(values[~mixed], minlength=256))
-    which = np.searchsorted(present, values).astype(np.uint16)
-    numbers = {}
-    rows = blocks[mixed].view(f"V{_BLOCK}").reshape(-1).tolist()
-    which[mixed] = [numbers.setdefault(row, len(present) + len(numbers)) for row in rows]
-    others = np.frombuffer(b"".join(numbers), dtype=np.uint8).reshape(-1, _BLOCK)
-    return np.concatenate([np.repeat(present.astype(np.uint8)[:, None], _BLOCK, axis=1), others]), which
+def _blocks(const uint8_t[::1] columns):
+    """The columns in two levels: the distinct blocks, uint8 of shape (blocks, 64), and which each 64 code points have.
+
+    Characters of three bytes below U+0800 would be overlong: the blocks there have column 0.
+    """
+    which = np.empty(columns.shape[0] // BLOCK, dtype=np.uint16)
+    cdef uint16_t[::1] number = which
+    cdef int32_t[256] uniform                  # numbers of the blocks of one column, or -1
+    cdef const uint8_t* at
+    cdef Py_ssize_t i
+    cdef list blocks = []
+    cdef dict numbers = {}
+    memset(uniform, 0xFF, sizeof(uniform))
+    for i in range(number.shape[0]):
+        at = &columns[i * BLOCK]
+        if i < 0x800 // BLOCK:
+            at = NO_COLUMNS
+        if memcmp(at, at + 1, BLOCK - 1) == 0:
+            if uniform[at[0]] < 0:
+                uniform[at[0]] = <int32_t>len(blocks)
+                blocks.append(PyBytes_FromStringAndSize(<const char*>at, BLOCK))
+            number[i] = <uint16_t>uniform[at[0]]
+        else:
+            block = PyBytes_FromStringAndSize(<const char*>at, BLOCK)
+            found = numbers.setdefault(block, len(blocks))
+            if <Py_ssize_t>found == len(blocks):
+                blocks.append(block)
+            number[i] = found
+    return np.frombuffer(b"".join(blocks), dtype=np.uint8).reshape(-1, BLOCK), which
 
 
-def _ranges(members):
+def _run_blocks(const uint8_t[:, ::1] stays, const uint8_t[:, ::1] blocks, const uint16_t[::1] which):
+    """For each state and each block, whether all its characters stay in the state: uint8, shape (states, blocks)."""
+    result = np.empty((stays.shape[0], which.shape[0]), dtype=np.uint8)
+    cdef uint8_t[:, ::1] view = result
+    cdef uint8_t[::1] distinct = np.empty(blocks.shape[0], dtype=np.uint8)
+    cdef Py_ssize_t state, i, k
+    for state in range(stays.shape[0]):
+        for i in range(blocks.shape[0]):
+            distinct[i] = 1
+            for k in range(BLOCK):
+                if not stays[state, blocks[i, k]]:
+                    distinct[i] = 0
+                    break
+        for i in range(which.shape[0]):
+            view[state, i] = distinct[which[i]]
+    return result
+
+
+cdef list _stretches(const uint8_t[::1] members):
+    """Where members stand next to one another: (first, stop)."""
+    cdef Py_ssize_t i, first = 0
+    cdef list found = []
+    for i in range(members.shape[0] + 1):
+        if i == members.shape[0] or not members[i]:
+            if first < i:
+                found.append((first, i))
+            first = i + 1
+    return found
+
+
+def _ranges(const uint8_t[::1] members):
     """The two longest ranges of a set of ASCII characters as ``byte_ranges_t``; skipping fewer than all is no error."""
-    edges = np.flatnonzero(np.diff(members.astype(np.int8), prepend=0, append=0)).reshape(-1, 2).tolist()
-    longest = sorted(edges, key=lambda edge: edge[0] - edge[1])[:2]
+    longest = sorted(_stretches(members), key=lambda edge: edge[0] - edge[1])[:2]
     words = []
     for low, stop in [*longest, (0, 0), (0, 0)][:2]:
         every = 0x0101010101010101
@@ -53,13 +109,13 @@ def _ranges(members):
     return words
 
 
-def _unit_range(stays):
+def _unit_range(const uint8_t[::1] blocks):
     """The longest range of a set of blocks as ``unit_range_t``."""
-    edges = np.flatnonzero(np.diff(stays.astype(np.int8), prepend=0, append=0)).reshape(-1, 2).tolist()
-    if not edges:
+    stretches = _stretches(blocks)
+    if not stretches:
         return 0xD800, 0
-    first, stop = max(edges, key=lambda edge: edge[1] - edge[0])
-    return first * _BLOCK, (stop - first) * _BLOCK - 1
+    first, stop = max(stretches, key=lambda edge: edge[1] - edge[0])
+    return first * BLOCK, (stop - first) * BLOCK - 1
 
 
 def _part_by_last_class(next_state, accept):
@@ -97,6 +153,15 @@ def _part_by_last_class(next_state, accept):
     return parted, accept[origin], np.array(beginnings)
 
 
+def _distinct(columns):
+    """The distinct columns of a table, and for each column which it is."""
+    rows = np.ascontiguousarray(columns.T)
+    numbers = {}
+    keys = rows.view(f"V{rows.shape[1] * rows.itemsize}").reshape(-1).tolist()
+    which = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
+    return np.frombuffer(b"".join(numbers), dtype=rows.dtype).reshape(-1, rows.shape[1]).T, which
+
+
 def _pairs(steps, columns):
     """Two steps at once; only a few dozen kinds of pairs differ in what they do.
 
@@ -107,14 +172,16 @@ def _pairs(steps, columns):
     Returns:
         ``pairs``, ``ascii_pairs``, ``kinds`` and ``kind_pairs`` of ``Steps``; None where there are too many kinds.
     """
-    distinct, kind = np.unique(steps, axis=1, return_inverse=True)
-    kind = kind.reshape(-1).astype(np.uint8)
+    distinct, kind = _distinct(steps)
+    if distinct.shape[1] > PAIRED_KINDS:
+        return None
+    kind = kind.astype(np.uint8)
     first = distinct[:, :, None]
     second = distinct[distinct >> 8]           # [state, first, second]
     both = second >> 8 << 16 | (second & 0xFF) << 8 | (first & 0xFF)
     both[(first | second) & <uint32_t>STEP_HELP != 0] = <uint32_t>STEP_HELP
-    both, column = np.unique(both.reshape(len(steps), -1), axis=1, return_inverse=True)
-    if distinct.shape[1] > PAIRED_KINDS or both.shape[1] > 256:
+    both, column = _distinct(both.reshape(len(steps), -1))
+    if both.shape[1] > 256:
         return None
     pairs = np.zeros((len(steps), 256), np.uint32)
     pairs[:, : both.shape[1]] = both
@@ -144,7 +211,9 @@ cdef class Automaton:
         classes = columns - 1
         if states < 2 or classes < 1 or classes > 0x7F - 1 or states >= 1 << 16:
             raise ValueError(f"a machine of {states} states and {classes} classes cannot be laid out")
-        code_points, invalid = _columns(class_starts, class_ids)
+        code_points, invalid = _columns(
+            np.ascontiguousarray(class_starts, dtype=np.int32), np.ascontiguousarray(class_ids, dtype=np.int32)
+        )
         ascii_classes = code_points[:CLASSES] - CLASSES
         # Every state's row: 128 ASCII characters, then the classes, then the end of the text.
         source = np.concatenate([ascii_classes, np.arange(columns)]).astype(np.intp)
@@ -177,20 +246,13 @@ cdef class Automaton:
         late = np.where(steps & <uint32_t>STEP_HELP, steps[beginnings] | <uint32_t>STEP_BEFORE, 0)
         late[(beginnings == 0)[:, None] | (late & <uint32_t>STEP_HELP != 0)] = 0
         steps = np.where(late, late, steps)
-        ranges = np.array([_ranges(row) for row in stays[:, :CLASSES]], dtype=np.uint64)
+        ranges = np.array([_ranges(row) for row in stays[:, :CLASSES].astype(np.uint8, "C")], dtype=np.uint64)
         # For characters of three bytes; those that are none have column 0 and stay nowhere.
         run_columns = np.zeros((states, 256), dtype=np.uint8)
         run_columns[:, CLASSES:width] = stays[:, CLASSES:]
-        # Characters of three bytes below U+0800 would be overlong, surrogates are not characters: column 0, in the
-        # blocks where only they can be.
-        three = code_points[:0x10000].copy()
-        three[:0x800] = 0
-        mixed = np.zeros(0x110000 // _BLOCK, dtype=bool)
-        mixed[class_starts[class_starts % _BLOCK != 0] // _BLOCK] = True
-        mixed[: 0x800 // _BLOCK] = False
-        blocks, block_of = _distinct(np.concatenate([three, code_points[0x10000:]]).reshape(-1, _BLOCK), mixed)
-        run_blocks = run_columns[:, blocks].all(axis=2)[:, block_of[: 0x10000 // _BLOCK]]
-        run_blocks = np.ascontiguousarray(run_blocks, dtype=np.uint8)
+        blocks, block_of = _blocks(code_points)
+        three = block_of[: 0x10000 // BLOCK]
+        run_blocks = _run_blocks(run_columns, blocks, three)
         runs = np.array([_unit_range(row) for row in run_blocks], dtype=np.uint16)
         pairs = np.zeros((256, 256), dtype=np.uint8)
         within = np.concatenate([ascii_classes, np.arange(classes)]).astype(np.intp)
@@ -204,9 +266,9 @@ cdef class Automaton:
             "unit_runs": runs,
             "columns": np.ascontiguousarray(code_points[:0x10000]),
             "two": np.ascontiguousarray(code_points[:0x800]),
-            "three": np.ascontiguousarray(block_of[: 0x10000 // _BLOCK]),
-            "four": np.ascontiguousarray(block_of[0x10000 // _BLOCK :]),
-            "blocks": np.ascontiguousarray(blocks),
+            "three": np.ascontiguousarray(three),
+            "four": np.ascontiguousarray(block_of[0x10000 // BLOCK :]),
+            "blocks": blocks,
             "safe": pairs,
         }
         paired = _pairs(steps[:, :width], self.tables["columns"])

@@ -14,6 +14,7 @@ stopped goes on where it was. A file holds one commit of bbpe on one machine.
 from __future__ import annotations
 
 import argparse
+import compileall
 import importlib.util
 import json
 import re
@@ -407,6 +408,8 @@ def main() -> None:
             parts = f" ({', '.join(cell.parts)})" if cell.parts else ""
             print(f"{cell.name}{parts}: {', '.join(measurement.library for measurement in cell.measurements)}")
         return
+    # A library that is installed is compiled; of one that runs from a checkout, modules would be while it is measured.
+    compileall.compile_dir(Path(__file__).resolve().parent.parent / "bbpe", quiet=1)
     failed = Sweep(options.results, options.timeout).run(cells, options.rounds or (1 if options.quick else ROUNDS))
     if failed:
         sys.exit(f'{failed} measurements failed; see the lines with "failed" in {options.results}')
