@@ -380,8 +380,9 @@ def measure_import(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _greet(encoder: Any, threads: int) -> Any:
-    """One short call; with threads, of enough texts that the library starts them."""
-    return encoder.batch([GREETING] * (1 if threads == 1 else 64 * threads), threads)
+    """One short call; with threads, of enough text (4 MB for two, 30 words) that the library starts all of them."""
+    texts = [GREETING] if threads == 1 else [500 * GREETING] * (64 * threads)
+    return encoder.batch(texts, threads)
 
 
 def _shaped(text: Slice, shape: str) -> list[str]:
