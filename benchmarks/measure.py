@@ -380,7 +380,7 @@ def measure_import(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _greet(encoder: Any, threads: int) -> Any:
-    """One short call; with threads, of enough text (4 MB for two, 30 words) that the library starts all of them."""
+    """One short call; with threads, of enough text (2 MB for two, ten words) that the library starts all of them."""
     texts = [GREETING] if threads == 1 else [500 * GREETING] * (64 * threads)
     return encoder.batch(texts, threads)
 
