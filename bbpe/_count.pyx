@@ -30,6 +30,7 @@ cdef enum:
     WINDOW = 1 << 13        # bytes of ASCII whose boundaries are marked at once; the flags stay in the first cache
     SHORTEST_MARKED = 64    # shorter text before another character is not worth setting out for
     WORTH_GIVING_BACK = 1 << 26  # bytes
+    LARGEST_KEPT = 1 << 22  # bytes: of a block of text in all its forms
 
 cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
     cdef cppclass ByteCounts:
@@ -65,6 +66,7 @@ cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
         void free(size_t bucket) except +
 
     void c_release_free_memory "bbpe::release_free_memory"() noexcept
+    void c_keep_freed_memory "bbpe::keep_freed_memory"(size_t bytes) noexcept
 
 cdef extern from "_native/sorted_runs.hpp" namespace "bbpe" nogil:
     cdef struct SortedRun:
@@ -401,6 +403,7 @@ cdef class PretokenCounter:
     cdef readonly int64_t cut
 
     def __cinit__(self, *args, **kwargs):
+        c_keep_freed_memory(LARGEST_KEPT)  # a block's memory is soon that of the next: a sixth of the time, for English
         self.table = new ByteCounts()
 
     def __init__(self, max_pretoken_bytes=None):

@@ -38,7 +38,7 @@ public:
         if (wanted > capacity_) resize(wanted);
     }
 
-    // Room for exactly `wanted` values (up to a page); the first min(old, wanted) stay.
+    // Room for exactly `wanted` values (up to a huge page); the first min(old, wanted) stay.
     void resize(std::size_t wanted) {
         if (wanted == 0) {
             release();
@@ -48,7 +48,8 @@ public:
         const std::size_t bytes = wanted * sizeof(T);
 #if defined(__linux__)
         if (bytes >= MAPPED || mapped_) {
-            const std::size_t rounded = (bytes + PAGE - 1) / PAGE * PAGE;
+            // Whole huge pages: Linux places such a mapping so that all of it can have them.
+            const std::size_t rounded = (bytes + MAPPED - 1) / MAPPED * MAPPED;
             void* fresh;
             if (mapped_) {
                 fresh = mremap(data_, mapped_, rounded, MREMAP_MAYMOVE);
@@ -100,7 +101,6 @@ public:
 private:
 #if defined(__linux__)
     static constexpr std::size_t MAPPED = std::size_t{1} << 21;  // one huge page; smaller arrays stay on the heap
-    static constexpr std::size_t PAGE = 4096;
     std::size_t mapped_ = 0;
 #endif
     T* data_ = nullptr;

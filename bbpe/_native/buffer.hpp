@@ -41,6 +41,18 @@ inline void release_free_memory() noexcept {
 #endif
 }
 
+// Have the C library keep what is freed from here on, for those who ask next. glibc takes arrays of 128 KiB and more
+// from the system and gives them back when they are freed, and clearing what the system gives can take as long as filling
+// it; but the largest array that was freed so, up to 32 MiB, becomes the new limit, and twice its size what may lie free.
+inline void keep_freed_memory(size_t bytes) noexcept {
+#if defined(__GLIBC__)
+  void* volatile array = std::malloc(bytes);  // volatile: or the compiler would leave both out
+  std::free(array);
+#else
+  (void)bytes;
+#endif
+}
+
 // Unset memory that `std::free` gives back. Large tables are read at random places, and then most of the waiting is for
 // translations of addresses: they ask for huge pages before they are first touched.
 inline void* allocate(size_t bytes) {
