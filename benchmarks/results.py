@@ -83,17 +83,14 @@ class Runs:
 
 
 def ratio(over: Runs, under: Runs, field: str) -> Spread | None:
-    """`over`'s field by `under`'s: the ratio of the medians, and the range of the ratios within each round.
+    """`over`'s field by `under`'s, within each round: what the machine does from one round to the next falls on both.
 
     Only rounds that both have are used; None where there is none.
     """
     rounds = sorted(over.records.keys() & under.records.keys())
     if not rounds:
         return None
-    above = [over.records[turn][field] for turn in rounds]
-    below = [under.records[turn][field] for turn in rounds]
-    each = [a / b for a, b in zip(above, below, strict=True)]
-    return Spread(statistics.median(above) / statistics.median(below), min(each), max(each))
+    return Spread.of(over.records[turn][field] / under.records[turn][field] for turn in rounds)
 
 
 @dataclass(frozen=True, slots=True)
