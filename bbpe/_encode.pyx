@@ -309,10 +309,15 @@ cdef struct document_t:
 
 # ---- Merging: the definition ----
 
+cdef inline uint64_t hash_of_pair(uint64_t key) noexcept nogil:
+    """Of a left symbol and a right one, side by side; its highest bits say where the pair is."""
+    return key * <uint64_t>0x9E3779B97F4A7C15
+
+
 cdef inline uint32_t merge_of(const tables_t* tables, uint32_t left, uint32_t right) noexcept nogil:
     """The symbol, and so the rank, that two adjacent symbols merge into, or NO_MERGE."""
     cdef uint64_t key = <uint64_t>left << SYMBOL_BITS | right
-    cdef uint64_t hash = key * <uint64_t>0x9E3779B97F4A7C15
+    cdef uint64_t hash = hash_of_pair(key)
     cdef uint64_t slot = hash >> tables.pair_shift
     cdef uint64_t found
     if not tables.pair_filter[hash >> tables.filter_shift >> 6] >> (hash >> tables.filter_shift & 63) & 1:
@@ -324,6 +329,13 @@ cdef inline uint32_t merge_of(const tables_t* tables, uint32_t left, uint32_t ri
         if found == NO_PAIR:
             return NO_MERGE
         slot = (slot + 1) & tables.pair_mask
+
+
+cdef inline void ask_for_merge(const tables_t* tables, uint32_t left, uint32_t right) noexcept nogil:
+    """Ask for the memory that ``merge_of`` will read."""
+    cdef uint64_t hash = hash_of_pair(<uint64_t>left << SYMBOL_BITS | right)
+    prefetch(tables.pair_filter + (hash >> tables.filter_shift >> 6))
+    prefetch(tables.pairs + (hash >> tables.pair_shift))
 
 
 cdef int merge_symbols(const tables_t* tables, int count, uint32_t* symbols, uint32_t* merges) noexcept nogil:
@@ -343,6 +355,10 @@ cdef int merge_symbols(const tables_t* tables, int count, uint32_t* symbols, uin
         if best == NO_MERGE:
             break
         symbols[at] = best
+        if at > 0:               # half of the time would be waiting for the one and then for the other
+            ask_for_merge(tables, symbols[at - 1], best)
+        if at + 2 < count:
+            ask_for_merge(tables, best, symbols[at + 2])
         count -= 1
         for i in range(at + 1, count):
             symbols[i] = symbols[i + 1]
@@ -1586,7 +1602,7 @@ cdef class Encoder:
                 left = left & 0xFF if left & BYTE else symbol_of.data()[left]
                 right = right & 0xFF if right & BYTE else symbol_of.data()[right]
                 key = <uint64_t>left << SYMBOL_BITS | right
-                hash = key * <uint64_t>0x9E3779B97F4A7C15
+                hash = hash_of_pair(key)
                 slot = hash >> self.tables.filter_shift
                 self.pair_filter.data()[slot >> 6] |= <uint64_t>1 << (slot & 63)
                 slot = hash >> self.tables.pair_shift
