@@ -31,6 +31,7 @@ cdef enum:
     SHORTEST_MARKED = 64    # shorter text before another character is not worth setting out for
     WORTH_GIVING_BACK = 1 << 26  # bytes
     LARGEST_KEPT = 1 << 22  # bytes: of a block of text in all its forms
+    AHEAD = 8               # documents
 
 cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
     cdef cppclass ByteCounts:
@@ -67,6 +68,7 @@ cdef extern from "_native/byte_counts.hpp" namespace "bbpe" nogil:
 
     void c_release_free_memory "bbpe::release_free_memory"() noexcept
     void c_keep_freed_memory "bbpe::keep_freed_memory"(size_t bytes) noexcept
+    void prefetch(const void* address) noexcept
 
 cdef extern from "_native/sorted_runs.hpp" namespace "bbpe" nogil:
     cdef struct SortedRun:
@@ -96,6 +98,8 @@ cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
     void* PyUnicode_DATA(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    Py_ssize_t PyList_GET_SIZE(list items)
+    PyObject* PyList_GET_ITEM(list items, Py_ssize_t at)
     bint PyUnicode_IS_ASCII(object text)
 
 cdef extern from "_native/string_search.hpp" namespace "bbpe" nogil:
@@ -167,11 +171,14 @@ def utf8_block(list documents not None):
     return data, _array(ends)
 
 
-def add_strings(items not None, list batch not None, int64_t size, int64_t enough):
+def add_strings(items not None, list source, Py_ssize_t at, list batch not None, int64_t size, int64_t enough):
     """Move the next documents of an iterator to a batch, as long as they are str and shorter than a block.
 
     Args:
         items: The iterator.
+        source: The list that it goes through, if it does: documents are asked for before they are looked at, which
+            would wait for each.
+        at: How many documents it has given already.
         batch: Where they are appended.
         size: Bytes of the batch, about.
         enough: Bytes of a block: the batch is full when it has as many.
@@ -182,6 +189,9 @@ def add_strings(items not None, list batch not None, int64_t size, int64_t enoug
     """
     cdef int64_t most
     for item in items:
+        at += 1
+        if source is not None and at + AHEAD <= PyList_GET_SIZE(source):
+            prefetch(PyList_GET_ITEM(source, at + AHEAD - 1))
         if type(item) is not str:
             return size, (item,)
         # Three bytes a character are the most, but for rare ones that make a block somewhat larger.

@@ -21,40 +21,55 @@ cdef enum:
 
     BLOCK = 64
     CODE_POINTS = 0x110000
+    PLANE = 0x10000                        # code points that 16 bits number
 
 cdef uint8_t[BLOCK] NO_COLUMNS             # of characters that are none: zeros
 
 
 def _columns(const int32_t[::1] starts, const int32_t[::1] ids):
-    """Column of every code point, uint8, without the two-level layout; 0 for surrogates."""
-    columns = np.empty(CODE_POINTS, dtype=np.uint8)
+    """Column of every code point below U+10000, uint8, without the two-level layout; 0 for surrogates."""
+    columns = np.empty(PLANE, dtype=np.uint8)
     cdef uint8_t[::1] view = columns
-    cdef Py_ssize_t i, stop, ranges = starts.shape[0]
-    for i in range(ranges):
-        stop = starts[i + 1] if i + 1 < ranges else CODE_POINTS
+    cdef Py_ssize_t i = 0, stop, ranges = starts.shape[0]
+    while i < ranges and starts[i] < PLANE:
+        stop = min(starts[i + 1], PLANE) if i + 1 < ranges else PLANE
         memset(&view[starts[i]], CLASSES + ids[i], stop - starts[i])
+        i += 1
     invalid = int(columns[0xD800])
     columns[0xD800:0xE000] = 0
     return columns, invalid
 
 
-def _blocks(const uint8_t[::1] columns):
+def _blocks(const uint8_t[::1] columns, const int32_t[::1] starts, const int32_t[::1] ids):
     """The columns in two levels: the distinct blocks, uint8 of shape (blocks, 64), and which each 64 code points have.
 
-    Characters of three bytes below U+0800 would be overlong: the blocks there have column 0.
+    Those from U+10000 on have the column of their range. Characters of three bytes below U+0800 would be overlong: the
+    blocks there have column 0.
     """
-    which = np.empty(columns.shape[0] // BLOCK, dtype=np.uint16)
+    which = np.empty(CODE_POINTS // BLOCK, dtype=np.uint16)
     cdef uint16_t[::1] number = which
     cdef int32_t[256] uniform                  # numbers of the blocks of one column, or -1
+    cdef uint8_t[BLOCK] scratch
     cdef const uint8_t* at
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, k, stop, range_at = 0
     cdef list blocks = []
     cdef dict numbers = {}
     memset(uniform, 0xFF, sizeof(uniform))
     for i in range(number.shape[0]):
-        at = &columns[i * BLOCK]
         if i < 0x800 // BLOCK:
             at = NO_COLUMNS
+        elif i < PLANE // BLOCK:
+            at = &columns[i * BLOCK]
+        else:
+            at = scratch
+            k = 0
+            while k < BLOCK:
+                while range_at + 1 < starts.shape[0] and starts[range_at + 1] <= i * BLOCK + k:
+                    range_at += 1
+                stop = starts[range_at + 1] - i * BLOCK if range_at + 1 < starts.shape[0] else BLOCK
+                stop = min(stop, BLOCK)
+                memset(scratch + k, CLASSES + ids[range_at], stop - k)
+                k = stop
         if memcmp(at, at + 1, BLOCK - 1) == 0:
             if uniform[at[0]] < 0:
                 uniform[at[0]] = <int32_t>len(blocks)
@@ -211,9 +226,10 @@ cdef class Automaton:
         classes = columns - 1
         if states < 2 or classes < 1 or classes > 0x7F - 1 or states >= 1 << 16:
             raise ValueError(f"a machine of {states} states and {classes} classes cannot be laid out")
-        code_points, invalid = _columns(
+        ranges_of_classes = (
             np.ascontiguousarray(class_starts, dtype=np.int32), np.ascontiguousarray(class_ids, dtype=np.int32)
         )
+        code_points, invalid = _columns(*ranges_of_classes)
         ascii_classes = code_points[:CLASSES] - CLASSES
         # Every state's row: 128 ASCII characters, then the classes, then the end of the text.
         source = np.concatenate([ascii_classes, np.arange(columns)]).astype(np.intp)
@@ -250,8 +266,8 @@ cdef class Automaton:
         # For characters of three bytes; those that are none have column 0 and stay nowhere.
         run_columns = np.zeros((states, 256), dtype=np.uint8)
         run_columns[:, CLASSES:width] = stays[:, CLASSES:]
-        blocks, block_of = _blocks(code_points)
-        three = block_of[: 0x10000 // BLOCK]
+        blocks, block_of = _blocks(code_points, *ranges_of_classes)
+        three = block_of[: PLANE // BLOCK]
         run_blocks = _run_blocks(run_columns, blocks, three)
         runs = np.array([_unit_range(row) for row in run_blocks], dtype=np.uint16)
         pairs = np.zeros((256, 256), dtype=np.uint8)
@@ -264,10 +280,10 @@ cdef class Automaton:
             "run_ranges": ranges,
             "run_blocks": run_blocks,
             "unit_runs": runs,
-            "columns": np.ascontiguousarray(code_points[:0x10000]),
+            "columns": code_points,
             "two": np.ascontiguousarray(code_points[:0x800]),
             "three": np.ascontiguousarray(three),
-            "four": np.ascontiguousarray(block_of[0x10000 // BLOCK :]),
+            "four": np.ascontiguousarray(block_of[PLANE // BLOCK :]),
             "blocks": blocks,
             "safe": pairs,
         }

@@ -436,9 +436,9 @@ class Stream:
         """Batch small documents into one block, because a native call for each would cost more than the counting."""
         batch: list[str | bytes] = []
         size = before = 0  # of the batch; documents before it
-        rest = iter(items)
+        rest, source = iter(items), items if type(items) is list else None
         while True:
-            size, other = add_strings(rest, batch, size, block_bytes)
+            size, other = add_strings(rest, source, before + len(batch), batch, size, block_bytes)
             long = None
             if other:
                 number = before + len(batch)
@@ -632,11 +632,12 @@ def open_corpus(
                 break
         if not (head and isinstance(head[0], os.PathLike)):
             _refuse_file_names(head)
+            in_memory = type(source) in (list, tuple)
             stream = Stream.of_items(
-                _chain(head, items),
+                source if in_memory else _chain(head, items),
                 strict=strict,
                 block_bytes=block_bytes,
-                any_thread=type(source) in (list, tuple),
+                any_thread=in_memory,
             )
             return Corpus("iterable", (), (stream,), None)
         paths = []

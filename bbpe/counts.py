@@ -142,18 +142,20 @@ class LongPretokens:
 def _long_pretokens(pieces: Iterable[Rows], power: int) -> LongPretokens | None:
     distinct = pretokens = size = longest = 0
     example = b""
-    for data, offsets, counts in pieces:
-        lengths = np.diff(offsets)
-        (which,) = np.nonzero(lengths > LONG_PRETOKEN_BYTES)
-        if not len(which):
-            continue
-        distinct += len(which)
-        pretokens += int(counts[which].sum())
-        size += int(np.dot(counts[which], lengths[which]))
-        at = int(which[np.argmax(lengths[which])])
-        if lengths[at] > longest:
-            longest = int(lengths[at])
-            example = data[offsets[at] : offsets[at] + min(longest, 80)].tobytes()
+    for data, all_offsets, all_counts in pieces:
+        for first in range(0, len(all_counts), BLOCK_ROWS):  # the lengths of so many stay in the cache
+            offsets, counts = all_offsets[first : first + BLOCK_ROWS + 1], all_counts[first : first + BLOCK_ROWS]
+            lengths = np.diff(offsets)
+            (which,) = np.nonzero(lengths > LONG_PRETOKEN_BYTES)
+            if not len(which):
+                continue
+            distinct += len(which)
+            pretokens += int(counts[which].sum())
+            size += int(np.dot(counts[which], lengths[which]))
+            at = int(which[np.argmax(lengths[which])])
+            if lengths[at] > longest:
+                longest = int(lengths[at])
+                example = data[offsets[at] : offsets[at] + min(longest, 80)].tobytes()
     if not distinct:
         return None
     return LongPretokens(

@@ -240,7 +240,7 @@ class Vocabulary:
     @property
     def vocab_size(self) -> int:
         """Entries: tokens and special tokens, each id once."""
-        return len(self._tokens.keys() | self._special_ids())
+        return len(self._tokens) + sum(id not in self._tokens for id in self._special_ids())
 
     @property
     def id_space(self) -> int:

@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "units.hpp"  // highest_set
+
 namespace bbpe {
 
 class BestFirst {
@@ -87,12 +89,7 @@ private:
 
     // Never falls where the count rises: the bits behind the first one, `STEPS` of them, and where that stands.
     static std::uint32_t bucket_of(std::uint64_t count) noexcept {
-        std::uint32_t shift = 0;
-        if (count >> EXACT) {
-            for (std::uint32_t step = 32; step; step >>= 1) {
-                if (count >> (shift + step + EXACT - 1)) shift += step;
-            }
-        }
+        const std::uint32_t shift = count >> EXACT ? highest_set(count) + 1 - EXACT : 0;
         return (shift << STEPS) + static_cast<std::uint32_t>(count >> shift);
     }
 

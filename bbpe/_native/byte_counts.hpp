@@ -366,7 +366,16 @@ private:
         return length <= word_bytes && at[length - 1] != 0;
     }
     static uint64_t load_word(const uint8_t* at, size_t length) noexcept {
-        return load64(at) & ~uint64_t{0} >> (64 - 8 * length);
+        static constexpr uint64_t masks[] = {0,
+                                             0xFF,
+                                             0xFFFF,
+                                             0xFFFFFF,
+                                             0xFFFFFFFF,
+                                             0xFFFFFFFFFF,
+                                             0xFFFFFFFFFFFF,
+                                             0xFFFFFFFFFFFFFF,
+                                             0xFFFFFFFFFFFFFFFF};
+        return load64(at) & masks[length];
     }
     static void load_key(const uint8_t* at, size_t length, uint64_t& low, uint64_t& high) noexcept {
         low = load64(at);
@@ -454,12 +463,21 @@ private:
             return reinterpret_cast<Record*>(chunks[unit >> chunk_bits].get() + offset);
         }
 
+        // A string that has become more frequent than the one in the slot where it is looked for first takes that slot. All
+        // slots between the two are taken, so each is still found.
+        template <class Slot>
+        static void come_home(Table<Slot>& table, uint64_t hash, Slot& slot) noexcept {
+            Slot& home = *table.slot(hash);
+            if (home.count < slot.count) std::swap(home, slot);
+        }
+
         // Returns whether the slots of words are elsewhere now; and so does the next of those of short strings.
         bool add_word(uint64_t bytes, uint64_t hash, int64_t count) {
             for (size_t at = hash & words.mask;; at = (at + 1) & words.mask) {
                 Word& slot = words.slots[at];
                 if (slot.bytes == bytes) {
                     slot.count += count;
+                    come_home(words, hash, slot);
                     return false;
                 }
                 if (slot.is_free()) {
@@ -474,6 +492,7 @@ private:
                 Short& slot = shorts.slots[at];
                 if (slot.low == low && slot.high == high) {
                     slot.count += count;
+                    come_home(shorts, hash, slot);
                     return false;
                 }
                 if (slot.is_free()) {

@@ -19,19 +19,28 @@ namespace bbpe {
 class TokenList {
 public:
     // The token with the next id; an empty one is a hole.
-    void add(const std::string& token) { keep(appended(token), static_cast<std::uint32_t>(tokens_.size()), tokens_); }
+    void add(const std::string& token) {
+        const Entry entry = appended(token);
+        keep(entry, found(entry), static_cast<std::uint32_t>(tokens_.size()), tokens_);
+    }
 
     // No token may be spelled like this.
     void refuse(const std::string& token) {
-        keep(appended(token), REFUSED | static_cast<std::uint32_t>(refused_.size()), refused_);
+        const Entry entry = appended(token);
+        keep(entry, found(entry), REFUSED | static_cast<std::uint32_t>(refused_.size()), refused_);
     }
 
     // Whether the bytes of two tokens, one after the other, are a token or refused.
-    bool joined_is_there(std::uint32_t left, std::uint32_t right) { return found(join(left, right)); }
+    bool joined_is_there(std::uint32_t left, std::uint32_t right) {
+        asked_ = Join{left, right, join(left, right), false};
+        asked_.is_there = found(asked_.entry);
+        return asked_.is_there;
+    }
 
-    // The token with the next id, made of two.
+    // The token with the next id, made of two: nearly always of those that were asked for last.
     void add_joined(std::uint32_t left, std::uint32_t right) {
-        keep(join(left, right), static_cast<std::uint32_t>(tokens_.size()), tokens_);
+        if (asked_.left != left || asked_.right != right || asked_.entry.begin != used_) joined_is_there(left, right);
+        keep(asked_.entry, asked_.is_there, static_cast<std::uint32_t>(tokens_.size()), tokens_);
     }
 
     std::string joined(std::uint32_t left, std::uint32_t right) const { return spelled(left) + spelled(right); }
@@ -49,6 +58,11 @@ private:
         std::uint64_t begin;
         std::uint32_t size;
         std::uint32_t hash;
+    };
+    struct Join {
+        std::uint32_t left, right;
+        Entry entry;  // stands behind the last token as long as it begins there
+        bool is_there;
     };
     static constexpr std::size_t SLACK = 8;  // hash_bytes reads past the end
 
@@ -85,11 +99,10 @@ private:
     }
 
     // A hole, and what is there already, is kept without being found.
-    void keep(const Entry& entry, std::uint32_t number, std::vector<Entry>& among) {
-        const bool fresh = entry.size && !found(entry);
+    void keep(const Entry& entry, bool is_there, std::uint32_t number, std::vector<Entry>& among) {
         among.push_back(entry);
         used_ += entry.size;
-        if (!fresh) return;
+        if (entry.size == 0 || is_there) return;
         if ((kept_ + 1) * 2 > tags_.size()) grow();
         place(entry.hash, number);
         kept_++;
@@ -132,6 +145,7 @@ private:
 
     std::vector<std::uint8_t> bytes_;
     std::uint64_t used_ = 0;
+    Join asked_{0, 0, Entry{~std::uint64_t{0}, 0, 0}, false};  // the last that was asked for
     std::vector<Entry> tokens_;   // by id
     std::vector<Entry> refused_;
     std::vector<std::uint8_t> tags_ = std::vector<std::uint8_t>(1024);  // by slot: some bits of a hash; 0: free

@@ -31,13 +31,13 @@ inline unsigned lowest_set(uint64_t word) noexcept {
 }
 
 // And of the highest.
-inline unsigned highest_set(unsigned word) noexcept {
+inline unsigned highest_set(uint64_t word) noexcept {
 #if defined(_MSC_VER)
     unsigned long index;
-    _BitScanReverse(&index, word);
+    _BitScanReverse64(&index, word);
     return static_cast<unsigned>(index);
 #else
-    return 31u - static_cast<unsigned>(__builtin_clz(word));
+    return 63u - static_cast<unsigned>(__builtin_clzll(word));
 #endif
 }
 
