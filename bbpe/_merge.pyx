@@ -1097,4 +1097,7 @@ cdef tuple spelled_at_rest(base, const token_id_t[:, ::1] merges):
     for merge in range(len(by_id)):
         tokens[numbers[merge]] = by_id[merge]
         ids[by_id[merge]] = numbers[merge]
-    return tokens, ids, pairs, tuple(numbers[first:])
+    made = tuple(numbers[first:])
+    PyObject_GC_UnTrack(<void*> pairs)  # nor do these, then
+    PyObject_GC_UnTrack(<void*> made)
+    return tokens, ids, pairs, made

@@ -68,6 +68,9 @@ class Inexpressible(Exception):
 
 # Of the letters for classes in a machine as text: the one after the digits of hexadecimal numbers.
 _FIRST_CLASS = ord("g")
+_MOST_DIGITS = 6  # of 0x110000
+_HEXADECIMAL = np.full(256, -1, np.int32)  # by character
+_HEXADECIMAL[np.frombuffer(b"0123456789abcdef", np.uint8)] = range(16)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,12 +121,18 @@ class Machine:
         """The machine that :meth:`written` wrote."""
         states = np.array([[int(entry, 16) for entry in row.split(".")] for row in rows.split()], dtype=np.int32)
         next_state, accept = states >> 1, (states & 1).astype(bool)
-        words = ranges.split()
+        letters = np.frombuffer(ranges.encode("latin-1"), np.uint8)
+        (classes,) = np.nonzero(letters >= _FIRST_CLASS)
+        lengths, inside = np.zeros(len(classes), np.int32), np.ones(len(classes), bool)
+        for place in range(_MOST_DIGITS):  # all last digits, then all before them
+            digits = _HEXADECIMAL[letters[classes - 1 - place]]
+            inside &= digits >= 0
+            lengths += np.where(inside, digits << 4 * place, 0)
         return cls(
             next_state,
             accept,
-            np.cumsum([int(word[:-1], 16) for word in words], dtype=np.int32),
-            np.array([ord(word[-1]) - _FIRST_CLASS for word in words], dtype=np.int32),
+            np.cumsum(lengths, dtype=np.int32),
+            (letters[classes] - _FIRST_CLASS).astype(np.int32),
             np.array([[pair == "1" for pair in row] for row in safe.split()]),
             bool(_certain(next_state, accept)[next_state[1, :-1]].all()),
         )
