@@ -109,7 +109,7 @@ cdef extern from "_native/string_search.hpp" namespace "bbpe" nogil:
         const uint8_t* find(const uint8_t* at, const uint8_t* limit, const uint8_t* end, size_t& length) noexcept
 
 cdef extern from "_native/units.hpp" namespace "bbpe" nogil:
-    uint64_t other_mask(const uint8_t* bytes) noexcept
+    bint c_all_ascii "bbpe::all_ascii"(const uint8_t* bytes) noexcept
 
 cdef extern from "_native/utf8.hpp" namespace "bbpe" nogil:
     void c_count_characters "bbpe::count_characters"(
@@ -208,7 +208,7 @@ def add_strings(items not None, list source, Py_ssize_t at, list batch not None,
 cdef inline const uint8_t* ascii_end(const uint8_t* at, const uint8_t* end) noexcept nogil:
     """The first byte from `at` on that is not ASCII, or `end`. May read seven bytes past it."""
     cdef uint64_t eight
-    while end - at >= 64 and at[0] < 0x80 and other_mask(at) == 0:
+    while end - at >= 64 and at[0] < 0x80 and c_all_ascii(at):
         at += 64
     while at < end:
         memcpy(&eight, at, 8)

@@ -128,7 +128,8 @@ public:
     void flush() {
         // Most are found where they were looked for. Once a table has grown the slots are elsewhere.
         bool grown = false;
-        for (size_t i = 0; i < words_queued_; i++) {
+        const size_t words = words_queued_, shorts = shorts_queued_;
+        for (size_t i = 0; i < words; i++) {
             const PendingWord& pending = word_queue_[i];
             if (!grown && pending.slot->bytes == pending.bytes) {
                 pending.slot->count++;
@@ -139,7 +140,7 @@ public:
         }
         words_queued_ = 0;
         grown = false;
-        for (size_t i = 0; i < shorts_queued_; i++) {
+        for (size_t i = 0; i < shorts; i++) {
             const PendingShort& pending = short_queue_[i];
             if (!grown && pending.slot->low == pending.low && pending.slot->high == pending.high) {
                 pending.slot->count++;

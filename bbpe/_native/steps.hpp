@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "units.hpp"
 
@@ -84,9 +85,19 @@ struct Lane {
         row = step & STEP_ROW;
     }
     void write_pair(size_t index, uint32_t pair) noexcept {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
         flags[index] = static_cast<uint8_t>(pair);
         flags[index + 1] = static_cast<uint8_t>(pair >> 8);
+#else
+        const uint16_t both = static_cast<uint16_t>(pair);
+        std::memcpy(flags + index, &both, 2);
+#endif
         row = pair >> 8 & STEP_ROW;
+    }
+
+    void leave(size_t index, Cursor<Unit>& cursor) const noexcept {
+        cursor.at = text + index;
+        cursor.row = row;
     }
 
     // The match ended before: go back to where it last could, and begin the next one there. False where it could nowhere.
@@ -105,9 +116,10 @@ struct Lane {
 };
 
 // Moves four cursors on, until one of them is at its stop or needs help from outside. Writes to `flags`, which has one
-// for each unit of the text from `origin` on and is not 0 where a cursor begins.
+// for each unit of the text from `origin` on and is not 0 where a cursor begins. The tables are copied, so that they
+// stay in registers: for all the compiler knows a flag may be written over one of their addresses.
 template <class Unit>
-inline void step_four(const Steps& tables, Cursor<Unit>* cursors, const Unit* origin, uint8_t* flags) noexcept {
+inline void step_four(const Steps tables, Cursor<Unit>* cursors, const Unit* origin, uint8_t* flags) noexcept {
     Lane<Unit> a{cursors[0].at, flags + (cursors[0].at - origin), cursors[0].row};
     Lane<Unit> b{cursors[1].at, flags + (cursors[1].at - origin), cursors[1].row};
     Lane<Unit> c{cursors[2].at, flags + (cursors[2].at - origin), cursors[2].row};
@@ -148,16 +160,15 @@ inline void step_four(const Steps& tables, Cursor<Unit>* cursors, const Unit* or
         d.write(i, step_d);
         i++;
     }
-    const Lane<Unit>* lanes[4] = {&a, &b, &c, &d};
-    for (int n = 0; n < 4; n++) {
-        cursors[n].at = lanes[n]->text + i;
-        cursors[n].row = lanes[n]->row;
-    }
+    a.leave(i, cursors[0]);
+    b.leave(i, cursors[1]);
+    c.leave(i, cursors[2]);
+    d.leave(i, cursors[3]);
 }
 
 // The same for one cursor.
 template <class Unit>
-inline void step_one(const Steps& tables, Cursor<Unit>& cursor, const Unit* origin, uint8_t* flags) noexcept {
+inline void step_one(const Steps tables, Cursor<Unit>& cursor, const Unit* origin, uint8_t* flags) noexcept {
     Lane<Unit> lane{cursor.at, flags + (cursor.at - origin), cursor.row};
     size_t i = 0;
     while (lane.text + i < cursor.stop) {
@@ -175,8 +186,7 @@ inline void step_one(const Steps& tables, Cursor<Unit>& cursor, const Unit* orig
         lane.write(i, step);
         i++;
     }
-    cursor.at = lane.text + i;
-    cursor.row = lane.row;
+    lane.leave(i, cursor);
 }
 
 }  // namespace bbpe

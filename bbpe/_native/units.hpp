@@ -85,11 +85,35 @@ inline uint64_t bit_mask(const uint8_t* bytes) noexcept {
     return mask;
 }
 
-// Which bytes are not ASCII.
-inline uint64_t other_mask(const uint8_t* bytes) noexcept { return bit_mask<7>(bytes); }
+// Whether all bytes are ASCII.
+inline bool all_ascii(const uint8_t* bytes) noexcept {
+#if defined(BBPE_SSE2)
+    const __m128i* at = reinterpret_cast<const __m128i*>(bytes);
+    const __m128i first = _mm_or_si128(_mm_loadu_si128(at), _mm_loadu_si128(at + 1));
+    const __m128i second = _mm_or_si128(_mm_loadu_si128(at + 2), _mm_loadu_si128(at + 3));
+    return _mm_movemask_epi8(_mm_or_si128(first, second)) == 0;
+#else
+    uint8_t found = 0;
+    for (int i = 0; i < 64; i++) found |= bytes[i];
+    return found < 0x80;
+#endif
+}
 
-// Where pretokens begin or end (steps.hpp says what the flags are). Reads one more.
-inline uint64_t flag_mask(const uint8_t* flags) noexcept { return bit_mask<0>(flags) | bit_mask<3>(flags + 1); }
+// Where pretokens begin or end (steps.hpp says what the flags are): a bit of each, or another of the next. Reads 65.
+inline uint64_t flag_mask(const uint8_t* flags) noexcept {
+    uint64_t mask = 0;
+#if defined(BBPE_SSE2)
+    for (int i = 0; i < 4; i++) {
+        const __m128i here = _mm_loadu_si128(reinterpret_cast<const __m128i*>(flags + 16 * i));
+        const __m128i next = _mm_loadu_si128(reinterpret_cast<const __m128i*>(flags + 16 * i + 1));
+        const int found = _mm_movemask_epi8(_mm_or_si128(_mm_slli_epi16(here, 7), _mm_slli_epi16(next, 4)));
+        mask |= static_cast<uint64_t>(static_cast<uint16_t>(found)) << (16 * i);
+    }
+#else
+    for (int i = 0; i < 64; i++) mask |= static_cast<uint64_t>((flags[i] | flags[i + 1] >> 3) & 1) << i;
+#endif
+    return mask;
+}
 
 // Whether the low byte, or the high byte, of each is not 0.
 template <bool High>
