@@ -403,6 +403,24 @@ def test_tables_grow_and_are_added_up_in_any_number_of_parts(buckets: int) -> No
     assert [len(counter) for counter in counters] == [0, 0, 0]
 
 
+def test_strings_that_become_frequent_later_are_held_once() -> None:
+    """Each takes the place of one that is less frequent by then; both have to be found again, wherever they stand."""
+    rng = random.Random(4)
+    counter = PretokenCounter()
+    keys = [b"%0*d" % (rng.choice([6, 8, 9, 15]), number) for number in range(30_000)]
+    wanted: Counter[bytes] = Counter()
+    for _ in range(6):
+        rng.shuffle(keys)
+        said = [keys[int(len(keys) * rng.random() ** 4)] for _ in range(60_000)] + keys
+        wanted.update(said)
+        ends = np.cumsum([len(key) for key in said], dtype=np.uint64)
+        counter.count_ends(b"".join(said) + bytes(PADDING), 0, ends)
+        assert len(counter) == len(keys)
+    data, offsets, counts, _ = sorted_counts([counter], lambda f, r: list(map(f, r)), 4)
+    found = {data[offsets[i] : offsets[i + 1]].tobytes(): int(counts[i]) for i in range(len(counts))}
+    assert found == wanted
+
+
 def test_large_tables_with_nothing_in_common_are_added_up_in_linear_time() -> None:
     """Both have their strings in the order of the same hash: taken so, those of one would fill a part of the other."""
     size, octets = 1_200_000, np.random.default_rng(1).integers(33, 120, 8 * 2_400_000 + 32, np.uint8)
