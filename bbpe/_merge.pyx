@@ -112,14 +112,13 @@ cdef class Rules:
         return bool(self.rules.allows(<string> token))
 
 
-cdef inline uint32_t meet(uint32_t* places, neighbour_t* neighbours, uint32_t* last, token_id_t symbol,
+cdef inline uint32_t meet(uint32_t* places, neighbour_t* neighbours, uint32_t end, token_id_t symbol,
                           count_t weight) noexcept nogil:
-    """Note a symbol beside one more position: its place among the neighbours, the next one when it is new."""
+    """Note a symbol beside one more position: its place among the neighbours, which is `end` when it is new."""
     cdef uint32_t slot = slot_of(symbol)
     cdef uint32_t place = places[slot]
     cdef neighbour_t* at
-    place = place if place else last[0]
-    last[0] += place == last[0]
+    place |= end & (0 - <uint32_t> (place == ABSENT))  # of a choice the compiler makes a branch
     places[slot] = place
     at = neighbours + place
     at.slot = slot
@@ -431,7 +430,8 @@ cdef class MergeLearner:
     cdef int count_byte_pairs(self) except -1 nogil:
         """The same, for symbols that are all below 256: a dense table by pair instead of a hash table.
 
-        A pair's row is its left symbol; the last row is for what follows a separator.
+        A pair's row is its left symbol; the last row is for what stands beside a separator, and for that itself.
+        Where pretokens end and which pairs are not kept nobody can guess: so there is no branch on either.
         """
         cdef const token_id_t* cells = self.cells.data()
         cdef vector[byte_pair_t] table
@@ -439,7 +439,7 @@ cdef class MergeLearner:
         cdef uint64_t i, g, total = 0
         cdef count_t weight
         cdef token_id_t left, right
-        cdef uint32_t dense, number
+        cdef uint32_t dense, number, between
         cdef uint32_t* pool
         table.resize(257 << 8)
         for g in range(self.groups.size()):
@@ -447,13 +447,11 @@ cdef class MergeLearner:
             left = 256
             for i in range(self.groups[g].begin, self.groups[g].end):
                 right = cells[i]
-                if right == SEPARATOR:
-                    left = 256
-                else:
-                    at = &table[left << 8 | right]
-                    at.count += weight
-                    at.positions += 1
-                    left = right
+                between = 0 - <uint32_t> (right == SEPARATOR)
+                at = &table[(left << 8 | right) & ~between | (256 << 8) & between]
+                at.count += weight
+                at.positions += 1
+                left = right & ~between | 256 & between
         for dense in range(1 << 16):
             at = &table[dense]
             left = dense >> 8
@@ -468,25 +466,27 @@ cdef class MergeLearner:
         # Room that is not used costs nothing, and closing gaps does; where there is much text it has to be done.
         self.pool.resize(max(self.used_cells, total + max(total // 8, min(2 * total, <uint64_t> ROOMY))) + 1024)
         self.pool_used = 0
+        # From here on `count` is where the next position goes, and `positions` by how much that moves then.
         for dense in range(257 << 8):
-            table[dense].count = 0  # from here on where its next position goes; 0 for a pair that is not kept
+            table[dense].positions = 0
         for number in range(self.pairs.numbers()):
             dense = <uint32_t> ((self.pairs.data()[number].key >> 32) << 8 | <uint32_t> self.pairs.data()[number].key)
             self.new_block(number, self.pairs.data()[number].live)
             table[dense].count = <count_t> self.pairs.data()[number].block
+            table[dense].positions = 1
             self.offer(number)
+        for dense in range(257 << 8):
+            if table[dense].positions == 0:
+                table[dense].count = <count_t> self.pool_used  # the free cell behind the last block
         pool = self.pool.data()
         left = 256
         for i in range(STRETCH, self.used_cells):
             right = cells[i]
-            if right == SEPARATOR:
-                left = 256
-                continue
-            at = &table[left << 8 | right]
-            if at.count:
-                pool[at.count] = <uint32_t> (i - 1)
-                at.count += 1
-            left = right
+            between = 0 - <uint32_t> (right == SEPARATOR)
+            at = &table[(left << 8 | right) & ~between | (256 << 8) & between]
+            pool[at.count] = <uint32_t> (i - 1)
+            at.count += at.positions
+            left = right & ~between | 256 & between
         return 0
 
     cdef int count_any_pairs(self) except -1 nogil:
@@ -553,7 +553,7 @@ cdef class MergeLearner:
             p = pool[i]
             slot = slot_of(cells[p + 1])
             place = right_place[slot]
-            place = place if place else end
+            place |= end & (0 - <uint32_t> (place == ABSENT))
             end += place == end
             right_place[slot] = place
             seen[i].position = p
@@ -771,7 +771,7 @@ cdef class MergeLearner:
         cdef const count_t* weights = self.weights.data()
         cdef uint32_t* positions = self.pool.data() + merged.block
         cdef uint32_t entries = merged.entries
-        cdef uint32_t i, n, p, middle, end
+        cdef uint32_t i, n, p, middle, end, place
         cdef uint32_t last_left = FIRST, last_right = FIRST, seen = 0  # one past the last
         cdef count_t weight, replaced = 0
         cdef uint64_t total
@@ -813,8 +813,12 @@ cdef class MergeLearner:
             weight = weights[p // STRETCH]
             replaced += weight
             seen_here[seen].position = p
-            seen_here[seen].left = meet(left_place, lefts, &last_left, cells[p - 1], weight)
-            seen_here[seen].right = meet(right_place, rights, &last_right, cells[end], weight)
+            place = meet(left_place, lefts, last_left, cells[p - 1], weight)
+            seen_here[seen].left = place
+            last_left += place == last_left
+            place = meet(right_place, rights, last_right, cells[end], weight)
+            seen_here[seen].right = place
+            last_right += place == last_right
             seen += 1
             cells[middle - 1] = INSIDE
             cells[middle] = INSIDE
