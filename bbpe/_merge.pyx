@@ -49,6 +49,7 @@ from bbpe._types cimport count_t, token_id_t
 
 
 cdef extern from "Python.h":
+    void* PyList_GET_ITEM(list items, Py_ssize_t at)
     int PyGC_Disable()
     int PyGC_Enable()
     void PyObject_GC_UnTrack(void*)
@@ -1077,13 +1078,19 @@ def spelled(base, const token_id_t[:, ::1] merges not None):
 
 cdef tuple spelled_at_rest(base, const token_id_t[:, ::1] merges):
     cdef list by_id = list(base)
-    cdef Py_ssize_t first = len(by_id), merge, size
+    cdef Py_ssize_t first = len(by_id), merge, size, coming, side
     cdef list numbers = list(range(first + merges.shape[0]))  # one object for each id, wherever it stands
     cdef tuple pairs = PyTuple_New(merges.shape[0])
     cdef dict tokens = {}
     cdef dict ids = {}
     cdef bytes left, right, token
     for merge in range(merges.shape[0]):
+        if merge + AHEAD < merges.shape[0]:  # what a later merge joins lies anywhere
+            for side in range(2):
+                coming = merges[merge + AHEAD, side]
+                if coming < first + merge:
+                    prefetch(PyList_GET_ITEM(by_id, coming))
+                    prefetch(PyList_GET_ITEM(numbers, coming))
         if merges[merge, 0] >= first + merge or merges[merge, 1] >= first + merge:
             raise ValueError(f"merge {merge} joins tokens that are not made before it")
         left = by_id[merges[merge, 0]]
