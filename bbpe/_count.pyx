@@ -16,6 +16,7 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 
 from bbpe._pretokenize cimport FLAGS_BEFORE, Automaton, automaton_t, cut_before, mark_until, pretoken_end, safe_cut
@@ -98,8 +99,6 @@ cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
     void* PyUnicode_DATA(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
-    Py_ssize_t PyList_GET_SIZE(list items)
-    PyObject* PyList_GET_ITEM(list items, Py_ssize_t at)
     bint PyUnicode_IS_ASCII(object text)
 
 cdef extern from "_native/string_search.hpp" namespace "bbpe" nogil:

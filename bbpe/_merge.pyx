@@ -35,6 +35,7 @@ bytes a symbol, 4 a live position, some 50 a pair that is kept.
 import numpy as np
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.math cimport sqrt
@@ -49,7 +50,6 @@ from bbpe._types cimport count_t, token_id_t
 
 
 cdef extern from "Python.h":
-    void* PyList_GET_ITEM(list items, Py_ssize_t at)
     int PyGC_Disable()
     int PyGC_Enable()
     void PyObject_GC_UnTrack(void*)
@@ -60,6 +60,8 @@ cdef enum:
     FEW_CELLS = 1 << 22     # of a text whose pairs are counted once, if the guess at how often they occur is right
     MANY_MERGES = 1 << 17   # there is room at once for so many
     MORE_OF_CHARACTERS = 120_000  # merges, after which they win with twice the count that follows from other text
+    EDGE = 256              # as a left symbol below 256: the separator
+    BYTE_PAIRS = (EDGE + 1) << 8
     HEADER = 2              # cells before a block of positions: its pair's number, its capacity
     SMALL_COUNTS = 1 << 16  # pretoken counts below this are sorted by counting
 
@@ -125,6 +127,17 @@ cdef inline uint32_t meet(uint32_t* places, neighbour_t* neighbours, uint32_t en
     at.slot = slot
     at.count += weight
     at.positions += 1
+    return place
+
+
+cdef inline uint32_t byte_pair_of(token_id_t* left, token_id_t right) noexcept nogil:
+    """The place of a pair in a table by left symbol and right one, both below 256; and the right one is the next left.
+
+    A separator, which may be either, has a row of its own behind the others.
+    """
+    cdef uint32_t edge = 0 - <uint32_t> (right == SEPARATOR)
+    cdef uint32_t place = (left[0] << 8 | right) & ~edge | (EDGE << 8) & edge
+    left[0] = right & ~edge | EDGE & edge
     return place
 
 
@@ -431,7 +444,6 @@ cdef class MergeLearner:
     cdef int count_byte_pairs(self) except -1 nogil:
         """The same, for symbols that are all below 256: a dense table by pair instead of a hash table.
 
-        A pair's row is its left symbol; the last row is for what stands beside a separator, and for that itself.
         Where pretokens end and which pairs are not kept nobody can guess: so there is no branch on either.
         """
         cdef const token_id_t* cells = self.cells.data()
@@ -440,19 +452,16 @@ cdef class MergeLearner:
         cdef uint64_t i, g, total = 0
         cdef count_t weight
         cdef token_id_t left, right
-        cdef uint32_t dense, number, between
+        cdef uint32_t dense, number
         cdef uint32_t* pool
-        table.resize(257 << 8)
+        table.resize(BYTE_PAIRS)
         for g in range(self.groups.size()):
             weight = self.groups[g].count
-            left = 256
+            left = EDGE
             for i in range(self.groups[g].begin, self.groups[g].end):
-                right = cells[i]
-                between = 0 - <uint32_t> (right == SEPARATOR)
-                at = &table[(left << 8 | right) & ~between | (256 << 8) & between]
+                at = table.data() + byte_pair_of(&left, cells[i])
                 at.count += weight
                 at.positions += 1
-                left = right & ~between | 256 & between
         for dense in range(1 << 16):
             at = &table[dense]
             left = dense >> 8
@@ -468,7 +477,7 @@ cdef class MergeLearner:
         self.pool.resize(max(self.used_cells, total + max(total // 8, min(2 * total, <uint64_t> ROOMY))) + 1024)
         self.pool_used = 0
         # From here on `count` is where the next position goes, and `positions` by how much that moves then.
-        for dense in range(257 << 8):
+        for dense in range(BYTE_PAIRS):
             table[dense].positions = 0
         for number in range(self.pairs.numbers()):
             dense = <uint32_t> ((self.pairs.data()[number].key >> 32) << 8 | <uint32_t> self.pairs.data()[number].key)
@@ -476,18 +485,15 @@ cdef class MergeLearner:
             table[dense].count = <count_t> self.pairs.data()[number].block
             table[dense].positions = 1
             self.offer(number)
-        for dense in range(257 << 8):
+        for dense in range(BYTE_PAIRS):
             if table[dense].positions == 0:
                 table[dense].count = <count_t> self.pool_used  # the free cell behind the last block
         pool = self.pool.data()
-        left = 256
+        left = EDGE
         for i in range(STRETCH, self.used_cells):
-            right = cells[i]
-            between = 0 - <uint32_t> (right == SEPARATOR)
-            at = &table[(left << 8 | right) & ~between | (256 << 8) & between]
+            at = table.data() + byte_pair_of(&left, cells[i])
             pool[at.count] = <uint32_t> (i - 1)
             at.count += at.positions
-            left = right & ~between | 256 & between
         return 0
 
     cdef int count_any_pairs(self) except -1 nogil:
@@ -539,7 +545,7 @@ cdef class MergeLearner:
         cdef uint32_t* right_place = self.right_place.data()
         cdef neighbour_t* rights
         cdef neighbour_t* at
-        cdef uint32_t i, p, slot, place, end = FIRST
+        cdef uint32_t i, p, place, end = FIRST
         cdef token_id_t y
         cdef uint64_t need = 1, capacity
         cdef uint32_t* pool
@@ -552,17 +558,10 @@ cdef class MergeLearner:
             if i + AHEAD < positions:
                 prefetch(cells + pool[i + AHEAD])
             p = pool[i]
-            slot = slot_of(cells[p + 1])
-            place = right_place[slot]
-            place |= end & (0 - <uint32_t> (place == ABSENT))
+            place = meet(right_place, rights, end, cells[p + 1], weights[p // STRETCH])
             end += place == end
-            right_place[slot] = place
             seen[i].position = p
             seen[i].right = place
-            at = rights + place
-            at.slot = slot
-            at.count += weights[p // STRETCH]
-            at.positions += 1
         for i in range(FIRST, end):
             at = rights + i
             y = at.slot - 1

@@ -26,15 +26,28 @@ cdef enum:
 cdef uint8_t[BLOCK] NO_COLUMNS             # of characters that are none: zeros
 
 
+cdef Py_ssize_t write_columns(uint8_t* columns, Py_ssize_t first, Py_ssize_t stop, const int32_t[::1] starts,
+                              const int32_t[::1] ids, Py_ssize_t at) noexcept:
+    """Write the columns of the code points from `first` up to `stop`, of which none is in a range before number `at`.
+
+    Returns:
+        The number of the range of the last one.
+    """
+    cdef Py_ssize_t place = first, end
+    while place < stop:
+        while at + 1 < starts.shape[0] and starts[at + 1] <= place:
+            at += 1
+        end = min(stop, starts[at + 1]) if at + 1 < starts.shape[0] else stop
+        memset(columns + (place - first), CLASSES + ids[at], end - place)
+        place = end
+    return at
+
+
 def _columns(const int32_t[::1] starts, const int32_t[::1] ids):
     """Column of every code point below U+10000, uint8, without the two-level layout; 0 for surrogates."""
     columns = np.empty(PLANE, dtype=np.uint8)
     cdef uint8_t[::1] view = columns
-    cdef Py_ssize_t i = 0, stop, ranges = starts.shape[0]
-    while i < ranges and starts[i] < PLANE:
-        stop = min(starts[i + 1], PLANE) if i + 1 < ranges else PLANE
-        memset(&view[starts[i]], CLASSES + ids[i], stop - starts[i])
-        i += 1
+    write_columns(&view[0], 0, PLANE, starts, ids, 0)
     invalid = int(columns[0xD800])
     columns[0xD800:0xE000] = 0
     return columns, invalid
@@ -51,7 +64,7 @@ def _blocks(const uint8_t[::1] columns, const int32_t[::1] starts, const int32_t
     cdef int32_t[256] uniform                  # numbers of the blocks of one column, or -1
     cdef uint8_t[BLOCK] scratch
     cdef const uint8_t* at
-    cdef Py_ssize_t i, k, stop, range_at = 0
+    cdef Py_ssize_t i, range_at = 0
     cdef list blocks = []
     cdef dict numbers = {}
     memset(uniform, 0xFF, sizeof(uniform))
@@ -61,15 +74,8 @@ def _blocks(const uint8_t[::1] columns, const int32_t[::1] starts, const int32_t
         elif i < PLANE // BLOCK:
             at = &columns[i * BLOCK]
         else:
+            range_at = write_columns(scratch, i * BLOCK, (i + 1) * BLOCK, starts, ids, range_at)
             at = scratch
-            k = 0
-            while k < BLOCK:
-                while range_at + 1 < starts.shape[0] and starts[range_at + 1] <= i * BLOCK + k:
-                    range_at += 1
-                stop = starts[range_at + 1] - i * BLOCK if range_at + 1 < starts.shape[0] else BLOCK
-                stop = min(stop, BLOCK)
-                memset(scratch + k, CLASSES + ids[range_at], stop - k)
-                k = stop
         if memcmp(at, at + 1, BLOCK - 1) == 0:
             if uniform[at[0]] < 0:
                 uniform[at[0]] = <int32_t>len(blocks)
